@@ -1,0 +1,1 @@
+"""Search, confirm and report: which learning-rate schedule wins, and can you prove it?"""
