@@ -1,0 +1,1 @@
+"""What the study keeps: plain records, Optuna's storage, MLflow's tracking."""

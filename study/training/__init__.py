@@ -1,0 +1,1 @@
+"""Fashion-MNIST, LeNet, and the training of many trials side by side."""
