@@ -1,0 +1,275 @@
+"""What every command of the study shares: its options, its errors in one line, a clean stop.
+
+Only click is imported here, so that ``--help`` answers at once; commands import what is heavy inside
+their own function.
+
+Exit codes: 0 done, 2 the input cannot be used (one line ``error: ...`` on stderr, nothing changed),
+130 stopped by Ctrl-C, SIGTERM or SIGHUP after the command has put its records in order.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+from study.records.errors import InputError
+from study.terminal.values import AUTO, Choice, Whole
+
+Function = Callable[..., Any]
+
+#: Printed when a command that can be continued is stopped.
+CONTINUES = "interrupted; the same command continues"
+
+_WIDTH = 100
+
+
+class Option(click.Option):
+    """An option that belongs to a titled group of the help page."""
+
+    def __init__(self, *args: Any, group: str = "Options", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.group = group
+
+
+class Command(click.Command):
+    """A click command with grouped options, examples, errors in one line and a clean stop.
+
+    Attributes:
+        examples: Pairs of what an example does and its arguments after the program's name.
+        interrupted: The line printed when a signal stopped the command.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        examples: Sequence[tuple[str, str]] = (),
+        interrupted: str = CONTINUES,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.examples = tuple(examples)
+        self.interrupted = interrupted
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options in their groups, in the order in which the groups first appear."""
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None:
+                groups.setdefault(getattr(param, "group", "Other"), []).append(record)
+        for title, records in groups.items():
+            with formatter.section(title):
+                formatter.write_dl(records, col_max=28)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples, one command a line, ready to copy."""
+        if self.examples:
+            formatter.write_paragraph()
+            formatter.write("Examples:\n")
+            for meaning, arguments in self.examples:
+                formatter.write(f"  # {meaning}\n  {ctx.command_path} {arguments}".rstrip() + "\n")
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,  # noqa: FBT001, FBT002 - click's own signature
+        **extra: Any,
+    ) -> Any:
+        """Run the command and leave the process with its exit code (see the module's text).
+
+        Args:
+            args: The arguments; by default the process's.
+            prog_name: What the help calls the program; by default the command's name.
+            complete_var: As click's.
+            standalone_mode: ``False`` returns the command's value and lets its exceptions through.
+            extra: Passed on to click.
+        """
+        run = partial(
+            super().main, args, prog_name or self.name, complete_var, standalone_mode=False, **extra
+        )
+        if not standalone_mode:
+            return run()
+        try:
+            with _signals_as_interrupts():
+                code: Any = run()
+        except (KeyboardInterrupt, click.Abort):
+            click.echo(self.interrupted, err=True)
+            sys.exit(130)
+        except InputError as error:
+            _refuse(str(error))
+        except click.ClickException as error:
+            _refuse(one_line(error))
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def command(
+    name: str,
+    *,
+    examples: Sequence[tuple[str, str]] = (),
+    interrupted: str = CONTINUES,
+) -> Callable[[Function], Command]:
+    """Make a function the command ``python -m study.<name>``; its docstring is the help's text.
+
+    Args:
+        name: Name of the module under ``study`` that holds the command.
+        examples: Pairs of what an example does and its arguments, shown at the end of the help.
+        interrupted: The line printed when Ctrl-C or SIGTERM stopped the command.
+    """
+
+    def decorate(function: Function) -> Command:
+        return click.command(
+            f"python -m study.{name}",
+            cls=Command,
+            examples=examples,
+            interrupted=interrupted,
+            context_settings={
+                "max_content_width": _WIDTH,
+                "help_option_names": ["-h", "--help"],
+                "show_default": True,
+            },
+        )(function)
+
+    return decorate
+
+
+def option(*names: str, group: str = "Options", **settings: Any) -> Callable[[Function], Function]:
+    """Declare an option of a command, shown under ``group`` in its help; otherwise as click's."""
+    return click.option(*names, cls=Option, group=group, **settings)
+
+
+def one_line(error: click.ClickException) -> str:
+    """Return click's error as one line that names the option, the value and, where known, the fix."""
+    if isinstance(error, click.NoSuchOption):
+        near = f"; did you mean {error.possibilities[0]}?" if error.possibilities else "; see --help"
+        return f"no such option {error.option_name}{near}"
+    if isinstance(error, click.MissingParameter) and error.param is not None:
+        return f"{error.param.opts[0]} is needed; see --help"
+    if isinstance(error, click.BadParameter) and error.param is not None:
+        return f"{error.param.opts[0]}: {_plain(error.message)}"
+    return _plain(error.format_message())
+
+
+def _plain(message: str) -> str:
+    """Click's sentences as ours: one line, no capital, no full stop."""
+    text = " ".join(message.split()).removesuffix(".")
+    return text[:1].lower() + text[1:]
+
+
+def _refuse(message: str) -> NoReturn:
+    click.echo(f"error: {' '.join(message.split())}", err=True)
+    sys.exit(2)
+
+
+@contextmanager
+def _signals_as_interrupts() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP stop the command the way Ctrl-C does; only the first one counts.
+
+    A signal that is ignored (``nohup``) stays ignored. Repeats are ignored because a second one
+    would cut off the clean-up that the first one started; Ctrl-C still forces an end.
+    """
+    caught = [s for s in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) is signal.SIG_DFL]
+
+    def stop(_signum: int, _frame: FrameType | None) -> NoReturn:
+        for each in caught:
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for each in caught:
+        signal.signal(each, stop)
+    try:
+        yield
+    finally:
+        for each in caught:
+            signal.signal(each, signal.SIG_DFL)
+
+
+def storage_option(function: Function) -> Function:
+    """``--storage URL``: the Optuna database; argument ``storage: str``."""
+    return option(
+        "--storage",
+        metavar="URL",
+        default="sqlite:///optuna.db",
+        group="Records",
+        help="Optuna's database. Several machines: postgresql+psycopg://USER@HOST/NAME.",
+    )(function)
+
+
+def study_option(function: Function) -> Function:
+    """``--study NAME``: the study; argument ``study: str | None``."""
+    return option(
+        "--study",
+        metavar="NAME",
+        default=None,
+        group="Records",
+        help="The study's name. Default: the only study in the database, or the latest.",
+    )(function)
+
+
+def tracking_option(function: Function) -> Function:
+    """``--tracking-uri URI``: where MLflow records; argument ``tracking_uri: str``."""
+    return option(
+        "--tracking-uri",
+        metavar="URI",
+        default="sqlite:///mlflow.db",
+        envvar="MLFLOW_TRACKING_URI",
+        show_envvar=True,
+        group="Records",
+        help="MLflow's database or server.",
+    )(function)
+
+
+def data_dir_option(function: Function) -> Function:
+    """``--data-dir DIR``: where Fashion-MNIST lies; argument ``data_dir: Path | None``."""
+    return option(
+        "--data-dir",
+        metavar="DIR",
+        type=click.Path(path_type=Path),
+        default=None,
+        group="Machine",
+        help="Folder with Fashion-MNIST's four files. Default: $FASHION_MNIST_DIR, data/, Debian's package.",
+    )(function)
+
+
+def device_option(function: Function) -> Function:
+    """``--device``: what to train on; argument ``device: str``."""
+    return option(
+        "--device",
+        type=Choice(["auto", "cpu", "cuda", "mps"]),
+        default="auto",
+        group="Machine",
+        help="What to train on; auto takes the first of cuda, mps, cpu that is there.",
+    )(function)
+
+
+def lanes_option(function: Function) -> Function:
+    """``--lanes``: trials trained side by side; argument ``lanes: int | None``, None for auto."""
+    return option(
+        "--lanes",
+        metavar="auto|N",
+        type=Whole(1, word=AUTO),
+        default=AUTO,
+        group="Machine",
+        help="Trials trained side by side; auto takes a good number for the device.",
+    )(function)
+
+
+def seed_option(function: Function) -> Function:
+    """``--seed N``: of everything that is drawn; argument ``seed: int``."""
+    return option(
+        "--seed",
+        metavar="N",
+        type=Whole(0, 2**32 - 1),
+        default=0,
+        group="Study",
+        help="Seed of all that is drawn: the same seed on one machine gives the same numbers.",
+    )(function)

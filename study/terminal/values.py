@@ -1,0 +1,120 @@
+"""Types of the values that options take. A refused value is named together with the rule it breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from math import inf, isfinite
+from typing import Any, NoReturn
+
+import click
+
+#: The word that leaves a number to the command.
+AUTO = "auto"
+
+
+def nearest(value: str, valid: Iterable[str]) -> str:
+    """Return ``"; did you mean X?"`` for the valid word nearest to ``value``, or an empty string."""
+    words = {word.lower(): word for word in valid}
+    found = get_close_matches(value.lower(), words, n=1)
+    return f"; did you mean {words[found[0]]}?" if found else ""
+
+
+class Whole(click.ParamType[int | None]):
+    """A whole number from ``low`` to ``high``; or ``word``, which becomes ``None``."""
+
+    name = "N"
+
+    def __init__(self, low: int, high: int | None = None, word: str | None = None) -> None:
+        self.low, self.high, self.word = low, high, word
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
+        """Return the number; refuse what is no whole number or lies outside the range."""
+        if value == self.word:
+            return None
+        try:
+            number = int(value)
+        except ValueError:
+            self._refuse(value, param, ctx)
+        if number < self.low or (self.high is not None and number > self.high):
+            self._refuse(value, param, ctx)
+        return number
+
+    def _refuse(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> NoReturn:
+        span = f"of {self.low} or more" if self.high is None else f"from {self.low} to {self.high}"
+        word = f"{self.word} or " if self.word is not None else ""
+        self.fail(f"must be {word}a whole number {span}, got {value}", param, ctx)
+
+
+class Real(click.ParamType[float]):
+    """A finite number from ``low`` to ``high``, both included."""
+
+    name = "X"
+
+    def __init__(self, low: float = -inf, high: float = inf) -> None:
+        self.low, self.high = low, high
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number; refuse what is no finite number or lies outside the range."""
+        try:
+            number = float(value)
+        except ValueError:
+            self._refuse(value, param, ctx)
+        if not (isfinite(number) and self.low <= number <= self.high):
+            self._refuse(value, param, ctx)
+        return number
+
+    def _refuse(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> NoReturn:
+        bounds = (
+            f" from {self.low:g} to {self.high:g}"
+            if isfinite(self.low) and isfinite(self.high)
+            else f" of {self.low:g} or more"
+            if isfinite(self.low)
+            else ""
+        )
+        self.fail(f"must be a number{bounds}, got {value}", param, ctx)
+
+
+class Choice(click.Choice[str]):
+    """One of a few words; a wrong one is answered with the nearest."""
+
+    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
+        """Name the value, the words that are valid, and the nearest of them."""
+        del ctx  # The words do not depend on the context.
+        return f"must be one of {', '.join(self.choices)}, got {value}{nearest(str(value), self.choices)}"
+
+
+class Names(click.ParamType[tuple[str, ...]]):
+    """A list of names with commas between, each at most once; becomes a tuple of ``str``.
+
+    Args:
+        valid: Returns the names there are; called only when a value is given, so that it may
+            import what ``--help`` has no need of.
+        every: The word that stands for all of ``valid()``, or None.
+    """
+
+    name = "NAME,..."
+
+    def __init__(self, valid: Callable[[], Iterable[str]], every: str | None = None) -> None:
+        self.valid, self.every = valid, every
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Return the names as given; refuse an unknown one with the nearest, an empty list, a repeat."""
+        if isinstance(value, tuple):
+            return value
+        valid = list(self.valid())
+        if value == self.every:
+            return tuple(valid)
+        names = tuple(part.strip() for part in str(value).split(",") if part.strip())
+        if not names:
+            self.fail("must hold at least one name, got none", param, ctx)
+        for name in names:
+            if name not in valid:
+                close = nearest(name, valid) or f"; there are {', '.join(valid)}"
+                self.fail(f"unknown name {name}{close}", param, ctx)
+        repeated = next((name for name in names if names.count(name) > 1), None)
+        if repeated is not None:
+            self.fail(f"each name may stand once, got {repeated} more than once", param, ctx)
+        return names
