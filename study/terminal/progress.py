@@ -168,20 +168,18 @@ class Progress:
         from rich.text import Text
 
         top = Table.grid(padding=(0, 1), expand=True)
-        for ratio in (None, 1, None, None, None):
+        for ratio in (None, 1, None, None):
             top.add_column(ratio=ratio, no_wrap=True)
         top.add_row(
             Text(self.title, style="bold"),
             ProgressBar(total=max(self.pace.total, 1e-9), completed=self.pace.done),
             f"{self.pace.share:.0%}",
-            Text(self._counts()),
             Text(self._times(), style="cyan"),
         )
-        facts = Text("  ").join(
-            Text.assemble((f"{name} ", "dim"), (value, "bold" if name == "best" else ""))
-            for name, value in self.facts.items()
-        )
-        return Group(top, facts)
+        below = Text(self._counts())
+        for name, value in self.facts.items():
+            below.append(f"  {name} ", "dim").append(value, "bold" if name == "best" else None)
+        return Group(top, below)
 
 
 def clock_time(seconds: float) -> str:

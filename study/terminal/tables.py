@@ -55,7 +55,7 @@ def print_table(
     """
     from rich import box
     from rich.console import Console
-    from rich.segment import Segments
+    from rich.segment import Segment, Segments
     from rich.table import Table
     from rich.text import Text
 
@@ -75,7 +75,8 @@ def print_table(
         table.add_row(*(Text(printable(cell)) for cell in row))
     need = table.__rich_measure__(out, out.options.update(width=10_000))
     width = max(out.width, need.minimum) if out.is_terminal else need.maximum
-    for line in out.render_lines(table, out.options.update(width=width), pad=False):
-        out.print(Segments(line), crop=False, soft_wrap=True)
+    lines = out.render_lines(table, out.options.update(width=width), pad=False)
+    whole = [segment for line in lines for segment in (*line, Segment.line())]
+    out.print(Segments(whole), crop=False, soft_wrap=True, end="")
     if note is not None:
         out.print(Text(printable(note)), soft_wrap=True)
