@@ -1,0 +1,165 @@
+"""Schedules that rise: cosine restarts, triangular cycles, one cycle.
+
+All reach multiplier 1 at their peak, so that the base rate is the highest rate. The lines after
+``Formula::`` are Python; a test evaluates them against the code.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+
+import numpy as np
+
+from lrsched.decay import Decay
+from lrsched.numeric import blend, falling_cosine
+from lrsched.parameter import Search, parameter
+from lrsched.schedule import Array, Schedule
+
+
+class CosineRestarts(Schedule, name="cosine_restarts"):
+    """Half cosine waves, one after another; each ``T_mult`` times as long and ``decay`` times as high.
+
+    Formula::
+
+        n = cycle_of(t)  # largest n with begin(n) <= t, where begin(n) = T_0 * (1 + T_mult + ... + T_mult ** (n - 1))
+        x = (t - begin(n)) / (T_0 * T_mult ** n)
+        value = final + (1 - final) * decay ** n * (1 + cos(pi * x)) / 2
+
+    Source: Loshchilov and Hutter 2017 (SGDR), equation 5; the decay per cycle as in timm.
+    """
+
+    T_0: float = parameter(
+        "time until the first restart", "time", above=True, example=8, search=Search(0.1, 0.7, of_run=True)
+    )
+    T_mult: float = parameter(
+        "each cycle's length as a multiple of the last one's",
+        "number",
+        low=1.0,
+        default=1,
+        search=Search(choices=(1, 2)),
+    )
+    decay: float = parameter(
+        "each cycle's height as a share of the last one's", "ratio", default=1.0, search=Search(0.3, 1.0)
+    )
+    final: float = parameter("lowest multiplier", "ratio", default=0.0)
+
+    def _value(self, t: Array) -> Array:
+        n, x = self._cycle(t)
+        return blend(self.final, np.power(self.decay, n) * falling_cosine(x))
+
+    def _cycle(self, t: Array) -> tuple[Array, Array]:
+        """Return the number of the cycle at t, from 0, and the progress in it, in [0, 1)."""
+        if self.T_mult == 1:
+            return t // self.T_0, (t % self.T_0) / self.T_0
+        # The logarithm can be off by one at a restart itself; the comparisons put that right.
+        n = np.floor(np.log1p(t / self.T_0 * (self.T_mult - 1.0)) / math.log(self.T_mult))
+        n = n + (self._begin(n + 1.0) <= t)
+        n = n - (self._begin(n) > t)
+        return n, (t - self._begin(n)) / (self.T_0 * np.power(float(self.T_mult), n))
+
+    def _begin(self, n: Array) -> Array:
+        """Return the time at which cycle ``n`` begins."""
+        return self.T_0 * (np.power(float(self.T_mult), n) - 1.0) / (self.T_mult - 1.0)
+
+
+class Cyclic(Schedule, name="cyclic"):
+    """Straight up and straight down, again and again.
+
+    Formula::
+
+        n, x = t // (up + down), t % (up + down)
+        height = {"triangular": 1, "triangular2": 0.5 ** n, "exp_range": gamma ** t}[mode]
+        value = low + (1 - low) * height * (x / up if x < up else (up + down - x) / down)
+
+    Source: Smith 2017, Cyclical learning rates; torch's ``CyclicLR`` (low = base_lr / max_lr).
+    """
+
+    up: float = parameter("time of the rise", "time", example=4, search=Search(0.05, 0.5, of_run=True))
+    down: float = parameter("time of the fall", "time", example=4, search=Search(0.05, 0.5, of_run=True))
+    low: float = parameter("lowest multiplier", "ratio", default=0.1, search=Search(1e-3, 0.5, log=True))
+    mode: str = parameter(
+        "how the peaks change",
+        "choice",
+        default="triangular",
+        choices=("triangular", "triangular2", "exp_range"),
+        search=Search(choices=("triangular", "triangular2")),
+    )
+    gamma: float = parameter(
+        "for exp_range: multiplier of the height per unit of time", "ratio", above=True, default=1.0
+    )
+
+    def _check(self) -> None:
+        if self.up + self.down <= 0:
+            raise ValueError(f"up + down must be > 0, got up={self.up}, down={self.down}")
+
+    def _value(self, t: Array) -> Array:
+        period = float(self.up + self.down)
+        n, x = t // period, t % period
+        # `or 1.0`: a side of length 0 is never chosen.
+        wave = np.where(x < self.up, x / (self.up or 1.0), (period - x) / (self.down or 1.0))
+        if self.mode == "triangular2":
+            wave = wave * np.power(0.5, n)
+        elif self.mode == "exp_range":
+            wave = wave * np.power(self.gamma, t)
+        return blend(self.low, wave)
+
+
+class OneCycle(Decay, name="one_cycle"):
+    """Up to the peak, then down far below the start.
+
+    With three phases it comes down to ``start`` as fast as it rose, and then on to ``final``.
+
+    Formula::
+
+        knots = [0, peak * length, length] if phases == 2 else [0, peak * length, 2 * peak * length, length]
+        levels = [start, 1, final] if phases == 2 else [start, 1, start, final]
+        i = max(k for k in range(phases) if knots[k] <= t)
+        x = (t - knots[i]) / (knots[i + 1] - knots[i])
+        w = x if shape == "linear" else (1 - cos(pi * x)) / 2
+        value = levels[i] * (1 - w) + levels[i + 1] * w
+
+    Source: Smith and Topin 2018, Super-convergence; torch's ``OneCycleLR``, whose last step is step
+    ``total_steps - 1``: with n steps, ``length`` is n - 1 steps.
+    """
+
+    peak: float = parameter(
+        "share of the length at which the peak is reached",
+        "ratio",
+        below=True,
+        default=0.3,
+        search=Search(0.05, 0.6),
+    )
+    start: float = parameter(
+        "multiplier at the start", "ratio", default=0.04, search=Search(0.01, 0.5, log=True)
+    )
+    final: float = parameter("multiplier at the end", "ratio", default=4e-6)
+    shape: str = parameter(
+        "curve between the levels",
+        "choice",
+        default="cosine",
+        choices=("cosine", "linear"),
+        search=Search(choices=("cosine", "linear")),
+    )
+    phases: int = parameter("2, or 3 as in the paper", "choice", default=2, choices=(2, 3))
+
+    def _check(self) -> None:
+        if self.phases == 3 and self.peak > 0.5:
+            raise ValueError(f"peak must be in [0, 0.5] with three phases, got peak={self.peak}")
+
+    @cached_property
+    def _pieces(self) -> tuple[Array, Array, Array, Array]:
+        """Of each phase: begin and width as shares of the length, and the level at both ends."""
+        inner = [self.peak] if self.phases == 2 else [self.peak, 2.0 * self.peak]
+        knots = np.array([0.0, *inner, 1.0])
+        middle = [1.0] if self.phases == 2 else [1.0, self.start]
+        levels = np.array([self.start, *middle, self.final], dtype=np.float64)
+        return knots[:-1], np.diff(knots), levels[:-1], levels[1:]
+
+    def _shape(self, u: Array) -> Array:
+        begin, width, left, right = self._pieces
+        i = begin[1:].searchsorted(u, side="right")
+        # A phase without width is reached only at its end.
+        x = np.where(width[i] > 0, (u - begin[i]) / np.where(width[i] > 0, width[i], 1.0), 1.0)
+        w = x if self.shape == "linear" else 1.0 - falling_cosine(x)
+        return left[i] * (1.0 - w) + right[i] * w

@@ -1,0 +1,313 @@
+"""Schedules of the textbooks and of PyTorch: constant, steps, and the plain decays.
+
+Notation: t time, u = t / length progress in [0, 1]. The lines after ``Formula::`` are Python; a test
+evaluates them against the code.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from lrsched.numeric import blend, falling_cosine, ramp
+from lrsched.parameter import WHOLE_RUN, Search, parameter, sorted_distinct
+from lrsched.schedule import Array, Schedule
+
+#: Decays are searched ending before, at, and after the run's end.
+AROUND_THE_END = Search(0.5, 1.2, of_run=True)
+#: Final rates are searched over three decades.
+FINAL_SEARCH = Search(1e-4, 0.3, log=True)
+
+
+class Decay(Schedule):
+    """A decay over ``length``, as a function of the progress u = t / length. Not a schedule itself."""
+
+    length: float = parameter("time at which the end is reached", "time", example=20, search=WHOLE_RUN)
+
+    @property
+    def duration(self) -> float:
+        """The length."""
+        return self.length
+
+    def _value(self, t: Array) -> Array:
+        return self._shape(ramp(t, 0.0, self.length))
+
+    def _shape(self, u: Array) -> Array:
+        """Return the multiplier at progress ``u`` in [0, 1]."""
+        raise NotImplementedError
+
+
+class Constant(Schedule, name="constant"):
+    """The base rate, always.
+
+    Formula::
+
+        value = 1
+
+    Source: the sources' "constant"; the baseline of every comparison.
+    """
+
+    @property
+    def duration(self) -> float:
+        """Zero: it never changes."""
+        return 0.0
+
+    def _value(self, t: Array) -> Array:
+        return np.ones_like(t)
+
+
+class Hold(Schedule, name="hold"):
+    """A share of the base rate for a while, then the base rate.
+
+    Formula::
+
+        value = factor if t < length else 1
+
+    Source: torch's ``ConstantLR``.
+    """
+
+    factor: float = parameter(
+        "rate at first, as a share of the base rate", "ratio", default=0.5, search=Search(0.02, 0.8, log=True)
+    )
+    length: float = parameter(
+        "time until the full rate", "time", default=8, search=Search(0.02, 0.5, of_run=True)
+    )
+
+    @property
+    def duration(self) -> float:
+        """The length."""
+        return self.length
+
+    def _value(self, t: Array) -> Array:
+        return np.where(t < self.length, self.factor, 1.0)
+
+
+class Step(Schedule, name="step"):
+    """Multiply by ``factor`` every ``step_size``.
+
+    Formula::
+
+        value = factor ** (t // step_size)
+
+    Source: torch's ``StepLR``.
+    """
+
+    step_size: float = parameter(
+        "time between two drops", "time", above=True, example=4, search=Search(0.08, 0.6, of_run=True)
+    )
+    factor: float = parameter("multiplier at each drop", "ratio", default=0.5, search=Search(0.1, 0.95))
+
+    def _value(self, t: Array) -> Array:
+        return np.power(self.factor, t // self.step_size)
+
+
+class MultiStep(Schedule, name="multi_step"):
+    """Multiply by ``factor`` at each milestone.
+
+    Formula::
+
+        value = factor ** sum(m <= t for m in milestones)
+
+    Source: Zhang et al., Dive into Deep Learning, "multi-factor"; torch's ``MultiStepLR``.
+    """
+
+    milestones: tuple[float, ...] = parameter(
+        "times of the drops",
+        "time",
+        many=True,
+        ordered="increasing",
+        example=(15, 25),
+        search=Search(0.1, 1.0, of_run=True, count=3, collect=sorted_distinct),
+    )
+    factor: float = parameter("multiplier at each drop", "ratio", default=0.5, search=Search(0.05, 0.9))
+
+    @property
+    def duration(self) -> float:
+        """The last milestone."""
+        return self.milestones[-1]
+
+    @cached_property
+    def _levels(self) -> Array:
+        """Multiplier after 0, 1, ... milestones."""
+        return np.power(float(self.factor), np.arange(len(self.milestones) + 1))
+
+    @cached_property
+    def _edges(self) -> Array:
+        """The milestones as an array."""
+        return np.array(self.milestones, dtype=np.float64)
+
+    def _value(self, t: Array) -> Array:
+        return self._levels[self._edges.searchsorted(t, side="right")]
+
+
+class Linear(Decay, name="linear"):
+    """From ``start`` to ``final`` in a straight line.
+
+    Formula::
+
+        u = min(t / length, 1)
+        value = start * (1 - u) + final * u
+
+    Source: torch's ``LinearLR``.
+    """
+
+    length: float = parameter("time at which the end is reached", "time", example=20, search=AROUND_THE_END)
+    start: float = parameter("multiplier at the start", "ratio", default=1.0)
+    final: float = parameter("multiplier at the end", "ratio", default=0.0, search=FINAL_SEARCH)
+
+    def _shape(self, u: Array) -> Array:
+        return self.start * (1.0 - u) + self.final * u
+
+
+class Exponential(Schedule, name="exponential"):
+    """Multiply by ``gamma`` per unit of time, smoothly.
+
+    Formula::
+
+        value = gamma ** t
+
+    Source: torch's ``ExponentialLR`` (equal at whole t).
+    """
+
+    gamma: float = parameter(
+        "multiplier per unit of time", "ratio", above=True, example=0.9, search=Search(0.7, 0.995)
+    )
+
+    def _value(self, t: Array) -> Array:
+        return np.power(self.gamma, t)
+
+
+class Factor(Schedule, name="factor"):
+    """Multiply by ``factor`` at each whole time, but never fall below ``floor``.
+
+    Closed form of the recurrence value(t+1) = max(floor, value(t) * factor), value(0) = 1. It steps, as the
+    sources' does; ``exponential`` is the smooth one.
+
+    Formula::
+
+        value = max(floor, factor ** floor_of(t))
+
+    Source: Zhang et al., Dive into Deep Learning, "factor scheduler".
+    """
+
+    factor: float = parameter("multiplier per unit of time", "ratio", default=0.9, search=Search(0.7, 0.995))
+    floor: float = parameter("lowest multiplier", "ratio", default=0.0, search=Search(1e-3, 0.5, log=True))
+
+    def _value(self, t: Array) -> Array:
+        return np.maximum(self.floor, np.power(self.factor, t // 1.0))
+
+
+class SquareRoot(Schedule, name="square_root"):
+    """Fall with the square root of time, from the start.
+
+    Formula::
+
+        value = (1 + t / timescale) ** -0.5
+
+    Source: Zhang et al., Dive into Deep Learning, "square root scheduler" (timescale 1).
+    """
+
+    timescale: float = parameter(
+        "time after which the rate has fallen to 0.71",
+        "time",
+        above=True,
+        default=1,
+        search=Search(0.003, 1.0, log=True, of_run=True),
+    )
+
+    def _value(self, t: Array) -> Array:
+        return 1.0 / np.sqrt(1.0 + t / self.timescale)
+
+
+class InverseSquareRoot(Schedule, name="inverse_square_root"):
+    """Hold the base rate until ``timescale``, then fall with the square root of time.
+
+    With ``Warmup(..., length=timescale)`` this is Noam's schedule.
+
+    Formula::
+
+        value = sqrt(timescale / max(t, timescale))
+
+    Source: Raffel et al. 2020 (T5), section 3.1.2.
+    """
+
+    timescale: float = parameter(
+        "time until the fall begins",
+        "time",
+        above=True,
+        example=5,
+        search=Search(0.003, 0.5, log=True, of_run=True),
+    )
+
+    def _value(self, t: Array) -> Array:
+        return np.sqrt(self.timescale / np.maximum(t, self.timescale))
+
+
+class Noam(Schedule, name="noam"):
+    """Rise in a straight line during the warm-up, then fall with the square root of time.
+
+    The original has no base rate of its own: its peak rate is (d_model * warmup) ** -0.5.
+
+    Formula::
+
+        value = min(t / warmup, sqrt(warmup / max(t, warmup)))
+
+    Source: Vaswani et al. 2017, section 5.3.
+    """
+
+    warmup: float = parameter(
+        "time at which the peak is reached",
+        "time",
+        above=True,
+        example=5,
+        search=Search(0.01, 0.5, log=True, of_run=True),
+    )
+
+    def _value(self, t: Array) -> Array:
+        return np.minimum(t / self.warmup, np.sqrt(self.warmup / np.maximum(t, self.warmup)))
+
+
+class Polynomial(Decay, name="polynomial"):
+    """Fall as a power of the time that is left.
+
+    Formula::
+
+        u = min(t / length, 1)
+        value = final + (1 - final) * (1 - u) ** power
+
+    Source: torch's ``PolynomialLR`` (final 0); Chen et al. 2017 (DeepLab), "poly".
+    """
+
+    length: float = parameter("time at which the end is reached", "time", example=20, search=AROUND_THE_END)
+    power: float = parameter(
+        "exponent of the decay", "exponent", above=True, default=1.0, search=Search(0.3, 4.0, log=True)
+    )
+    final: float = parameter("multiplier at the end", "ratio", default=0.0)
+
+    def _shape(self, u: Array) -> Array:
+        return blend(self.final, np.power(1.0 - u, self.power))
+
+
+class Cosine(Schedule, name="cosine"):
+    """Fall along half a cosine wave, then stay at ``final``.
+
+    torch's ``CosineAnnealingLR`` rises again after ``T_max``; this one stays.
+
+    Formula::
+
+        value = final + (1 - final) * (1 + cos(pi * min(t / T_max, 1))) / 2
+
+    Source: Loshchilov and Hutter 2017 (SGDR), equation 5, without restarts.
+    """
+
+    T_max: float = parameter("time at which the end is reached", "time", example=20, search=AROUND_THE_END)
+    final: float = parameter("multiplier at the end", "ratio", default=0.0, search=FINAL_SEARCH)
+
+    @property
+    def duration(self) -> float:
+        """T_max."""
+        return self.T_max
+
+    def _value(self, t: Array) -> Array:
+        return blend(self.final, falling_cosine(ramp(t, 0.0, self.T_max)))

@@ -1,0 +1,209 @@
+"""What a schedule's field is: meaning, unit, domain, default and search range, declared once.
+
+Validation, the study's search space, the catalogue and the command's options are all derived from
+these declarations.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, dataclass, field, replace
+from typing import Any
+
+#: Domain of each numeric unit: lowest value, highest value, whole numbers only.
+_DOMAINS: dict[str, tuple[float, float, bool]] = {
+    "time": (0.0, math.inf, False),
+    "ratio": (0.0, 1.0, False),
+    "exponent": (0.0, math.inf, False),
+    "number": (-math.inf, math.inf, False),
+    "count": (0.0, math.inf, True),
+}
+
+
+def sorted_distinct(values: Sequence[float]) -> tuple[float, ...]:
+    """Return the values in increasing order, each once: how drawn times become milestones."""
+    return tuple(sorted(set(values)))
+
+
+@dataclass(frozen=True)
+class Search:
+    """Where a study looks for a field's best value.
+
+    Attributes:
+        low: Lowest value drawn. ``low == high`` pins the field to that value.
+        high: Highest value drawn.
+        log: Draw evenly on a logarithmic scale.
+        integer: Draw whole numbers.
+        choices: Draw one of these instead of a number.
+        of_run: ``low`` and ``high`` are shares of the run's length, not times.
+        count: Numbers drawn; more than one for a field that holds several.
+        collect: Makes the field's value from the ``count`` numbers drawn.
+    """
+
+    low: float = 0.0
+    high: float = 0.0
+    log: bool = False
+    integer: bool = False
+    choices: tuple[Any, ...] | None = None
+    of_run: bool = False
+    count: int = 1
+    collect: Callable[[Sequence[float]], Any] = tuple
+
+
+#: Pins a length to the run's own length.
+WHOLE_RUN = Search(1.0, 1.0, of_run=True)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One declared field of a schedule.
+
+    Attributes:
+        name: The field's name.
+        meaning: What it is, in a few words.
+        unit: ``time`` (any unit, the schedule's own), ``ratio`` (share of the base rate or of the
+            length), ``exponent``, ``number``, ``count``, ``choice``, ``schedule`` or ``function``.
+        default: Value when not given; ``None`` where it must be given (see ``required``).
+        required: Whether it must be given.
+        example: A typical value, used by the catalogue where there is no default.
+        low: Lowest value allowed.
+        high: Highest value allowed.
+        above: ``low`` itself is not allowed.
+        below: ``high`` itself is not allowed.
+        choices: The values allowed for a choice.
+        many: The field holds a tuple, and the domain applies to each item.
+        ordered: Items must not decrease (``"rising"``) or must strictly increase (``"increasing"``).
+        search: Where a study looks for its best value; ``None`` if it is not searched.
+    """
+
+    name: str
+    meaning: str
+    unit: str
+    default: Any
+    required: bool
+    example: Any
+    low: float
+    high: float
+    above: bool
+    below: bool
+    choices: tuple[Any, ...]
+    many: bool
+    ordered: str | None
+    search: Search | None
+
+    @property
+    def integer(self) -> bool:
+        """Whether only whole numbers are allowed."""
+        return self.unit in _DOMAINS and _DOMAINS[self.unit][2]
+
+    @property
+    def rule(self) -> str:
+        """The domain in words, as error messages say it."""
+        if self.unit == "choice":
+            return "one of " + ", ".join(repr(c) for c in self.choices)
+        kind = "a whole number" if self.integer else "a number"
+        if math.isinf(self.low) and math.isinf(self.high):
+            return f"{kind}, finite"
+        if math.isinf(self.high):
+            return f"{kind} {'>' if self.above else '>='} {self.low:g}"
+        return (
+            f"{kind} in {'(' if self.above else '['}{self.low:g}, {self.high:g}{')' if self.below else ']'}"
+        )
+
+    def check(self, value: Any) -> Any:
+        """Return ``value`` as plain immutable Python data.
+
+        Raises:
+            TypeError: It is of another kind than the field.
+            ValueError: It lies outside the field's domain.
+        """
+        if not self.many:
+            return self._check_one(value, self.name)
+        if isinstance(value, str) or not hasattr(value, "__iter__"):
+            raise TypeError(f"{self.name} must be a sequence, got {self.name}={value!r}")
+        items = tuple(self._check_one(v, f"{self.name}[{i}]") for i, v in enumerate(value))
+        if not items:
+            raise ValueError(f"{self.name} must hold at least one item, got {self.name}=()")
+        steps = list(itertools.pairwise(items))
+        if self.ordered == "increasing" and not all(a < b for a, b in steps):
+            raise ValueError(f"{self.name} must be strictly increasing, got {self.name}={items}")
+        if self.ordered == "rising" and not all(a <= b for a, b in steps):
+            raise ValueError(f"{self.name} must not decrease, got {self.name}={items}")
+        return items
+
+    def _check_one(self, value: Any, label: str) -> Any:
+        """Check one item; ``label`` names it in messages."""
+        if self.unit == "function":
+            if not callable(value):
+                raise TypeError(f"{label} must be a function of time, got {label}={value!r}")
+            return value
+        if self.unit == "schedule":
+            # Duck typing keeps this file below schedule.py; `at` is what composition calls.
+            if not hasattr(value, "to_json") or not hasattr(value, "at"):
+                raise TypeError(f"{label} must be a schedule, got {label}={value!r}")
+            return value
+        value = value.item() if hasattr(value, "item") and getattr(value, "ndim", 0) == 0 else value
+        if self.unit == "choice":
+            # Compared with types, lest True pass for 1.
+            if not any(value == c and type(value) is type(c) for c in self.choices):
+                raise ValueError(f"{label} must be {self.rule}, got {label}={value!r}")
+            return value
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise TypeError(f"{label} must be {self.rule}, got {label}={value!r}")
+        if not self._allows(value):
+            raise ValueError(f"{label} must be {self.rule}, got {label}={value!r}")
+        return int(value) if self.integer else value
+
+    def _allows(self, value: float) -> bool:
+        """Whether a number lies inside the domain."""
+        if not math.isfinite(value) or (self.integer and value != int(value)):
+            return False
+        over = value > self.low if self.above else value >= self.low
+        return over and (value < self.high if self.below else value <= self.high)
+
+    def named(self, name: str) -> Parameter:
+        """Return the same parameter under another name."""
+        return replace(self, name=name)
+
+
+def parameter(
+    meaning: str,
+    unit: str,
+    *,
+    default: Any = MISSING,
+    example: Any = None,
+    low: float | None = None,
+    high: float | None = None,
+    above: bool = False,
+    below: bool = False,
+    choices: tuple[Any, ...] = (),
+    many: bool = False,
+    ordered: str | None = None,
+    search: Search | None = None,
+) -> Any:
+    """Declare a field of a schedule; the arguments are those of ``Parameter``.
+
+    ``low`` and ``high`` narrow the unit's own domain. A field without a default must be given.
+    """
+    unit_low, unit_high, _ = _DOMAINS.get(unit, (-math.inf, math.inf, False))
+    required = default is MISSING
+    declared = Parameter(
+        name="",
+        meaning=meaning,
+        unit=unit,
+        default=None if required else default,
+        required=required,
+        example=example if required else default,
+        low=unit_low if low is None else low,
+        high=unit_high if high is None else high,
+        above=above,
+        below=below,
+        choices=choices,
+        many=many,
+        ordered=ordered,
+        search=search,
+    )
+    metadata = {"parameter": declared}
+    return field(metadata=metadata) if required else field(default=default, metadata=metadata)

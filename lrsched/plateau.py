@@ -1,0 +1,104 @@
+"""The one schedule that is driven by a metric, as a pure function (state, metric) -> state."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from lrsched.parameter import Search, parameter
+from lrsched.schedule import Array, Schedule, State
+
+
+class Plateau(Schedule, name="plateau"):
+    """Multiply by ``factor`` when the metric has not improved for more than ``patience`` epochs.
+
+    The state is a plain dictionary: ``best`` metric so far, ``bad`` epochs since, ``cooldown`` epochs left,
+    ``multiplier`` now. A metric that is not a number never counts as an improvement. Unlike torch there is
+    no ``eps``: every reduction happens.
+
+    Formula::
+
+        value = 1  # until the first reduction
+
+    Source: torch's ``ReduceLROnPlateau``.
+
+    >>> plateau = Plateau(patience=1, factor=0.5)
+    >>> state = plateau.initial()
+    >>> for loss in (1.0, 1.0, 1.0):
+    ...     state = plateau.observe(state, loss)
+    >>> plateau.at(3, state)
+    0.5
+    """
+
+    factor: float = parameter(
+        "multiplier at each reduction", "ratio", below=True, default=0.1, search=Search(0.05, 0.9)
+    )
+    patience: int = parameter(
+        "epochs without improvement that are borne", "count", default=10, search=Search(0, 8, integer=True)
+    )
+    threshold: float = parameter(
+        "improvement that counts", "number", low=0.0, default=1e-4, search=Search(1e-4, 3e-2, log=True)
+    )
+    threshold_mode: str = parameter(
+        "threshold relative to the best, or absolute", "choice", default="rel", choices=("rel", "abs")
+    )
+    cooldown: int = parameter("epochs after a reduction that do not count", "count", default=0)
+    floor: float = parameter("lowest multiplier", "ratio", default=0.0)
+    mode: str = parameter(
+        "whether the metric should fall or rise", "choice", default="min", choices=("min", "max")
+    )
+
+    @property
+    def metric_driven(self) -> bool:
+        """True."""
+        return True
+
+    def initial(self) -> State:
+        """Return the state before any metric."""
+        return {"best": None, "bad": 0, "cooldown": 0, "multiplier": 1.0}
+
+    def observe(self, state: State, metric: float) -> State:
+        """Return the state after one more epoch's metric; ``state`` itself is left as it is."""
+        metric = float(metric)
+        better = self._improves(metric, state["best"])
+        best = metric if better else state["best"]
+        bad = 0 if better else state["bad"] + 1
+        cooldown = state["cooldown"]
+        if cooldown > 0:
+            bad, cooldown = 0, cooldown - 1
+        multiplier = state["multiplier"]
+        if bad > self.patience:
+            multiplier = max(self.floor, multiplier * self.factor)
+            bad, cooldown = 0, self.cooldown
+        return {"best": best, "bad": bad, "cooldown": cooldown, "multiplier": multiplier}
+
+    def _improves(self, metric: float, best: float | None) -> bool:
+        """Whether the metric beats the best by more than the threshold."""
+        if best is None:
+            return math.isfinite(metric)
+        sign = -1.0 if self.mode == "min" else 1.0
+        margin = sign * self.threshold
+        bar = best * (1.0 + margin) if self.threshold_mode == "rel" else best + margin
+        return metric < bar if self.mode == "min" else metric > bar
+
+    def _value(self, t: Array) -> Array:
+        return np.ones_like(t)
+
+    def _at(self, t: Array, state: State) -> Array:
+        return np.full_like(t, state["multiplier"])
+
+
+def follow(schedule: Schedule, metrics: Any) -> list[float]:
+    """Return the multiplier during each epoch, given the metric after each epoch.
+
+    Args:
+        schedule: Any schedule whose unit of time is the epoch.
+        metrics: One number an epoch.
+    """
+    state, multipliers = schedule.initial(), []
+    for epoch, metric in enumerate(metrics):
+        multipliers.append(schedule.at(float(epoch), state))
+        state = schedule.observe(state, metric)
+    return multipliers

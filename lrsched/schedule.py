@@ -1,0 +1,207 @@
+"""What a schedule is: a pure multiplier of the base rate over time, with JSON and a registry.
+
+Time is real, in any unit that the caller likes (the study uses epochs), and the same unit for all time
+fields of a schedule. Every schedule obeys one domain rule: it is defined for all finite t; it is constant
+before 0 and after its ``duration``; its values are finite and lie in [0, 1], so that the base rate is
+the peak rate (a user's own function may go higher if it asks to).
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, TypeAlias, dataclass_transform, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lrsched.parameter import Parameter, parameter
+
+Array: TypeAlias = NDArray[np.float64]
+#: What a metric-driven schedule remembers: plain data that JSON can hold. ``None`` for closed forms.
+State: TypeAlias = Any
+
+#: Every schedule by its name.
+REGISTRY: dict[str, type[Schedule]] = {}
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(parameter,))
+class Schedule(ABC):
+    """A pure function of time: ``rate(t) = base_rate * schedule(t)``.
+
+    Subclasses are frozen dataclasses (made so here), declare their fields with ``parameter(...)``, are
+    registered by ``class Cosine(Schedule, name="cosine")``, and state their value in ``_value``.
+
+    >>> from lrsched import Cosine
+    >>> Cosine(T_max=20, final=0.1)(10)
+    0.55
+    """
+
+    name: ClassVar[str] = ""
+    _parameters: ClassVar[tuple[Parameter, ...]] = ()
+
+    def __init_subclass__(cls, name: str | None = None, **kwargs: Any) -> None:
+        """Make the subclass a frozen dataclass and, if it has a name, register it."""
+        super().__init_subclass__(**kwargs)
+        dataclass(frozen=True)(cls)
+        cls._parameters = tuple(f.metadata["parameter"].named(f.name) for f in fields(cls))  # type: ignore[arg-type]  # made a dataclass one line above
+        if name is not None:
+            if name in REGISTRY:
+                raise ValueError(f"a schedule named {name!r} is already registered: {REGISTRY[name]}")
+            cls.name = name
+            REGISTRY[name] = cls
+
+    def __post_init__(self) -> None:
+        """Check every field against its declaration, then what the fields demand of each other."""
+        for declared in self._parameters:
+            # Frozen: the checked, immutable form of the value can only be stored this way.
+            object.__setattr__(self, declared.name, declared.check(getattr(self, declared.name)))
+        self._check()
+
+    def _check(self) -> None:  # noqa: B027  # a hook that most schedules do not need
+        """Raise ValueError where fields contradict each other."""
+
+    @classmethod
+    def parameters(cls) -> tuple[Parameter, ...]:
+        """Return the declared fields, in order."""
+        return cls._parameters
+
+    @classmethod
+    def searchable(cls) -> bool:
+        """Whether a study can search this family: each field has a default or a search range."""
+        known = all(p.search is not None or not p.required for p in cls._parameters)
+        return (
+            bool(cls.name) and known and not any(p.unit in ("schedule", "function") for p in cls._parameters)
+        )
+
+    @property
+    def duration(self) -> float:
+        """Time after which the value no longer changes; infinite if there is none."""
+        return math.inf
+
+    @property
+    def metric_driven(self) -> bool:
+        """Whether the value depends on metrics, which ``observe`` is told once an epoch."""
+        return False
+
+    @abstractmethod
+    def _value(self, t: Array) -> Array:
+        """Return the multiplier at ``t``, which is finite and inside [0, duration].
+
+        ``t`` is an array of any shape or, for speed in a training loop, a Python float.
+        """
+
+    @overload
+    def __call__(self, t: float) -> float: ...
+    @overload
+    def __call__(self, t: NDArray[Any]) -> Array: ...
+    def __call__(self, t: float | NDArray[Any]) -> float | Array:
+        """Return the multiplier at time ``t``: a float for a number, an array for an array.
+
+        Raises:
+            ValueError: ``t`` is not finite.
+        """
+        return self.at(t, self.initial())
+
+    @overload
+    def at(self, t: float, state: State) -> float: ...
+    @overload
+    def at(self, t: NDArray[Any], state: State) -> Array: ...
+    def at(self, t: float | NDArray[Any], state: State) -> float | Array:
+        """Return the multiplier at time ``t`` given what was observed; ``__call__`` without metrics."""
+        if isinstance(t, np.ndarray):
+            times = np.asarray(t, dtype=np.float64)
+            if not np.isfinite(times).all():
+                raise ValueError("t must be finite, got an array with nan or infinite times")
+            return np.asarray(self._at(np.clip(times, 0.0, self.duration), state))
+        time = float(t)
+        if not math.isfinite(time):
+            raise ValueError(f"t must be finite, got t={time}")
+        clamped: Any = min(max(time, 0.0), self.duration)
+        return float(self._at(clamped, state))
+
+    def _at(self, t: Array, state: State) -> Array:  # noqa: ARG002  # for those driven by metrics
+        """Return the multiplier at a clamped ``t``; closed forms ignore the state."""
+        return self._value(t)
+
+    def initial(self) -> State:
+        """Return the state before any metric was observed; ``None`` for closed forms."""
+        return None
+
+    def observe(self, state: State, metric: float) -> State:  # noqa: ARG002  # likewise
+        """Return the state after one more metric (once an epoch); closed forms return it unchanged."""
+        return state
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data that ``lrsched.from_json`` reads back.
+
+        Raises:
+            TypeError: The schedule holds a user's function, which JSON cannot carry.
+        """
+        plain = {p.name: _to_plain(getattr(self, p.name), p) for p in self._parameters}
+        return {"schedule": self.name, **plain}
+
+
+def _to_plain(value: Any, declared: Parameter) -> Any:
+    """Return a field's value as JSON can hold it."""
+    if declared.unit == "function":
+        raise TypeError(
+            f"{declared.name}={value!r} is a function and cannot be written as JSON; "
+            "use a schedule of the catalogue, or keep the function in code"
+        )
+    if declared.many:
+        return [v.to_json() if isinstance(v, Schedule) else v for v in value]
+    return value.to_json() if isinstance(value, Schedule) else value
+
+
+def schedule_class(name: str) -> type[Schedule]:
+    """Return the schedule class registered under ``name``.
+
+    Raises:
+        ValueError: There is none; the message names the nearest one.
+    """
+    if name not in REGISTRY:
+        raise ValueError(f"unknown schedule {name!r}{_nearest(name, list(REGISTRY))}")
+    return REGISTRY[name]
+
+
+def from_json(data: Mapping[str, Any]) -> Schedule:
+    """Return the schedule that ``Schedule.to_json`` wrote.
+
+    Raises:
+        TypeError: ``data`` is not a mapping, or a field is of the wrong kind.
+        ValueError: Unknown schedule or field (the nearest name is given), a field missing, or a value
+            outside its domain.
+    """
+    if not isinstance(data, Mapping):
+        raise TypeError(f"a schedule is read from a mapping with the key 'schedule', got {data!r}")
+    if "schedule" not in data:
+        raise ValueError(
+            f"a schedule is read from a mapping with the key 'schedule', got keys {sorted(data)}"
+        )
+    cls = schedule_class(data["schedule"])
+    given = {key: value for key, value in data.items() if key != "schedule"}
+    known = {p.name: p for p in cls.parameters()}
+    for key in given:
+        if key not in known:
+            raise ValueError(f"{cls.name} has no field {key!r}{_nearest(key, list(known))}")
+    missing = [p.name for p in known.values() if p.required and p.name not in given]
+    if missing:
+        raise ValueError(f"{cls.name} needs the field {missing[0]!r} ({known[missing[0]].meaning})")
+    return cls(**{key: _from_plain(value, known[key]) for key, value in given.items()})
+
+
+def _from_plain(value: Any, declared: Parameter) -> Any:
+    """Read a field's value back from JSON's kinds."""
+    if declared.unit != "schedule":
+        return value
+    return tuple(from_json(v) for v in value) if declared.many else from_json(value)
+
+
+def _nearest(name: Any, known: list[str]) -> str:
+    """Return the end of a message that names the nearest known name, or all of them."""
+    close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    return f": did you mean {close[0]!r}?" if close else f"; known: {', '.join(sorted(known)) or 'none'}"
