@@ -13,7 +13,8 @@ the same, and the same seed gives the same trials.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,9 @@ from study.sampling.space import FAMILY, Space
 #: them to look around, half to follow what was found. (Optuna's default of 10 would leave them all random.)
 STARTUP_TRIALS = 4
 
+#: A trial chooses within milliseconds of being asked for; one that has not by then never will.
+CHOOSING = timedelta(seconds=10)
+
 SAMPLERS = ("stratified", "tpe", "random")
 
 
@@ -41,7 +45,8 @@ def make_sampler(settings: Settings, space: Space) -> BaseSampler:
     """
     match settings.sampler:
         case "stratified":
-            return StratifiedSampler(FAMILY, space.families, settings.seed)
+            # A failed trial of ours was interrupted: it is put back, or asked for anew.
+            return StratifiedSampler(FAMILY, space.families, settings.seed, count_failed=False)
         case "tpe":
             return SeededSampler(tpe, settings.seed)
         case "random":
@@ -100,14 +105,15 @@ class StratifiedSampler(SeededSampler):
     """Gives every choice of one categorical parameter an equal share and a sampler of its own.
 
     The choice with the fewest trials is next; a seeded order that changes from round to round decides
-    among equals. Waiting and running trials count, so any number may be open at once. A failed trial
-    counts too, unless it was interrupted or is retried: then its successor counts in its place.
+    among equals. Waiting and running trials count, so any number may be open at once.
 
     Args:
         param_name: The categorical parameter whose choices are the strata.
         choices: Its choices.
         seed: Seed of the study.
         make: Makes the sampler of one stratum from a seed.
+        count_failed: Whether a failed trial has used up a turn. Say no where whatever fails is tried again,
+            else a choice that always fails would be tried for ever.
 
     Example:
         >>> import optuna
@@ -123,8 +129,11 @@ class StratifiedSampler(SeededSampler):
         choices: Sequence[str],
         seed: int,
         make: Callable[[int], BaseSampler] = tpe,
+        *,
+        count_failed: bool = True,
     ) -> None:
         super().__init__(make, seed)
+        self._count_failed = count_failed
         self._param_name = param_name
         self._choices = tuple(choices)
         # What was chosen for trials in this process whose choice Optuna has not asked for yet.
@@ -166,11 +175,29 @@ class StratifiedSampler(SeededSampler):
     def _choice(self, study: Study, trial: FrozenTrial) -> str:
         known = choice_of(trial, self._param_name) or self._chosen.get(trial.number)
         if known is None:
-            known = next_choice(
-                study.get_trials(deepcopy=False), trial.number, self._param_name, self._choices, self._seed
-            )
-            self._chosen[trial.number] = known
+            counts, undecided = self._counts(study.get_trials(deepcopy=False), trial)
+            for _ in range(undecided):
+                counts[fewest(counts, self._seed)] += 1
+            known = self._chosen[trial.number] = fewest(counts, self._seed)
         return known
+
+    def _counts(self, trials: Sequence[FrozenTrial], asking: FrozenTrial) -> tuple[dict[str, int], int]:
+        """Return the turns that each choice has had, and how many earlier trials are about to take one.
+
+        Another process may have asked for an earlier trial a moment ago and not have chosen yet. Its turn
+        is taken first, by the same rule on both sides, so that the two do not choose the same.
+        """
+        counts = dict.fromkeys(self._choices, 0)
+        retried = {n for t in trials for n in t.system_attrs.get("retry_history", ())}
+        undecided = 0
+        for trial in trials:
+            choice = choice_of(trial, self._param_name)
+            if choice is None:
+                undecided += trial.number < asking.number and _is_choosing(trial, asking)
+            elif choice in counts:
+                failed = trial.state == TrialState.FAIL
+                counts[choice] += not failed or (self._count_failed and trial.number not in retried)
+        return counts, undecided
 
 
 class Stratum(Study):
@@ -194,52 +221,22 @@ class Stratum(Study):
         return [t for t in trials if t.params.get(self._param_name) == self._choice]
 
 
-def next_choice(
-    trials: Iterable[FrozenTrial], number: int, param_name: str, choices: Sequence[str], seed: int
-) -> str:
-    """Return the choice that is next in turn for the trial of that number.
-
-    Another process may have asked for an earlier trial and not have chosen yet. That trial is given its
-    turn first, by this same rule, so that both processes come to the same answer.
-
-    Args:
-        trials: All trials of the study.
-        number: Number of the trial that asks.
-        param_name: The categorical parameter whose choices are the strata.
-        choices: Its choices.
-        seed: Seed of the order among choices that have equally many trials.
-    """
-    counts = dict.fromkeys(choices, 0)
-    undecided = 1
-    trials = list(trials)
-    retried = {n for t in trials for n in t.system_attrs.get("retry_history", ())}
-    for trial in trials:
-        choice = choice_of(trial, param_name)
-        if choice is None:
-            undecided += trial.number < number and trial.state == TrialState.RUNNING
-        elif choice in counts:
-            counts[choice] += _counts(trial, retried)
-    for _ in range(undecided):
-        turn = _fewest(counts, seed)
-        counts[turn] += 1
-    return turn
-
-
 def choice_of(trial: FrozenTrial, param_name: str) -> str | None:
     """Return what was chosen, or enqueued to be chosen, for a trial; ``None`` if nothing yet."""
     chosen: str | None = trial.params.get(param_name)
     return chosen if chosen is not None else trial.system_attrs.get("fixed_params", {}).get(param_name)
 
 
-def _counts(trial: FrozenTrial, retried: Container[int]) -> bool:
-    if trial.state != TrialState.FAIL:
-        return True
-    return trial.number not in retried and trial.user_attrs.get("outcome") != "interrupted"
-
-
-def _fewest(counts: Mapping[str, int], seed: int) -> str:
+def fewest(counts: Mapping[str, int], seed: int) -> str:
+    """Return the choice with the smallest count; a seeded order, new each round, decides among equals."""
     least = min(counts.values())
-    behind = [choice for choice, count in counts.items() if count == least]
     order = np.random.default_rng((seed, least)).permutation(len(counts))
     rank = dict(zip(counts, order.tolist(), strict=True))
-    return min(behind, key=rank.__getitem__)
+    return min((c for c in counts if counts[c] == least), key=rank.__getitem__)
+
+
+def _is_choosing(trial: FrozenTrial, asking: FrozenTrial) -> bool:
+    """Return whether a trial without a choice will have one soon: its process did not die before."""
+    if trial.state != TrialState.RUNNING or not trial.datetime_start or not asking.datetime_start:
+        return False
+    return asking.datetime_start - trial.datetime_start < CHOOSING
