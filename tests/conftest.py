@@ -1,0 +1,36 @@
+"""What holds for every test: no stray files, no strangers asked, the same draws each time."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+# Before anything imports them: no telemetry, and no window for a figure.
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+os.environ["MPLBACKEND"] = "agg"
+# A developer's own settings must not reach the tests.
+for name in ("MLFLOW_TRACKING_URI", "FASHION_MNIST_DIR"):
+    os.environ.pop(name, None)
+
+# The same examples on each run: a red test is red for everybody. HYPOTHESIS_PROFILE=wide looks further.
+hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("wide", max_examples=2000, deadline=None)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The top of the checkout."""
+    return Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True, scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> object:
+    """Run each test module in an empty folder, so that no test finds or leaves a database here."""
+    before = Path.cwd()
+    os.chdir(tmp_path_factory.mktemp("elsewhere"))
+    yield
+    os.chdir(before)
