@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Protocol
 
 import numpy as np
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 from scipy.stats import hypergeom
 
 from study.records.errors import InputError
-from study.records.trial import StudyRecord, TrialRecord
+from study.records.trial import Epoch, StudyRecord, TrialRecord
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -175,22 +176,26 @@ def curves(study: StudyRecord) -> Curves:
     ended = [(t, t.asked) for t in study.trials if t.outcome in ("finished", "diverged") and t.asked]
     if not any(t.outcome == "finished" for t, _ in ended):
         raise InputError(f"study {study.settings.name!r} has no finished trial to replay")
-    shape = (len(ended), study.settings.epochs)
-    signals = {"val": np.full(shape, -np.inf), "averaged": np.full(shape, -np.inf)}
-    for row, (trial, _) in enumerate(ended):
-        for epoch in trial.epochs:
-            if np.isfinite(epoch.train_loss) and np.isfinite(epoch.val_loss):
-                signals["val"][row, epoch.epoch] = epoch.val_accuracy
-                if epoch.averaged_accuracy is not None:
-                    signals["averaged"][row, epoch.epoch] = epoch.averaged_accuracy
-    if all(e.averaged_accuracy is None for t, _ in ended for e in t.epochs):
-        del signals["averaged"]
+    seen = {
+        "val": [[e.val_accuracy for e in t.epochs if _is_finite(e)] for t, _ in ended],
+        "averaged": [[e.averaged_accuracy for e in t.epochs if _is_finite(e)] for t, _ in ended],
+    }
+    signals = {}
+    for name, rows in seen.items():
+        if all(value is not None for row in rows for value in row):
+            signals[name] = np.full((len(ended), study.settings.epochs), -np.inf)
+            for row, shown in enumerate(rows):
+                signals[name][row, : len(shown)] = shown
     return Curves(
         families=tuple(asked.family for _, asked in ended),
         offsets=np.array([asked.offset for _, asked in ended]),
         signals=signals,
         final=np.array([-np.inf if t.value is None else t.value for t, _ in ended]),
     )
+
+
+def _is_finite(epoch: Epoch) -> bool:
+    return epoch.val_loss is not None and isfinite(epoch.train_loss) and isfinite(epoch.val_loss)
 
 
 class Rule(Protocol):
@@ -226,14 +231,13 @@ def replay(signal: Floats, offsets: Ints, groups: Sequence[str], rule: Rule) -> 
     for clock in range(int(offsets.min()), int(offsets.max()) + epochs):
         at = clock - offsets
         running = np.flatnonzero((at >= 0) & (at < trained))
-        losers = [
-            i
-            for i in running
-            if rule.due(int(at[i]))
-            and rule.loses(
-                best[i, at[i]], _standings(signal, trained, offsets, clock, i, peers[groups[i]]).tolist()
-            )
-        ]
+        losers = []
+        for trial in running.tolist():
+            epoch = int(at[trial])
+            if rule.due(epoch):
+                others = _standings(signal, trained, offsets, clock, trial, peers[groups[trial]])
+                if rule.loses(float(best[trial, epoch]), others.tolist()):
+                    losers.append(trial)
         trained[losers] = at[losers] + 1
     return trained
 
@@ -336,7 +340,8 @@ def epochs_untouched(signal: Floats) -> Ints:
     All of them; a diverged trial ends with the first whose signal, [N, E], is not finite.
     """
     finite = np.isfinite(signal)
-    return np.where(finite.all(axis=1), signal.shape[1], finite.argmin(axis=1) + 1).astype(np.int64)
+    epochs: Ints = np.where(finite.all(axis=1), signal.shape[1], finite.argmin(axis=1) + 1)
+    return epochs
 
 
 def recommend(replays: Collection[Replay]) -> Replay | None:

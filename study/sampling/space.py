@@ -23,7 +23,7 @@ from optuna.distributions import (
 )
 
 import lrsched
-from lrsched import Schedule, Search, Warmup
+from lrsched import Parameter, Schedule, Search, Warmup
 from study.records.errors import InputError
 
 #: Name under which Optuna knows the family, and under which dashboards show it.
@@ -38,9 +38,6 @@ LONGEST_WARMUP = 0.3
 
 #: A best value this near to an end of its range says that the range may be too narrow.
 EDGE = 0.05
-
-#: Ends that no wider range could move: there is nothing on their other side.
-NATURAL_LIMITS = frozenset({("warmup", "low")})
 
 
 @dataclass(frozen=True)
@@ -76,6 +73,8 @@ class Space:
             if name not in lrsched.REGISTRY:
                 known = ", ".join(sorted(lrsched.REGISTRY))
                 raise InputError(f"unknown schedule {name!r}; known are {known}")
+            if not lrsched.REGISTRY[name].searchable():
+                raise InputError(f"schedule {name!r} has fields without a search range; leave it out")
         self.families = tuple(families)
         self.epochs = epochs
         self._distributions = cache(self._translate)
@@ -97,28 +96,26 @@ class Space:
     def point(self, family: str, params: Mapping[str, Any]) -> Point:
         """Return the point that drawn parameters mean, by the names of ``distributions``."""
         fields = {}
-        for parameter in lrsched.REGISTRY[family].parameters():
-            search = parameter.search
-            if search is None:
-                continue
-            drawn = [params[name] for name in _names(family, parameter.name, search)]
-            fields[parameter.name] = drawn[0] if search.count == 1 else search.collect(tuple(drawn))
+        for parameter, search in _searched(family):
+            drawn = [params[name] for name in _names(family, parameter, search)]
+            fields[parameter.name] = drawn[0] if search.count == 1 else search.collect(drawn)
         schedule: Schedule = lrsched.REGISTRY[family](**fields)
         if params["warmup"] > 0:
             schedule = Warmup(schedule, params["warmup"])
         return Point(family, schedule, params["base_rate"])
 
     def edges(self, family: str, params: Mapping[str, Any]) -> list[str]:
-        """Return the parameters that lie at an end of their range, as ``"base_rate (high)"``.
+        """Return a sentence for each parameter that lies at an end of its range.
 
         At an end means within 5 % of the range, measured on the range's own scale (log or linear).
-        Choices have no ends, and an end that is a natural limit, such as no warm-up, is not named.
+        Choices have no ends, and an end beyond which there is nothing, such as no warm-up, is not named.
         """
+        limits = _natural_limits(family)
         found = []
         for name, distribution in self.distributions(family).items():
             end = _end(distribution, params[name]) if name in params else None
-            if end is not None and (name, end) not in NATURAL_LIMITS:
-                found.append(f"{name} ({end})")
+            if end is not None and (name, end) not in limits:
+                found.append(f"{name} at the {end} edge: widen it")
         return found
 
     def _translate(self, family: str) -> Mapping[str, BaseDistribution]:
@@ -126,11 +123,10 @@ class Space:
             "base_rate": BASE_RATE,
             "warmup": FloatDistribution(0.0, LONGEST_WARMUP * self.epochs),
         }
-        for parameter in lrsched.REGISTRY[family].parameters():
-            if parameter.search is not None:
-                distribution = _distribution(parameter.search, self.epochs)
-                for name in _names(family, parameter.name, parameter.search):
-                    ranges[name] = distribution
+        for parameter, search in _searched(family):
+            distribution = _distribution(search, self.epochs)
+            for name in _names(family, parameter, search):
+                ranges[name] = distribution
         return ranges
 
 
@@ -139,10 +135,26 @@ def edges(family: str, params: Mapping[str, Any], epochs: int) -> list[str]:
     return Space((family,), epochs).edges(family, params)
 
 
-def _names(family: str, field: str, search: Search) -> list[str]:
-    if search.count == 1:
-        return [f"{family}.{field}"]
-    return [f"{family}.{field}_{k}" for k in range(1, search.count + 1)]
+def _searched(family: str) -> list[tuple[Parameter, Search]]:
+    return [(p, p.search) for p in lrsched.REGISTRY[family].parameters() if p.search is not None]
+
+
+def _names(family: str, parameter: Parameter, search: Search) -> list[str]:
+    name = f"{family}.{parameter.name}"
+    return [name] if search.count == 1 else [f"{name}_{k}" for k in range(1, search.count + 1)]
+
+
+def _natural_limits(family: str) -> set[tuple[str, str]]:
+    """Return the ends that cannot be moved: those of the field's own domain, and events after the run."""
+    limits = {("warmup", "low")}
+    for parameter, search in _searched(family):
+        for name in _names(family, parameter, search):
+            if search.low <= parameter.low:
+                limits.add((name, "low"))
+            # Of several times, such as milestones, one at the end of the run means one fewer.
+            if search.high >= parameter.high or (search.of_run and search.count > 1 and search.high >= 1):
+                limits.add((name, "high"))
+    return limits
 
 
 def _distribution(search: Search, epochs: int) -> BaseDistribution:
