@@ -3,10 +3,16 @@
 >>> from lrsched import Cosine, Warmup
 >>> schedule = Warmup(Cosine(T_max=20, final=0.01), length=5)
 >>> schedule(2.5)
-0.4819...
+0.48116018429654345
+>>> schedule(20)
+0.01
+
+``lrsched.optimizer`` drives a torch optimizer, ``lrsched.pytorch`` reads and writes torch's own
+schedulers, ``lrsched.picture`` draws. Importing ``lrsched`` itself needs numpy alone.
 """
 
-from lrsched.compose import Warmup
+from lrsched.compose import Join, Mirror, Product, Warmup
+from lrsched.curves import ByHand, KDecay, LinearToZero, PowerDecay, Rex, Spline, Tanh
 from lrsched.cyclic import CosineRestarts, Cyclic, OneCycle
 from lrsched.decay import (
     Constant,
@@ -22,32 +28,48 @@ from lrsched.decay import (
     SquareRoot,
     Step,
 )
-from lrsched.holding import WarmupStableDecay
+from lrsched.holding import FlatCosine, Knee, TriStage, WarmupStableDecay
 from lrsched.parameter import Parameter, Search, parameter
 from lrsched.plateau import Plateau, follow
 from lrsched.schedule import REGISTRY, Schedule, from_json, schedule_class
+from lrsched.user import Function, Multiplicative
 
 __all__ = [
     "REGISTRY",
+    "ByHand",
     "Constant",
     "Cosine",
     "CosineRestarts",
     "Cyclic",
     "Exponential",
     "Factor",
+    "FlatCosine",
+    "Function",
     "Hold",
     "InverseSquareRoot",
+    "Join",
+    "KDecay",
+    "Knee",
     "Linear",
+    "LinearToZero",
+    "Mirror",
     "MultiStep",
+    "Multiplicative",
     "Noam",
     "OneCycle",
     "Parameter",
     "Plateau",
     "Polynomial",
+    "PowerDecay",
+    "Product",
+    "Rex",
     "Schedule",
     "Search",
+    "Spline",
     "SquareRoot",
     "Step",
+    "Tanh",
+    "TriStage",
     "Warmup",
     "WarmupStableDecay",
     "follow",

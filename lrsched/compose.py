@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from functools import cached_property
+from typing import Any
+
 import numpy as np
 
+from lrsched.decay import Cosine, Linear, Noam
 from lrsched.numeric import falling_cosine, ramp
 from lrsched.parameter import parameter
 from lrsched.schedule import Array, Schedule, State
@@ -25,7 +30,7 @@ class Warmup(Schedule, name="warmup"):
     Source: Goyal et al. 2017, section 2.2.
     """
 
-    inner: Schedule = parameter("what is warmed up", "schedule")
+    inner: Schedule = parameter("what is warmed up", "schedule", example=Cosine(20))
     length: float = parameter("time until the ramp ends", "time", example=5)
     start: float = parameter("multiplier at the start", "ratio", default=0.0)
     shape: str = parameter(
@@ -71,3 +76,154 @@ class Warmup(Schedule, name="warmup"):
             return np.power(float(self.start), 1.0 - u)
         height = u if self.shape == "linear" else 1.0 - falling_cosine(u)
         return self.start + (1.0 - self.start) * height
+
+
+class Parts(Schedule):
+    """A schedule made of several, each told every metric. Not a schedule itself."""
+
+    schedules: tuple[Schedule, ...] = parameter(
+        "the parts", "schedule", many=True, example=(Linear(5, start=0.1, final=1.0), Cosine(15))
+    )
+
+    @property
+    def metric_driven(self) -> bool:
+        """Whether any part is."""
+        return any(s.metric_driven for s in self.schedules)
+
+    def initial(self) -> State:
+        """Return the parts' states as a list, or ``None`` if no part is driven by a metric."""
+        return [s.initial() for s in self.schedules] if self.metric_driven else None
+
+    def observe(self, state: State, metric: float) -> State:
+        """Forward to every part."""
+        if state is None:
+            return None
+        return [s.observe(own, metric) for s, own in zip(self.schedules, state, strict=True)]
+
+    def _value(self, t: Array) -> Array:
+        return self._at(t, self.initial())
+
+    def _states(self, state: State) -> list[State]:
+        """Return one state per part."""
+        return [None] * len(self.schedules) if state is None else list(state)
+
+
+class Join(Parts, name="join"):
+    """One schedule after another; at a milestone the next one takes over.
+
+    On the ``own`` clock each part starts at its time 0 when it takes over, and n parts have n - 1
+    milestones. ``rescaled``, each part's duration is stretched or shrunk to fill its place, and the n-th
+    milestone is the end. Two equal milestones leave out the part between them.
+
+    Formula::
+
+        i = sum(m <= t for m in milestones[:len(schedules) - 1])
+        begin = ([0] + list(milestones))[i]
+        x = t - begin
+        if clock == "rescaled":
+            x = (min(t, milestones[-1]) - begin) / (milestones[i] - begin) * schedules[i].duration
+        value = schedules[i](x)
+
+    Source: torch's ``SequentialLR``; optax's ``join_schedules``.
+    """
+
+    milestones: tuple[float, ...] = parameter(
+        "times at which the next part takes over", "time", many=True, ordered="rising", example=(5,)
+    )
+    clock: str = parameter("time as the parts see it", "choice", default="own", choices=("own", "rescaled"))
+
+    def _check(self) -> None:
+        parts, milestones = len(self.schedules), len(self.milestones)
+        if self.clock == "own" and milestones != parts - 1:
+            raise ValueError(
+                f"milestones must be one fewer than the {parts} schedules, got {self.milestones}"
+            )
+        if self.clock == "rescaled" and milestones != parts:
+            raise ValueError(
+                f"milestones must be as many as the {parts} schedules when rescaled, the last one being "
+                f"the end, got {self.milestones}"
+            )
+        for s in self.schedules if self.clock == "rescaled" else ():
+            if math.isinf(s.duration):
+                raise ValueError(f"schedules must end to be rescaled, and this one does not: {s}")
+
+    @property
+    def duration(self) -> float:
+        """The last milestone when rescaled; else it plus the last part's duration."""
+        last = self.milestones[-1]
+        return last if self.clock == "rescaled" else last + self.schedules[-1].duration
+
+    @cached_property
+    def _edges(self) -> Array:
+        """The milestones at which a part takes over."""
+        return np.array(self.milestones[: len(self.schedules) - 1], dtype=np.float64)
+
+    def _at(self, t: Array, state: State) -> Array:
+        states, index = self._states(state), self._edges.searchsorted(t, side="right")
+        if np.ndim(t) == 0:
+            i = int(index)
+            return np.asarray(self.schedules[i].at(self._local(i, t), states[i]))
+        values = np.empty_like(t)
+        for i, part in enumerate(self.schedules):
+            mine = index == i
+            values[mine] = part.at(self._local(i, t[mine]), states[i])
+        return values
+
+    def _local(self, i: int, t: Any) -> Any:
+        """Return time as part ``i`` sees it."""
+        begin = self.milestones[i - 1] if i else 0.0
+        if self.clock == "own":
+            return t - begin
+        return ramp(t, begin, self.milestones[i]) * self.schedules[i].duration
+
+
+class Product(Parts, name="product"):
+    """Several schedules multiplied.
+
+    Formula::
+
+        value = prod(s(t) for s in schedules)
+
+    Source: torch's ``ChainedScheduler`` of multiplicative schedulers.
+    """
+
+    @property
+    def duration(self) -> float:
+        """That of the longest part."""
+        return max(s.duration for s in self.schedules)
+
+    def _at(self, t: Array, state: State) -> Array:
+        values: Any = 1.0
+        for part, own in zip(self.schedules, self._states(state), strict=True):
+            values = values * part.at(t, own)
+        return np.asarray(values)
+
+
+class Mirror(Schedule, name="mirror"):
+    """Turn a schedule upside down: ``high`` where it is 0, ``low`` where it is 1.
+
+    This is how momentum moves against the rate; ``OneCycle.momentum`` and ``Cyclic.momentum`` make it.
+
+    Formula::
+
+        value = high * (1 - inner(t)) + low * inner(t)
+
+    Source: Smith and Topin 2018; torch's ``cycle_momentum``.
+    """
+
+    inner: Schedule = parameter("what is turned upside down", "schedule", example=Noam(5))
+    low: float = parameter("value where the inner schedule is 1", "ratio", default=0.85)
+    high: float = parameter("value where the inner schedule is 0", "ratio", default=0.95)
+
+    @property
+    def duration(self) -> float:
+        """The inner schedule's."""
+        return self.inner.duration
+
+    def _check(self) -> None:
+        if self.inner.metric_driven:
+            raise ValueError(f"inner must not be driven by a metric, got inner={self.inner}")
+
+    def _value(self, t: Array) -> Array:
+        height = self.inner(t)
+        return self.high * (1.0 - height) + self.low * height

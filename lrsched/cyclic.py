@@ -7,10 +7,12 @@ All reach multiplier 1 at their peak, so that the base rate is the highest rate.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 
+from lrsched.compose import Mirror
 from lrsched.decay import Decay
 from lrsched.numeric import blend, falling_cosine
 from lrsched.parameter import Search, parameter
@@ -104,6 +106,10 @@ class Cyclic(Schedule, name="cyclic"):
             wave = wave * np.power(self.gamma, t)
         return blend(self.low, wave)
 
+    def momentum(self, low: float = 0.8, high: float = 0.9) -> Mirror:
+        """Return the momentum that moves against this rate: ``low`` at the peak, ``high`` at the foot."""
+        return Mirror(replace(self, low=0.0), low=low, high=high)
+
 
 class OneCycle(Decay, name="one_cycle"):
     """Up to the peak, then down far below the start.
@@ -163,3 +169,7 @@ class OneCycle(Decay, name="one_cycle"):
         x = np.where(width[i] > 0, (u - begin[i]) / np.where(width[i] > 0, width[i], 1.0), 1.0)
         w = x if self.shape == "linear" else 1.0 - falling_cosine(x)
         return left[i] * (1.0 - w) + right[i] * w
+
+    def momentum(self, low: float = 0.85, high: float = 0.95) -> Mirror:
+        """Return the momentum that moves against this rate: ``low`` at the peak, ``high`` at the foot."""
+        return Mirror(replace(self, start=0.0, final=0.0), low=low, high=high)

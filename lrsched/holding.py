@@ -52,3 +52,74 @@ class WarmupStableDecay(Decay, name="warmup_stable_decay"):
 
     def _shape(self, u: Array) -> Array:
         return blend(self.final, SHAPES[self.shape](ramp(u, 1.0 - self.decay, 1.0)))
+
+
+class FlatCosine(Decay, name="flat_cosine"):
+    """Hold the base rate for a share of the length, then fall along half a cosine wave.
+
+    Formula::
+
+        d = max(t - flat * length, 0) / ((1 - flat) * length)
+        value = final + (1 - final) * (1 + cos(pi * d)) / 2
+
+    Source: fastai's ``fit_flat_cos`` (flat 0.75).
+    """
+
+    flat: float = parameter(
+        "share of the length spent at the base rate", "ratio", default=0.75, search=Search(0.05, 0.95)
+    )
+    final: float = parameter("multiplier at the end", "ratio", default=0.0)
+
+    def _shape(self, u: Array) -> Array:
+        return blend(self.final, falling_cosine(ramp(u, self.flat, 1.0)))
+
+
+class Knee(Decay, name="knee"):
+    """Explore at the base rate, then exploit: a straight line to zero.
+
+    Formula::
+
+        value = 1 - max(t - explore * length, 0) / ((1 - explore) * length)
+
+    Source: Iyer et al. 2023, Wide-minima density hypothesis and the explore-exploit schedule.
+    """
+
+    explore: float = parameter(
+        "share of the length spent at the base rate", "ratio", default=0.5, search=Search(0.05, 0.95)
+    )
+
+    def _shape(self, u: Array) -> Array:
+        return 1.0 - ramp(u, self.explore, 1.0)
+
+
+class TriStage(Decay, name="tri_stage"):
+    """Rise in a straight line, hold, and fall exponentially.
+
+    Formula::
+
+        u = min(t / length, 1)
+        rise = start + (1 - start) * u / warmup
+        fall = final ** (max(u - warmup - hold, 0) / (1 - warmup - hold))
+        value = rise if u < warmup else fall
+
+    Source: Park et al. 2019 (SpecAugment), section 3.2; fairseq's tri-stage scheduler.
+    """
+
+    warmup: float = parameter(
+        "share of the length spent rising", "ratio", default=0.1, search=Search(0.01, 0.3)
+    )
+    hold: float = parameter(
+        "share of the length spent at the base rate", "ratio", default=0.4, search=Search(0.02, 0.65)
+    )
+    start: float = parameter("multiplier at the start", "ratio", default=0.01)
+    final: float = parameter(
+        "multiplier at the end", "ratio", above=True, default=0.01, search=Search(1e-4, 0.3, log=True)
+    )
+
+    def _check(self) -> None:
+        if self.warmup + self.hold > 1:
+            raise ValueError(f"warmup + hold must be <= 1, got warmup={self.warmup}, hold={self.hold}")
+
+    def _shape(self, u: Array) -> Array:
+        rise = blend(self.start, ramp(u, 0.0, self.warmup))
+        return rise * np.power(float(self.final), ramp(u, self.warmup + self.hold, 1.0))

@@ -9,16 +9,19 @@ import numpy as np
 from lrsched.schedule import Array
 
 
-def ramp(t: Any, start: float, end: float) -> Any:
+def ramp(t: Array, start: float, end: float) -> Array:
     """Return how far t is on the way from ``start`` to ``end``, in [0, 1]; a jump if they coincide.
 
     Exactly 0 up to ``start`` and exactly 1 from ``end`` on; at ``start == end`` the end wins.
     """
     if end <= start:
-        return (t >= end) * 1.0
-    if isinstance(t, float):  # np.clip costs a number ten times as much as this
-        return min(max((t - start) / (end - start), 0.0), 1.0)
-    return np.clip((t - start) / (end - start), 0.0, 1.0)
+        return np.asarray(t >= end, dtype=np.float64)
+    progress: Any = (t - start) / (end - start)
+    # np.clip costs a single number ten times as much as min and max.
+    limited: Array = (
+        min(max(progress, 0.0), 1.0) if isinstance(progress, float) else np.clip(progress, 0.0, 1.0)
+    )
+    return limited
 
 
 def blend(low: float, height: Array) -> Array:

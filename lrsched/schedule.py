@@ -9,11 +9,12 @@ the peak rate (a user's own function may go higher if it asks to).
 from __future__ import annotations
 
 import difflib
+import inspect
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, TypeAlias, dataclass_transform, overload
+from typing import Any, ClassVar, Self, TypeAlias, dataclass_transform, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +77,18 @@ class Schedule(ABC):
         return (
             bool(cls.name) and known and not any(p.unit in ("schedule", "function") for p in cls._parameters)
         )
+
+    @classmethod
+    def example(cls) -> Self:
+        """Return a typical instance: the defaults, and the examples where there is none."""
+        return cls(**{p.name: p.example for p in cls._parameters})
+
+    @classmethod
+    def formula(cls) -> str:
+        """Return the lines that the docstring gives as the formula."""
+        text = inspect.cleandoc(cls.__doc__ or "")
+        _, _, after = text.partition("Formula::\n")
+        return inspect.cleandoc(after.partition("\nSource:")[0])
 
     @property
     def duration(self) -> float:

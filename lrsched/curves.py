@@ -1,0 +1,271 @@
+"""Decays with a curve of their own, and free forms through given points.
+
+Notation: t time, u = min(t / length, 1) progress. The lines after ``Formula::`` are Python; a test
+evaluates them against the code.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from lrsched.decay import Decay
+from lrsched.numeric import blend, falling_cosine
+from lrsched.parameter import Search, parameter, sorted_distinct
+from lrsched.schedule import Array, Schedule
+
+
+class Rex(Decay, name="rex"):
+    """Stay high for long and fall fast at the end.
+
+    ``beta`` 0 is a straight line; the nearer to 1, the later the fall.
+
+    Formula::
+
+        u = min(t / length, 1)
+        value = final + (1 - final) * (1 - u) / (1 - beta + beta * (1 - u))
+
+    Source: Chen et al. 2022, REX: Revisiting budgeted training with an improved schedule (beta 0.5).
+    """
+
+    beta: float = parameter("how late it falls", "ratio", below=True, default=0.5, search=Search(0.0, 0.95))
+    final: float = parameter("multiplier at the end", "ratio", default=0.0)
+
+    def _shape(self, u: Array) -> Array:
+        return blend(self.final, (1.0 - u) / (1.0 - self.beta + self.beta * (1.0 - u)))
+
+
+class LinearToZero(Decay, name="linear_to_zero"):
+    """A straight line from the base rate to exactly zero at the end.
+
+    Formula::
+
+        value = 1 - min(t / length, 1)
+
+    Source: Bergsma et al. 2025, Straight to zero; Defazio et al. 2023.
+    """
+
+    def _shape(self, u: Array) -> Array:
+        return 1.0 - u
+
+
+class KDecay(Decay, name="k_decay"):
+    """A cosine or polynomial decay whose progress is bent by the exponent ``k``.
+
+    Above 1 the rate stays high for longer. ``power`` is the polynomial's.
+
+    Formula::
+
+        v = min(t / length, 1) ** k
+        left = {"cosine": (1 + cos(pi * v)) / 2, "polynomial": (1 - v) ** power}
+        value = final + (1 - final) * left[shape]
+
+    Source: Zhang and Li 2020, k-decay: A new method for learning rate schedule.
+    """
+
+    k: float = parameter(
+        "exponent of the progress", "exponent", above=True, default=2.0, search=Search(0.3, 6.0, log=True)
+    )
+    shape: str = parameter(
+        "the decay that is bent",
+        "choice",
+        default="cosine",
+        choices=("cosine", "polynomial"),
+        search=Search(choices=("cosine", "polynomial")),
+    )
+    power: float = parameter("exponent of the polynomial", "exponent", above=True, default=1.0)
+    final: float = parameter("multiplier at the end", "ratio", default=0.0)
+
+    def _shape(self, u: Array) -> Array:
+        v = np.power(u, self.k)
+        left = falling_cosine(v) if self.shape == "cosine" else np.power(1.0 - v, self.power)
+        return blend(self.final, left)
+
+
+class Tanh(Decay, name="tanh"):
+    """Fall along a piece of the hyperbolic tangent, from ``lower`` to ``upper``.
+
+    It starts a little below 1 and ends a little above ``final``: by 1.2e-5 and 0.0025 of the way at the
+    default bounds.
+
+    Formula::
+
+        u = min(t / length, 1)
+        value = final + (1 - final) * (1 - tanh(lower * (1 - u) + upper * u)) / 2
+
+    Source: Hsueh et al. 2019, Stochastic gradient descent with hyperbolic-tangent decay.
+    """
+
+    lower: float = parameter(
+        "where on the curve it starts", "number", default=-6.0, search=Search(-10.0, -1.0)
+    )
+    upper: float = parameter("where on the curve it ends", "number", default=3.0, search=Search(0.5, 6.0))
+    final: float = parameter("multiplier that the curve tends to", "ratio", default=0.0)
+
+    def _check(self) -> None:
+        if self.lower >= self.upper:
+            raise ValueError(f"lower must be < upper, got lower={self.lower}, upper={self.upper}")
+
+    def _shape(self, u: Array) -> Array:
+        return blend(self.final, (1.0 - np.tanh(self.lower * (1.0 - u) + self.upper * u)) / 2.0)
+
+
+class PowerDecay(Schedule, name="power_decay"):
+    """Fall as a power of time, from the start and for ever.
+
+    ``power`` 0.5 is ``square_root``; 1 is the inverse-time decay.
+
+    Formula::
+
+        value = (1 + t / timescale) ** -power
+
+    Source: Robbins and Monro 1951; Caffe's "inv" policy.
+    """
+
+    timescale: float = parameter(
+        "time after which the rate has fallen to 2 ** -power",
+        "time",
+        above=True,
+        default=1,
+        search=Search(0.003, 1.0, log=True, of_run=True),
+    )
+    power: float = parameter(
+        "exponent of the fall", "exponent", above=True, default=1.0, search=Search(0.2, 2.0)
+    )
+
+    def _value(self, t: Array) -> Array:
+        return np.power(1.0 + t / self.timescale, -self.power)
+
+
+class ByHand(Schedule, name="by_hand"):
+    """Multipliers set by hand: ``values[i]`` from ``times[i]`` on, and the base rate before the first.
+
+    Formula::
+
+        value = ([1] + [v for at, v in zip(times, values) if at <= t])[-1]
+
+    Source: the sources' "by hand"; Keras' ``PiecewiseConstantDecay``.
+    """
+
+    times: tuple[float, ...] = parameter(
+        "times of the changes",
+        "time",
+        many=True,
+        ordered="increasing",
+        example=(5, 12, 16),
+        search=Search(0.05, 1.0, of_run=True, count=3, collect=sorted_distinct),
+    )
+    values: tuple[float, ...] = parameter(
+        "multiplier from each time on",
+        "ratio",
+        many=True,
+        example=(0.3, 0.6, 0.1),
+        search=Search(1e-3, 1.0, log=True, count=3),
+    )
+
+    def _check(self) -> None:
+        _check_pairs(self.times, self.values)
+
+    @property
+    def duration(self) -> float:
+        """The last change."""
+        return self.times[-1]
+
+    @cached_property
+    def _tables(self) -> tuple[Array, Array]:
+        """The times, and the level after 0, 1, ... of them."""
+        return np.array(self.times, dtype=np.float64), np.array([1.0, *self.values])
+
+    def _value(self, t: Array) -> Array:
+        edges, levels = self._tables
+        return levels[edges.searchsorted(t, side="right")]
+
+
+class Spline(Schedule, name="spline"):
+    """A smooth curve through knots that never overshoots: between two knots it is monotone.
+
+    A cubic Hermite spline; the slope at a knot is the weighted harmonic mean of its neighbours' slopes, or
+    0 where they differ in sign. Constant before the first knot and after the last.
+
+    Formula::
+
+        value = hermite(t)  # piecewise cubic with the slopes m below, h and d the knots' widths and slopes
+        # m[k] = (w1 + w2) / (w1 / d[k-1] + w2 / d[k]), w1 = 2 * h[k] + h[k-1], w2 = h[k] + 2 * h[k-1]
+
+    Source: Fritsch and Butland 1984; the ends as in scipy's ``PchipInterpolator``.
+    """
+
+    times: tuple[float, ...] = parameter(
+        "times of the knots",
+        "time",
+        many=True,
+        ordered="increasing",
+        example=(0, 6, 14, 20),
+        search=Search(0.0, 1.0, of_run=True, count=4, collect=sorted_distinct),
+    )
+    values: tuple[float, ...] = parameter(
+        "multiplier at each knot",
+        "ratio",
+        many=True,
+        example=(1.0, 0.85, 0.1, 0.0),
+        search=Search(1e-3, 1.0, log=True, count=4),
+    )
+
+    def _check(self) -> None:
+        _check_pairs(self.times, self.values)
+        if len(self.times) < 2:
+            raise ValueError(f"times must hold at least two knots, got times={self.times}")
+
+    @property
+    def duration(self) -> float:
+        """The last knot."""
+        return self.times[-1]
+
+    @cached_property
+    def _cubic(self) -> tuple[Array, Array, Array, Array]:
+        """Knots, their values, the widths between them, and the slope at each."""
+        x, y = np.array(self.times, dtype=np.float64), np.array(self.values, dtype=np.float64)
+        h = np.diff(x)
+        return x, y, h, _slopes(h, np.diff(y) / h)
+
+    def _value(self, t: Array) -> Array:
+        x, y, h, m = self._cubic
+        i = x[1:-1].searchsorted(t, side="right")
+        s = np.maximum((t - x[i]) / h[i], 0.0)
+        r = 1.0 - s
+        left, right = y[i], y[i + 1]
+        cubic = (1 + 2 * s) * r * r * left + s * s * (3 - 2 * s) * right
+        cubic = cubic + s * r * h[i] * (r * m[i] - s * m[i + 1])
+        # The curve stays between its knots; this keeps rounding from leaving them.
+        bounded: Array = np.minimum(np.maximum(cubic, np.minimum(left, right)), np.maximum(left, right))
+        return bounded
+
+
+def _slopes(h: Array, d: Array) -> Array:
+    """Return the slope at each of n knots from the n - 1 widths ``h`` and slopes ``d`` between them."""
+    if len(h) == 1:
+        return np.array([d[0], d[0]])
+    w1, w2 = 2 * h[1:] + h[:-1], h[1:] + 2 * h[:-1]
+    same = d[:-1] * d[1:] > 0
+    before, after = np.where(same, d[:-1], 1.0), np.where(same, d[1:], 1.0)
+    inner = np.where(same, (w1 + w2) / (w1 / before + w2 / after), 0.0)
+    return np.concatenate(
+        [[_end_slope(h[0], h[1], d[0], d[1])], inner, [_end_slope(h[-1], h[-2], d[-1], d[-2])]]
+    )
+
+
+def _end_slope(h0: float, h1: float, d0: float, d1: float) -> float:
+    """Return the slope at an end knot: that of a parabola, held back so that nothing overshoots."""
+    slope = ((2 * h0 + h1) * d0 - h0 * d1) / (h0 + h1)
+    if slope * d0 <= 0:
+        return 0.0
+    return 3 * d0 if d0 * d1 < 0 and abs(slope) > 3 * abs(d0) else slope
+
+
+def _check_pairs(times: tuple[float, ...], values: tuple[float, ...]) -> None:
+    """Raise ValueError unless each time has its value."""
+    if len(times) != len(values):
+        raise ValueError(
+            f"times and values must be equally many, got {len(times)} times, {len(values)} values"
+        )

@@ -1,0 +1,96 @@
+"""Schedules given by a user's own function."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from lrsched.parameter import parameter
+from lrsched.schedule import Array, Schedule
+
+
+def five_percent_off(t: float) -> float:
+    """Return 0.95 ** t, the example of torch's documentation."""
+    return float(0.95**t)
+
+
+def always_five_percent(t: float) -> float:  # noqa: ARG001  # a factor per step may ignore the step
+    """Return 0.95, a factor for each step."""
+    return 0.95
+
+
+class Function(Schedule, name="function"):
+    """The user's own function of time.
+
+    It may exceed 1: who writes it asks for it. It cannot be written as JSON.
+
+    Formula::
+
+        value = function(floor_of(t) if whole else t)
+
+    Source: torch's ``LambdaLR`` (``whole=True``: the function gets a whole number).
+
+    Raises:
+        ValueError: When called, if the function gives a negative or non-finite number.
+    """
+
+    function: Callable[[Any], float] = parameter(
+        "multiplier as a function of time", "function", example=five_percent_off
+    )
+    whole: bool = parameter(
+        "give the function whole numbers only", "choice", default=False, choices=(False, True)
+    )
+
+    def _value(self, t: Array) -> Array:
+        return _each(self._one, t)
+
+    def _one(self, t: float) -> float:
+        return checked(self.function, math.floor(t) if self.whole else t)
+
+
+class Multiplicative(Schedule, name="multiplicative"):
+    """The product of the user's factors of all whole times up to now.
+
+    Formula::
+
+        value = prod(function(i) for i in range(1, floor_of(t) + 1))
+
+    Source: torch's ``MultiplicativeLR``.
+
+    Raises:
+        ValueError: When called, if the function gives a negative or non-finite number.
+    """
+
+    function: Callable[[int], float] = parameter(
+        "factor of each whole time", "function", example=always_five_percent
+    )
+
+    @cached_property
+    def _products(self) -> list[float]:
+        """Products known so far: they depend on the function alone, not on the order of calls."""
+        return [1.0]
+
+    def _value(self, t: Array) -> Array:
+        last = int(np.max(t, initial=0.0))
+        known = self._products
+        for i in range(len(known), last + 1):
+            known.append(known[-1] * checked(self.function, i))
+        return _each(lambda x: known[int(x)], t)
+
+
+def checked(function: Callable[[Any], float], t: float) -> float:
+    """Return ``function(t)``, refusing what cannot be a multiplier."""
+    value = float(function(t))
+    if not (math.isfinite(value) and value >= 0.0):
+        raise ValueError(f"the function must give a finite number >= 0, got {value} at t={t}")
+    return value
+
+
+def _each(function: Callable[[float], float], t: Array) -> Array:
+    """Return the function of each time, for functions that know nothing of arrays."""
+    times = np.asarray(t)
+    return np.array([function(x) for x in times.ravel().tolist()], dtype=np.float64).reshape(times.shape)
