@@ -75,12 +75,19 @@ class Tracker:
     """Writes one study's runs; made by ``Tracker.open``."""
 
     def __init__(
-        self, client: MlflowClient, run_id: str, experiment_id: str, tags: Mapping[str, str]
+        self,
+        client: MlflowClient,
+        experiment_id: str,
+        run_id: str,
+        settings: Settings,
+        tags: Mapping[str, str],
     ) -> None:
         self._client = client
         self._experiment_id = experiment_id
+        self._dataset = _dataset(settings)
+        self._parameters = _study_parameters(settings)
         self._tags = dict(tags)
-        self._open: dict[str, GrowingCurve] = {}
+        self._open: dict[str, GrowingCurve] = {}  # children by run id
         self.run_id = run_id
 
     @classmethod
@@ -123,14 +130,9 @@ class Tracker:
         if "git_revision" in attributes:
             tags["mlflow.source.git.commit"] = attributes["git_revision"]
         run_id = _resumed(client, resume_run_id) or _parent(client, experiment_id, settings, tags)
-        tracker = cls(client, run_id, experiment_id, tags)
-        tracker._dataset = _dataset(settings)
-        tracker._parameters = _study_parameters(settings)
+        tracker = cls(client, experiment_id, run_id, settings, tags)
         tracker._close_left_over(running)
         return tracker
-
-    _dataset: Any = None
-    _parameters: Mapping[str, Any] = {}
 
     def start(self, asked: Asked, *, name: str | None = None, tags: Mapping[str, str] | None = None) -> str:
         """Open a child run for a trial; return its run id.
@@ -255,18 +257,19 @@ class Tracker:
 def _client(uri: str) -> MlflowClient:
     """Return a client of a database whose schema is there, made by this process alone if need be."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # before the import: it looks up a host then
-    for chatty in ("mlflow", "alembic"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
+
+    for chatty in ("mlflow", "alembic"):  # it sets its own level when it is imported
+        logging.getLogger(chatty).setLevel(logging.WARNING)
 
     try:
         if uri.startswith("http"):
             return MlflowClient(tracking_uri=uri)
         parsed = database.parse(uri, FLAG)
         with database.exclusively(parsed):
-            client = MlflowClient(tracking_uri=uri)  # makes the schema
             database.use_wal(parsed)
+            client = MlflowClient(tracking_uri=uri)  # makes the schema
     except MlflowException as error:
         raise InputError(f"{FLAG} {uri!r} cannot be used: {_first_line(error)}") from None
     return client

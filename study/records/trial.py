@@ -116,8 +116,8 @@ class Epoch:
         rate: Learning rate of the epoch's last step.
         train_loss: Mean training loss over the epoch's minibatches, while the weights moved.
         train_accuracy: Share of the epoch's training images classified right, likewise.
-        val_loss: Mean cross-entropy on the evaluation split after the epoch.
-        val_accuracy: Share of the evaluation split classified right after the epoch.
+        val_loss: Mean cross-entropy on the evaluation split after the epoch, where there is one.
+        val_accuracy: Share of the evaluation split classified right after the epoch, likewise.
         averaged_accuracy: The same for the exponential average of the weights, where kept.
         seconds: Wall-clock seconds of the epoch divided by the lanes that shared it.
     """
@@ -126,8 +126,8 @@ class Epoch:
     rate: float
     train_loss: float
     train_accuracy: float
-    val_loss: float
-    val_accuracy: float
+    val_loss: float | None
+    val_accuracy: float | None
     averaged_accuracy: float | None
     seconds: float
 
