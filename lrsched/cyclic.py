@@ -14,7 +14,7 @@ import numpy as np
 
 from lrsched.compose import Mirror
 from lrsched.decay import Decay
-from lrsched.numeric import blend, falling_cosine
+from lrsched.numeric import blend, cycles, falling_cosine
 from lrsched.parameter import Search, parameter
 from lrsched.schedule import Array, Schedule
 
@@ -53,7 +53,8 @@ class CosineRestarts(Schedule, name="cosine_restarts"):
     def _cycle(self, t: Array) -> tuple[Array, Array]:
         """Return the number of the cycle at t, from 0, and the progress in it, in [0, 1)."""
         if self.T_mult == 1:
-            return t // self.T_0, (t % self.T_0) / self.T_0
+            n, since = cycles(t, self.T_0)
+            return n, since / self.T_0
         # The logarithm can be off by one at a restart itself; the comparisons put that right.
         n = np.floor(np.log1p(t / self.T_0 * (self.T_mult - 1.0)) / math.log(self.T_mult))
         n = n + (self._begin(n + 1.0) <= t)
@@ -97,7 +98,7 @@ class Cyclic(Schedule, name="cyclic"):
 
     def _value(self, t: Array) -> Array:
         period = float(self.up + self.down)
-        n, x = t // period, t % period
+        n, x = cycles(t, period)
         # `or 1.0`: a side of length 0 is never chosen.
         wave = np.where(x < self.up, x / (self.up or 1.0), (period - x) / (self.down or 1.0))
         if self.mode == "triangular2":

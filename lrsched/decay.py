@@ -88,7 +88,7 @@ class Step(Schedule, name="step"):
 
     Formula::
 
-        value = factor ** (t // step_size)
+        value = factor ** floor_of(t / step_size)
 
     Source: torch's ``StepLR``.
     """
@@ -99,7 +99,7 @@ class Step(Schedule, name="step"):
     factor: float = parameter("multiplier at each drop", "ratio", default=0.5, search=Search(0.1, 0.95))
 
     def _value(self, t: Array) -> Array:
-        return np.power(self.factor, t // self.step_size)
+        return np.power(self.factor, np.floor(t / self.step_size))
 
 
 class MultiStep(Schedule, name="multi_step"):
@@ -195,7 +195,7 @@ class Factor(Schedule, name="factor"):
     floor: float = parameter("lowest multiplier", "ratio", default=0.0, search=Search(1e-3, 0.5, log=True))
 
     def _value(self, t: Array) -> Array:
-        return np.maximum(self.floor, np.power(self.factor, t // 1.0))
+        return np.maximum(self.floor, np.power(self.factor, np.floor(t)))
 
 
 class SquareRoot(Schedule, name="square_root"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -17,11 +17,15 @@ def ramp(t: Array, start: float, end: float) -> Array:
     if end <= start:
         return np.asarray(t >= end, dtype=np.float64)
     progress: Any = (t - start) / (end - start)
-    # np.clip costs a single number ten times as much as min and max.
-    limited: Array = (
-        min(max(progress, 0.0), 1.0) if isinstance(progress, float) else np.clip(progress, 0.0, 1.0)
-    )
-    return limited
+    if isinstance(progress, float):  # np.clip costs a single number ten times as much as min and max
+        return cast("Array", min(max(progress, 0.0), 1.0))
+    return np.clip(progress, 0.0, 1.0)
+
+
+def cycles(t: Array, period: float) -> tuple[Array, Array]:
+    """Return the number of whole periods before t and the time since the last one, in [0, period]."""
+    n = np.floor(t / period)
+    return n, np.minimum(np.maximum(t - n * period, 0.0), period)
 
 
 def blend(low: float, height: Array) -> Array:

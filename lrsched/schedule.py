@@ -25,6 +25,9 @@ Array: TypeAlias = NDArray[np.float64]
 #: What a metric-driven schedule remembers: plain data that JSON can hold. ``None`` for closed forms.
 State: TypeAlias = Any
 
+#: Times evaluated at once: their temporaries fit the second-level cache.
+_BLOCK = 16_384
+
 #: Every schedule by its name.
 REGISTRY: dict[str, type[Schedule]] = {}
 
@@ -126,15 +129,27 @@ class Schedule(ABC):
     def at(self, t: float | NDArray[Any], state: State) -> float | Array:
         """Return the multiplier at time ``t`` given what was observed; ``__call__`` without metrics."""
         if isinstance(t, np.ndarray):
-            times = np.asarray(t, dtype=np.float64)
-            if not np.isfinite(times).all():
-                raise ValueError("t must be finite, got an array with nan or infinite times")
-            return np.asarray(self._at(np.clip(times, 0.0, self.duration), state))
+            return self._at_each(t.astype(np.float64, copy=False), state)
         time = float(t)
         if not math.isfinite(time):
             raise ValueError(f"t must be finite, got t={time}")
         clamped: Any = min(max(time, 0.0), self.duration)
         return float(self._at(clamped, state))
+
+    def _at_each(self, t: Array, state: State) -> Array:
+        """Return the multiplier at each time of an array.
+
+        Long arrays are evaluated piece by piece, so that the formulas' temporaries stay in the cache.
+        """
+        if t.size > _BLOCK:
+            values, times = np.empty(t.size), t.ravel()
+            for begin in range(0, t.size, _BLOCK):
+                piece = slice(begin, begin + _BLOCK)
+                values[piece] = self._at_each(times[piece], state)
+            return values.reshape(t.shape)
+        if not np.isfinite(t).all():
+            raise ValueError("t must be finite, got an array with nan or infinite times")
+        return np.asarray(self._at(np.clip(t, 0.0, self.duration), state))
 
     def _at(self, t: Array, state: State) -> Array:  # noqa: ARG002  # for those driven by metrics
         """Return the multiplier at a clamped ``t``; closed forms ignore the state."""
