@@ -1,1 +1,1 @@
-"""Fashion-MNIST, LeNet, and the training of many trials side by side."""
+"""Training: the data, one LeNet, and many LeNets side by side. Returns records; logs nothing."""
