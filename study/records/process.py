@@ -42,19 +42,11 @@ class Process:
         """Read what ``to_json`` wrote."""
         return cls(str(data["host"]), str(data["kernel"]), int(data["pid"]), str(data["started"]))
 
-    def surely_dead(self, *, one_machine: bool) -> bool:
-        """Return whether it is certain that this process has ended.
-
-        Args:
-            one_machine: The record is a local file: another boot of this machine's name is this
-                machine, before it was started again.
-        """
-        here = current()
-        if self.kernel != here.kernel:
-            return one_machine and self.host == here.host
-        if os.name != "posix":  # os.kill(pid, 0) would end it
-            return False
-        return not _exists(self.pid) or _started(self.pid) != self.started
+    def is_alive(self) -> bool | None:
+        """Return whether this process still runs; ``None`` where that cannot be seen from here."""
+        if self.kernel != current().kernel or os.name != "posix":  # os.kill(pid, 0) would end it there
+            return None
+        return _exists(self.pid) and _started(self.pid) == self.started
 
 
 def current() -> Process:
