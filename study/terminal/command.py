@@ -14,7 +14,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -229,11 +228,11 @@ def tracking_option(function: Function) -> Function:
 
 
 def data_dir_option(function: Function) -> Function:
-    """``--data-dir DIR``: where Fashion-MNIST lies; argument ``data_dir: Path | None``."""
+    """``--data-dir DIR``: where Fashion-MNIST lies; argument ``data_dir: str | None``."""
     return option(
         "--data-dir",
         metavar="DIR",
-        type=click.Path(path_type=Path),
+        type=click.Path(),
         default=None,
         group="Machine",
         help="Folder with Fashion-MNIST's four files. Default: $FASHION_MNIST_DIR, data/, Debian's package.",

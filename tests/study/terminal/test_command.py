@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import click
@@ -114,7 +113,7 @@ def test_given_values_arrive_typed(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = "--lanes 4 --data-dir there --schedules ' linear, cosine' --share 1 --seed 7 --device cpu"
     _, _, _, seen = ran(arguments, capsys)
     assert seen["lanes"] == 4
-    assert seen["data_dir"] == Path("there")
+    assert seen["data_dir"] == "there"
     assert seen["schedules"] == ("linear", "cosine")
     assert seen["share"] == 1.0
     assert (seen["seed"], seen["device"]) == (7, "cpu")

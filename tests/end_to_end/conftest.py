@@ -1,0 +1,155 @@
+"""Whole commands, run as a user runs them: one small finished study, its servers, and a browser."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Route, sync_playwright
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run "
+    "--disable-background-networking --disable-component-update --disable-sync"
+).split()
+
+#: Seconds until a server must answer; `mlflow ui` takes 9 to 24 s on two cores that have other work.
+PATIENCE = 180
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A study that has run: the folder it ran in, its name, its size, and what it printed."""
+
+    folder: Path
+    name: str
+    trials: int
+    output: str
+
+
+@pytest.fixture(scope="session")
+def small_study(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """Run the search itself: 12 trials of one epoch on 2,000 images."""
+    folder = tmp_path_factory.mktemp("study")
+    arguments = "--trials 12 --epochs 1 --train-images 2000 --study small --device cpu".split()
+    run = subprocess.run(
+        [sys.executable, "-m", "study.search", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    return Finished(folder, "small", 12, run.stdout)
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def serving(arguments: Sequence[str], folder: Path, url: str) -> Iterator[str]:
+    """Run a server in ``folder`` until the block ends; yield ``url`` once it answers."""
+    log = folder / f"{Path(arguments[0]).name}.log"
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with (
+        log.open("w") as output,
+        subprocess.Popen(
+            arguments, cwd=folder, env=environment, stdout=output, stderr=output, start_new_session=True
+        ) as process,
+    ):
+        try:
+            give_up = time.monotonic() + PATIENCE
+            while not answers(url):
+                assert process.poll() is None, log.read_text()
+                assert time.monotonic() < give_up, f"{url} does not answer: {log.read_text()}"
+                time.sleep(0.3)
+            yield url
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+
+
+def answers(url: str) -> bool:
+    """Whether a GET of ``url`` succeeds."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 - our own server's URL
+            return bool(response.status == 200)
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
+
+
+def script(name: str) -> str:
+    """Return the path of a program that is installed beside this Python."""
+    return str(Path(sys.executable).parent / name)
+
+
+@pytest.fixture(scope="session")
+def mlflow_ui(small_study: Finished) -> Iterator[str]:
+    """``mlflow ui`` as it comes, but for the port and the number of its processes."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    arguments = [script("mlflow"), "ui", "--workers", "1", "--port", str(port)]
+    with serving(arguments, small_study.folder, f"{url}/health"):
+        yield url
+
+
+@pytest.fixture(scope="session")
+def dashboard(small_study: Finished) -> Iterator[str]:
+    """``optuna-dashboard`` on the study's database."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/dashboard"
+    arguments = [
+        script("optuna-dashboard"),
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "sqlite:///optuna.db",
+    ]
+    with serving(arguments, small_study.folder, f"{url}/"):
+        yield url
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Headless Chromium from the system."""
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    assert found is not None, f"none of {', '.join(BROWSERS)} is installed"
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=found, headless=True, args=FLAGS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def window(browser: Browser) -> Iterator[BrowserContext]:
+    """A fresh browser profile that reaches this machine only."""
+
+    def local_only(route: Route) -> None:
+        if route.request.url.startswith(("http://127.0.0.1:", "file:", "data:", "blob:")):
+            route.continue_()
+        else:
+            route.abort()
+
+    context = browser.new_context(viewport={"width": 1400, "height": 1000})
+    context.set_default_timeout(60_000)
+    context.route("**/*", local_only)
+    yield context
+    context.close()

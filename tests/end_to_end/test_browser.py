@@ -1,0 +1,92 @@
+"""What people see when they open the records of a study in a real browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from playwright.sync_api import BrowserContext, Page, expect
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+CARD = "experiment-view-compare-runs-card"
+
+#: Reads what plotly holds and what it has drawn from the chart whose card is given.
+DRAWN = """card => {
+    const plot = card.querySelector('.js-plotly-plot');
+    return {
+        traces: plot.data.filter(t => t.y && t.y.length).map(t => ({x: [...t.x], y: [...t.y]})),
+        paths: [...plot.querySelectorAll('path.js-line')].map(p => p.getAttribute('d')),
+    };
+}"""
+
+
+def finished_children(folder: Path) -> list[Run]:
+    """The study's child runs that trained to their end, in MLflow's own words."""
+    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    experiments = [e.experiment_id for e in client.search_experiments()]
+    runs = client.search_runs(experiments, filter_string="attributes.status = 'FINISHED'")
+    return [run for run in runs if "mlflow.parentRunId" in run.data.tags]
+
+
+def chart(page: Page, metric: str) -> dict[str, Any]:
+    """What the chart of ``metric`` shows, once it is drawn."""
+    card = page.get_by_test_id(CARD).filter(has=page.get_by_text(metric, exact=True)).first
+    card.locator("path.js-line").first.wait_for()
+    drawn: dict[str, Any] = card.evaluate(DRAWN)
+    return drawn
+
+
+def test_a_childs_rate_curve_is_drawn_in_mlflow(
+    mlflow_ui: str, small_study: Any, window: BrowserContext
+) -> None:
+    run = next(r for r in finished_children(small_study.folder) if r.data.tags["schedule"] == "cosine")
+    page = window.new_page()
+    page.goto(f"{mlflow_ui}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}/model-metrics")
+    drawn = chart(page, "lr")
+    page.screenshot(path=small_study.folder / "mlflow-run.png")
+
+    client = MlflowClient(f"sqlite:///{small_study.folder / 'mlflow.db'}")
+    recorded = sorted((m.step, m.value) for m in client.get_metric_history(run.info.run_id, "lr"))
+    assert len(recorded) > 2
+    assert drawn["traces"][0]["x"] == [step for step, _ in recorded]
+    assert drawn["traces"][0]["y"] == pytest.approx([value for _, value in recorded], rel=1e-9)
+    assert drawn["paths"][0].count("L") + drawn["paths"][0].count("C") >= 1
+    for metric in ("train_loss", "train_accuracy", "val_loss", "val_accuracy"):
+        expect(
+            page.get_by_test_id(CARD).filter(has=page.get_by_text(metric, exact=True)).first
+        ).to_be_visible()
+
+
+def test_all_rate_curves_stand_side_by_side_in_mlflow(
+    mlflow_ui: str, small_study: Any, window: BrowserContext
+) -> None:
+    run = finished_children(small_study.folder)[0]
+    page = window.new_page()
+    page.goto(
+        f"{mlflow_ui}/#/experiments/{run.info.experiment_id}/runs?workflowType=machine_learning"
+        "&compareRunsMode=CHART&orderByKey=metrics.%60val_accuracy%60&orderByAsc=false"
+    )
+    drawn = chart(page, "lr")
+    page.screenshot(path=small_study.folder / "mlflow-compare.png")
+    assert len(drawn["traces"]) >= 10
+
+
+def test_the_dashboard_shows_the_study_and_its_trials(
+    dashboard: str, small_study: Any, window: BrowserContext
+) -> None:
+    page = window.new_page()
+    page.goto(f"{dashboard}/")
+    page.get_by_text(small_study.name, exact=False).first.click()
+    history = page.locator(".js-plotly-plot").first
+    history.locator("path.js-line").first.wait_for()
+    points = history.locator("path.point").count()
+    page.screenshot(path=small_study.folder / "dashboard-study.png")
+    assert points >= 6
+
+    page.goto(page.url.rstrip("/") + "/trials")
+    expect(page.get_by_text(f"{small_study.trials} Trials")).to_be_visible()
+    page.screenshot(path=small_study.folder / "dashboard-trials.png")
