@@ -20,10 +20,15 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Route, sync_playwright
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run "
-    "--disable-background-networking --disable-component-update --disable-sync"
-).split()
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 #: Seconds until a server must answer; `mlflow ui` takes 9 to 24 s on two cores that have other work.
 PATIENCE = 180
@@ -43,7 +48,18 @@ class Finished:
 def small_study(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """Run the search itself: 12 trials of one epoch on 2,000 images."""
     folder = tmp_path_factory.mktemp("study")
-    arguments = "--trials 12 --epochs 1 --train-images 2000 --study small --device cpu".split()
+    arguments = [
+        "--trials",
+        "12",
+        "--epochs",
+        "1",
+        "--train-images",
+        "2000",
+        "--study",
+        "small",
+        "--device",
+        "cpu",
+    ]
     run = subprocess.run(
         [sys.executable, "-m", "study.search", *arguments],
         cwd=folder,
