@@ -155,21 +155,22 @@ class OneCycle(Decay, name="one_cycle"):
             raise ValueError(f"peak must be in [0, 0.5] with three phases, got peak={self.peak}")
 
     @cached_property
-    def _pieces(self) -> tuple[Array, Array, Array, Array]:
-        """Of each phase: begin and width as shares of the length, and the level at both ends."""
+    def _pieces(self) -> tuple[Array, Array, Array, Array, Array]:
+        """Knots between phases; of each phase, begin and width as shares of the length, levels at its ends."""
         inner = [self.peak] if self.phases == 2 else [self.peak, 2.0 * self.peak]
         knots = np.array([0.0, *inner, 1.0])
         middle = [1.0] if self.phases == 2 else [1.0, self.start]
         levels = np.array([self.start, *middle, self.final], dtype=np.float64)
-        return knots[:-1], np.diff(knots), levels[:-1], levels[1:]
+        begin, width = knots[:-1], np.diff(knots)
+        # A phase without width is reached only at its end: there it must read (u - begin) / width = 1.
+        return knots[1:-1], begin - (width == 0), width + (width == 0), levels[:-1], levels[1:]
 
     def _shape(self, u: Array) -> Array:
-        begin, width, left, right = self._pieces
-        i = begin[1:].searchsorted(u, side="right")
-        # A phase without width is reached only at its end.
-        x = np.where(width[i] > 0, (u - begin[i]) / np.where(width[i] > 0, width[i], 1.0), 1.0)
+        knots, begin, width, left, right = self._pieces
+        i = knots.searchsorted(u, side="right")
+        x = (u - begin.take(i)) / width.take(i)
         w = x if self.shape == "linear" else 1.0 - falling_cosine(x)
-        return left[i] * (1.0 - w) + right[i] * w
+        return left.take(i) * (1.0 - w) + right.take(i) * w
 
     def momentum(self, low: float = 0.85, high: float = 0.95) -> Mirror:
         """Return the momentum that moves against this rate: ``low`` at the peak, ``high`` at the foot."""

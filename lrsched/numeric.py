@@ -17,9 +17,10 @@ def ramp(t: Array, start: float, end: float) -> Array:
     if end <= start:
         return np.asarray(t >= end, dtype=np.float64)
     progress: Any = (t - start) / (end - start)
-    if isinstance(progress, float):  # np.clip costs a single number ten times as much as min and max
-        return cast("Array", min(max(progress, 0.0), 1.0))
-    return np.clip(progress, 0.0, 1.0)
+    # np.clip costs a single number ten times as much as min and max.
+    single = isinstance(progress, float)
+    limited = min(max(progress, 0.0), 1.0) if single else np.clip(progress, 0.0, 1.0)
+    return cast("Array", limited)
 
 
 def cycles(t: Array, period: float) -> tuple[Array, Array]:
