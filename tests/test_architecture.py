@@ -27,7 +27,10 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "study/records": ({"study.records"}, {"numpy", "optuna", "mlflow", "sqlalchemy", "optuna_dashboard"}),
     "study/sampling": ({"study.sampling", "lrsched", *PLAIN}, {"numpy", "optuna"}),
     "study/training": ({"study.training", *PLAIN}, {"numpy", "torch", "torchvision"}),
-    "study/analysis": ({"study.analysis", *PLAIN}, {"numpy", "scipy", "statsmodels", "plotly", "pandas", "pyarrow"}),
+    "study/analysis": (
+        {"study.analysis", *PLAIN},
+        {"numpy", "scipy", "statsmodels", "plotly", "pandas", "pyarrow"},
+    ),
     "study/terminal": ({"study.terminal", *PLAIN}, {"click", "rich"}),
     # Commands: everything below them, but no other command.
     "study": (
