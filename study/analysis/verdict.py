@@ -19,7 +19,7 @@ from study.analysis.comparison import Comparison, Floats, compare, counted, shar
 from study.records.errors import InputError
 
 #: Bootstrap samples, and the seed they are drawn with: the same table gives the same figures.
-DRAWS = 4000
+DRAWS = 2000
 BOOTSTRAP_SEED = 20_000
 #: Chance of a decision that ``more_seeds`` aims for, and the total beyond which it gives up.
 SETTLED = 0.8
