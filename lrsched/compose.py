@@ -23,9 +23,15 @@ class Warmup(Schedule, name="warmup"):
     Formula::
 
         u = min(t / length, 1)
-        ramp = {"linear": start + (1 - start) * u, "exponential": start ** (1 - u) if start else 0,
-                "cosine": start + (1 - start) * (1 - cos(pi * u)) / 2, "constant": start if u < 1 else 1}
-        value = ramp[shape] * inner(t)
+        if shape == "linear":
+            rise = start + (1 - start) * u
+        elif shape == "exponential":
+            rise = start ** (1 - u)
+        elif shape == "cosine":
+            rise = start + (1 - start) * (1 - cos(pi * u)) / 2
+        else:
+            rise = start if u < 1 else 1
+        value = rise * inner(t)
 
     Source: Goyal et al. 2017, section 2.2.
     """

@@ -185,13 +185,13 @@ class ByHand(Schedule, name="by_hand"):
 class Spline(Schedule, name="spline"):
     """A smooth curve through knots that never overshoots: between two knots it is monotone.
 
-    A cubic Hermite spline; the slope at a knot is the weighted harmonic mean of its neighbours' slopes, or
-    0 where they differ in sign. Constant before the first knot and after the last.
+    A piecewise cubic Hermite interpolation (``pchip``). With h and d the widths and slopes between knots, the
+    slope at knot k is (w1 + w2) / (w1 / d[k-1] + w2 / d[k]) with w1 = 2 h[k] + h[k-1], w2 = h[k] + 2 h[k-1], or 0
+    where the d differ in sign. Constant before the first knot and after the last.
 
     Formula::
 
-        value = hermite(t)  # piecewise cubic with the slopes m below, h and d the knots' widths and slopes
-        # m[k] = (w1 + w2) / (w1 / d[k-1] + w2 / d[k]), w1 = 2 * h[k] + h[k-1], w2 = h[k] + 2 * h[k-1]
+        value = pchip(times, values)(min(max(t, times[0]), times[-1]))
 
     Source: Fritsch and Butland 1984; the ends as in scipy's ``PchipInterpolator``.
     """

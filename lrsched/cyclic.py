@@ -24,8 +24,10 @@ class CosineRestarts(Schedule, name="cosine_restarts"):
 
     Formula::
 
-        n = cycle_of(t)  # largest n with begin(n) <= t, where begin(n) = T_0 * (1 + T_mult + ... + T_mult ** (n - 1))
-        x = (t - begin(n)) / (T_0 * T_mult ** n)
+        n, begin = 0, 0
+        while begin + T_0 * T_mult ** n <= t:
+            n, begin = n + 1, begin + T_0 * T_mult ** n
+        x = (t - begin) / (T_0 * T_mult ** n)
         value = final + (1 - final) * decay ** n * (1 + cos(pi * x)) / 2
 
     Source: Loshchilov and Hutter 2017 (SGDR), equation 5; the decay per cycle as in timm.
@@ -71,7 +73,8 @@ class Cyclic(Schedule, name="cyclic"):
 
     Formula::
 
-        n, x = t // (up + down), t % (up + down)
+        n = int(t / (up + down))
+        x = t - n * (up + down)
         height = {"triangular": 1, "triangular2": 0.5 ** n, "exp_range": gamma ** t}[mode]
         value = low + (1 - low) * height * (x / up if x < up else (up + down - x) / down)
 
@@ -122,7 +125,7 @@ class OneCycle(Decay, name="one_cycle"):
         knots = [0, peak * length, length] if phases == 2 else [0, peak * length, 2 * peak * length, length]
         levels = [start, 1, final] if phases == 2 else [start, 1, start, final]
         i = max(k for k in range(phases) if knots[k] <= t)
-        x = (t - knots[i]) / (knots[i + 1] - knots[i])
+        x = (min(t, length) - knots[i]) / (knots[i + 1] - knots[i])
         w = x if shape == "linear" else (1 - cos(pi * x)) / 2
         value = levels[i] * (1 - w) + levels[i + 1] * w
 

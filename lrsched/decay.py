@@ -88,7 +88,7 @@ class Step(Schedule, name="step"):
 
     Formula::
 
-        value = factor ** floor_of(t / step_size)
+        value = factor ** int(t / step_size)
 
     Source: torch's ``StepLR``.
     """
@@ -117,7 +117,7 @@ class MultiStep(Schedule, name="multi_step"):
         "time",
         many=True,
         ordered="increasing",
-        example=(15, 25),
+        example=(8, 14, 19),
         search=Search(0.1, 1.0, of_run=True, count=3, collect=sorted_distinct),
     )
     factor: float = parameter("multiplier at each drop", "ratio", default=0.5, search=Search(0.05, 0.9))
@@ -186,7 +186,7 @@ class Factor(Schedule, name="factor"):
 
     Formula::
 
-        value = max(floor, factor ** floor_of(t))
+        value = max(floor, factor ** int(t))
 
     Source: Zhang et al., Dive into Deep Learning, "factor scheduler".
     """
@@ -281,7 +281,12 @@ class Polynomial(Decay, name="polynomial"):
 
     length: float = parameter("time at which the end is reached", "time", example=20, search=AROUND_THE_END)
     power: float = parameter(
-        "exponent of the decay", "exponent", above=True, default=1.0, search=Search(0.3, 4.0, log=True)
+        "exponent of the decay",
+        "exponent",
+        above=True,
+        default=1.0,
+        example=2.0,
+        search=Search(0.3, 4.0, log=True),
     )
     final: float = parameter("multiplier at the end", "ratio", default=0.0)
 

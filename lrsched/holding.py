@@ -31,7 +31,7 @@ class WarmupStableDecay(Decay, name="warmup_stable_decay"):
 
     Formula::
 
-        d = max(t - (1 - decay) * length, 0) / (decay * length)
+        d = min(max(t - (1 - decay) * length, 0) / (decay * length), 1)
         left = {"linear": 1 - d, "1-sqrt": 1 - sqrt(d), "cosine": (1 + cos(pi * d)) / 2, "1-square": 1 - d * d}
         value = final + (1 - final) * left[shape]
 
@@ -59,7 +59,7 @@ class FlatCosine(Decay, name="flat_cosine"):
 
     Formula::
 
-        d = max(t - flat * length, 0) / ((1 - flat) * length)
+        d = min(max(t - flat * length, 0) / ((1 - flat) * length), 1)
         value = final + (1 - final) * (1 + cos(pi * d)) / 2
 
     Source: fastai's ``fit_flat_cos`` (flat 0.75).
@@ -79,7 +79,7 @@ class Knee(Decay, name="knee"):
 
     Formula::
 
-        value = 1 - max(t - explore * length, 0) / ((1 - explore) * length)
+        value = 1 - min(max(t - explore * length, 0) / ((1 - explore) * length), 1)
 
     Source: Iyer et al. 2023, Wide-minima density hypothesis and the explore-exploit schedule.
     """

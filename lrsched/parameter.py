@@ -67,7 +67,7 @@ class Parameter:
             length), ``exponent``, ``number``, ``count``, ``choice``, ``schedule`` or ``function``.
         default: Value when not given; ``None`` where it must be given (see ``required``).
         required: Whether it must be given.
-        example: A typical value, used by the catalogue where there is no default.
+        example: A typical value, for the catalogue's picture; the default unless declared otherwise.
         low: Lowest value allowed.
         high: Highest value allowed.
         above: ``low`` itself is not allowed.
@@ -195,7 +195,7 @@ def parameter(
         unit=unit,
         default=None if required else default,
         required=required,
-        example=example if required else default,
+        example=default if example is None else example,
         low=unit_low if low is None else low,
         high=unit_high if high is None else high,
         above=above,

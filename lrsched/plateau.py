@@ -20,7 +20,7 @@ class Plateau(Schedule, name="plateau"):
 
     Formula::
 
-        value = 1  # until the first reduction
+        value = max(floor, factor ** reductions) if reductions else 1
 
     Source: torch's ``ReduceLROnPlateau``.
 

@@ -83,7 +83,7 @@ class Schedule(ABC):
 
     @classmethod
     def example(cls) -> Self:
-        """Return a typical instance: the defaults, and the examples where there is none."""
+        """Return a typical instance, from the fields' examples."""
         return cls(**{p.name: p.example for p in cls._parameters})
 
     @classmethod

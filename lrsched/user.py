@@ -30,7 +30,7 @@ class Function(Schedule, name="function"):
 
     Formula::
 
-        value = function(floor_of(t) if whole else t)
+        value = function(int(t) if whole else t)
 
     Source: torch's ``LambdaLR`` (``whole=True``: the function gets a whole number).
 
@@ -57,7 +57,7 @@ class Multiplicative(Schedule, name="multiplicative"):
 
     Formula::
 
-        value = prod(function(i) for i in range(1, floor_of(t) + 1))
+        value = prod(function(i) for i in range(1, int(t) + 1))
 
     Source: torch's ``MultiplicativeLR``.
 

@@ -1,0 +1,128 @@
+"""Pictures of schedules, drawn with plotly: one, several over each other, or the whole catalogue.
+
+Each figure is made in two steps: the curve as numbers, then the drawing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from lrsched.schedule import REGISTRY, Array, Schedule
+
+#: Files that can be written, by their ending.
+ENDINGS = (".html", ".png", ".svg")
+_COLUMNS = 5
+_INK = "#1f5fa8"
+
+
+def curve(schedule: Schedule, span: float, points: int = 1201) -> tuple[Array, Array]:
+    """Return times from 0 to ``span`` and the multiplier at each.
+
+    A schedule that is driven by a metric is followed through epochs whose metric never improves.
+
+    Args:
+        schedule: Any schedule.
+        span: Last time.
+        points: Number of times.
+    """
+    times = np.linspace(0.0, span, points)
+    if not schedule.metric_driven:
+        return times, schedule(times)
+    epochs = int(np.ceil(span)) + 1
+    state, values = schedule.initial(), np.empty_like(times)
+    for epoch in range(epochs):
+        now = (times >= epoch) & (times < epoch + 1)
+        values[now] = schedule.at(times[now], state)
+        state = schedule.observe(state, 1.0)
+    return times, values
+
+
+def default_span(schedule: Schedule) -> float:
+    """Return a time span that shows the schedule: its duration and a little more, or 30."""
+    duration = schedule.duration
+    return 1.1 * duration if 0.0 < duration < np.inf else 30.0
+
+
+def draw(
+    schedules: Schedule | Mapping[str, Schedule], span: float | None = None, base_rate: float = 1.0
+) -> go.Figure:
+    """Return a figure of one schedule, or of several over each other by their labels.
+
+    Args:
+        schedules: One schedule, or several by label.
+        span: Last time; by default that of the longest.
+        base_rate: What the multipliers are multiplied by.
+
+    Raises:
+        ValueError: There is no schedule to draw, or the span is not positive.
+    """
+    several = {repr(schedules): schedules} if isinstance(schedules, Schedule) else dict(schedules)
+    if not several:
+        raise ValueError("there is no schedule to draw")
+    last = max(default_span(s) for s in several.values()) if span is None else span
+    if not last > 0:
+        raise ValueError(f"span must be > 0, got span={last}")
+    figure = go.Figure()
+    for label, schedule in several.items():
+        times, values = curve(schedule, last)
+        figure.add_scatter(x=times, y=base_rate * values, mode="lines", name=label, line_simplify=False)
+    title = next(iter(several)) if len(several) == 1 else None
+    figure.update_layout(template="plotly_white", title=title, showlegend=len(several) > 1, font={"size": 13})
+    figure.update_xaxes(title="time")
+    figure.update_yaxes(
+        title="learning rate" if base_rate != 1.0 else "share of the base rate", rangemode="tozero"
+    )
+    return figure
+
+
+def catalogue() -> go.Figure:
+    """Return one sheet with a typical instance of every registered schedule."""
+    examples = [REGISTRY[name].example() for name in catalogue_order()]
+    rows = -(-len(examples) // _COLUMNS)
+    figure = make_subplots(rows, _COLUMNS, subplot_titles=[s.name for s in examples], vertical_spacing=0.055)
+    for i, schedule in enumerate(examples):
+        span = 30.0 if schedule.metric_driven else 24.0
+        times, values = curve(schedule, span, points=241)
+        line = {"color": _INK, "width": 1.6, "simplify": False}
+        figure.add_scatter(
+            x=times, y=values, mode="lines", line=line, row=i // _COLUMNS + 1, col=i % _COLUMNS + 1
+        )
+    figure.update_layout(
+        template="plotly_white",
+        showlegend=False,
+        width=1000,
+        height=130 * rows + 60,
+        margin={"l": 30, "r": 10, "t": 40, "b": 20},
+        font={"size": 10},
+    )
+    figure.update_annotations(font_size=12)
+    figure.update_yaxes(range=[-0.05, 1.08], tickvals=[0, 0.5, 1])
+    figure.update_xaxes(tickvals=[0, 10, 20])
+    return figure
+
+
+def catalogue_order() -> list[str]:
+    """Return all schedules' names, file by file: the textbooks' decays first, compositions last."""
+    files = ("decay", "curves", "holding", "cyclic", "plateau", "compose", "user")
+    order = {f"lrsched.{name}": number for number, name in enumerate(files)}
+    return sorted(REGISTRY, key=lambda name: order.get(REGISTRY[name].__module__, len(files)))
+
+
+def write(figure: go.Figure, path: str | Path) -> None:
+    """Write a figure as .html (opens without a network), .png or .svg.
+
+    Raises:
+        ValueError: The ending is another one.
+    """
+    ending = Path(path).suffix
+    if ending not in ENDINGS:
+        raise ValueError(f"the picture must end in {', '.join(ENDINGS)}, got {Path(path).name!r}")
+    if ending == ".html":
+        figure.write_html(path, include_plotlyjs=True)
+    else:
+        figure.write_image(path)
