@@ -11,19 +11,17 @@ import pytest
 from numpy.typing import NDArray
 from optuna.trial import TrialState
 
-from study.analysis.audit import (
-    ALL,
-    Cost,
+from study.analysis.audit import ALL, Cost, cost_of_pruning, estimate
+from study.analysis.replay import (
     Curves,
     Replay,
     Setting,
-    cost_of_pruning,
     curves,
-    estimate,
+    epochs_trained,
     judge,
+    kept_in_other_orders,
     measure,
     recommend,
-    replay,
 )
 from study.records.errors import InputError
 from study.records.trial import Asked, Epoch, Outcome, Settings, StudyRecord, TrialRecord
@@ -207,7 +205,7 @@ def test_replay_stops_whom_the_real_pruner_stops(within: str | None, lanes: int)
                 still.append((each, epoch + 1))
         running, clock = still, clock + 1
     groups = kinds if within else [ALL] * 40
-    assert replay(signal, offsets, groups, rule).tolist() == trained.tolist()
+    assert epochs_trained(signal, offsets, groups, rule).tolist() == trained.tolist()
     assert 5 < (trained < 10).sum() < 35
 
 
@@ -238,6 +236,16 @@ def test_a_pruner_that_never_stops_costs_nothing() -> None:
     got = judge(SETTING, data(signal, "ab" * 6), MedianRule(after=6, epochs=6))
     assert (got.stopped, got.saved, got.winner_kept, got.families_kept, got.regret) == (0, 0.0, True, 2, 0.0)
     assert got.false_prunes == {"a": None, "b": None}
+
+
+def test_other_orders_move_trials_within_their_family_only() -> None:
+    """A winner that bloomed late survives where it comes first, in about half the orders of two."""
+    rule = MedianRule(after=1, startup=1, epochs=4)
+    signal = np.array([[0.1, 0.9, 0.9, 0.9], [0.5, 0.5, 0.5, 0.5], [0.3] * 4])
+    late = Curves(("a", "a", "b"), np.array([0, 4, 2]), {"val": signal}, signal[:, -1])
+    assert judge(SETTING, late, rule).winner_kept
+    kept = kept_in_other_orders(SETTING, late, rule, 100)
+    assert 35 < kept < 65
 
 
 def test_recommend_takes_the_most_saving_that_keeps_the_winner() -> None:

@@ -1,0 +1,253 @@
+"""``python -m study.audit``: what pruning cost a study, or what each pruner would have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from study.records.errors import InputError
+from study.terminal.command import command, option, storage_option, study_option
+from study.terminal.values import Whole
+
+if TYPE_CHECKING:
+    from study.analysis.audit import Cost, Share
+    from study.analysis.replay import Curves, Replay, Setting
+    from study.records.trial import StudyRecord
+    from study.sampling.rule import MedianRule
+    from study.terminal.tables import Column
+
+#: Settings replayed: first decision as a fraction of the run, epochs between decisions likewise, others needed.
+AFTER = (0.1, 1 / 6, 0.3, 0.5)
+EVERY = (1 / 30, 1 / 6)
+STARTUP = (2, 3, 4, 6)
+
+
+@command(
+    "audit",
+    examples=[
+        ("the latest study", ""),
+        ("an unpruned study: which pruner should be the default?", "--study control --out audit.html"),
+        ("the same as Markdown, for a document", "--study control --markdown"),
+    ],
+    interrupted="interrupted; nothing was changed",
+)
+@study_option
+@storage_option
+@option(
+    "--rows",
+    metavar="N",
+    type=Whole(1),
+    default=12,
+    group="Output",
+    help="Settings shown, those that keep the winner and save most first; all are in the figure.",
+)
+@option(
+    "--orders",
+    metavar="N",
+    type=Whole(0),
+    default=20,
+    group="Output",
+    help="Shuffled orders of each family's trials in which the settings shown are replayed as well.",
+)
+@option(
+    "--out",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=None,
+    group="Output",
+    help="Also write the replay as a figure into this HTML file.",
+)
+@option("--markdown", is_flag=True, group="Output", help="Print the tables as Markdown.")
+def main(
+    *, study: str | None, storage: str, rows: int, orders: int, out: Path | None, markdown: bool
+) -> None:
+    """Tell what pruning cost a study. Nothing is trained.
+
+    A study that was pruned: how often a stopped trial would have ended above the best that was kept,
+    estimated from the trials that were reprieved by chance and trained to the end.
+
+    A study that was not pruned (--pruner none): every pruner and setting is replayed over its curves, in
+    the order in which the trials ran, and the one that saves most epochs among those that keep the winner
+    is recommended.
+    """
+    from study.records.store import load
+
+    record = load(storage, study)
+    if record.settings.pruner == "none":
+        if out is not None and not out.absolute().parent.is_dir():
+            raise InputError(f"--out {str(out)!r} cannot be written: there is no such folder")
+        _replay(record, rows, orders, out, markdown=markdown)
+    elif out is not None:
+        raise InputError(f"study {record.settings.name!r} was pruned: --out draws a study of --pruner none")
+    else:
+        _estimate(record, markdown=markdown)
+
+
+def _estimate(record: StudyRecord, *, markdown: bool) -> None:
+    """Print what the reprieved trials say about the stopped ones."""
+    from study.analysis.audit import cost_of_pruning
+
+    costs = cost_of_pruning(record)
+    columns, rows = cost_table(costs)
+    total = costs[-1]
+    note = (
+        f"Pruning saved {total.saved} epochs of {total.budget} ({_percent(total.saved / max(1, total.budget))}); "
+        f"reprieved trials took {total.spent} of what it would have saved. "
+        "Shares are of the stopped trials, with 95 % intervals."
+    )
+    _print(f"What pruning cost study {record.settings.name}", columns, rows, note, markdown=markdown)
+
+
+def cost_table(costs: Sequence[Cost]) -> tuple[list[Column], list[list[str]]]:
+    """Return the estimate's table: a row a family, then all."""
+    from study.terminal.tables import Column
+
+    columns = [
+        Column("family"),
+        *(Column(name, "right") for name in ("trials", "stopped", "reprieved", "above family's best")),
+        *(Column(name, "right") for name in ("above study's best", "epochs saved")),
+    ]
+    rows = [
+        [
+            cost.family,
+            str(cost.trials),
+            str(cost.stopped),
+            str(cost.reprieved),
+            _share(cost.beat_family, cost.stopped),
+            _share(cost.beat_study, cost.stopped),
+            str(cost.saved),
+        ]
+        for cost in costs
+    ]
+    return columns, rows
+
+
+def _share(share: Share, stopped: int) -> str:
+    if stopped == 0:
+        return "none stopped"
+    span = f"{_percent(share.low)} to {_percent(share.high)}"
+    return "none reprieved" if share.value is None else f"{_percent(share.value)} ({span})"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+def _replay(record: StudyRecord, rows: int, orders: int, out: Path | None, *, markdown: bool) -> None:
+    """Replay every setting over whole curves; print the table, draw it, recommend one."""
+    from study.analysis.replay import curves, judge, kept_in_other_orders, recommend
+
+    data = curves(record)
+    replays = [judge(s, data, _rule(s, record.settings.epochs)) for s in settings_of(record, data)]
+    replays.sort(key=lambda r: (r.winner_kept, r.saved, r.families_kept), reverse=True)
+    shown = replays[:rows]
+    kept = [
+        kept_in_other_orders(r.setting, data, _rule(r.setting, record.settings.epochs), orders) for r in shown
+    ]
+    chosen = recommend(replays)
+    columns, cells = replay_table(shown, kept, orders)
+    title = (
+        f"{len(replays)} pruners replayed over study {record.settings.name}: {len(data.families)} trials of "
+        f"{record.settings.epochs} epochs"
+    )
+    advice = "No setting keeps the winner: search with --pruner none."
+    if chosen is not None:
+        advice = f"Recommended: {chosen.setting.flags}"
+    _print(title, columns, cells, advice, markdown=markdown)
+    if chosen is not None:
+        _print_false_stops(chosen, markdown=markdown)
+    if out is not None:
+        from study.analysis.audit_figure import audit_figure
+
+        audit_figure(replays, shown, chosen).write_html(out, include_plotlyjs=True)
+        click.echo(f"wrote {out}")
+
+
+def settings_of(record: StudyRecord, data: Curves) -> Iterator[Setting]:
+    """Yield every setting that is replayed: both pruners, every signal recorded, the grids above."""
+    from study.analysis.replay import Setting
+
+    epochs = record.settings.epochs
+    afters = sorted({max(1, round(epochs * share)) for share in AFTER})
+    everies = sorted({max(1, round(epochs * share)) for share in EVERY})
+    for pruner, signal in product(("family-median", "median"), data.signals):
+        for after, every, startup in product(afters, everies, STARTUP):
+            yield Setting(pruner, signal, after, every, startup)
+
+
+def _rule(setting: Setting, epochs: int) -> MedianRule:
+    from study.sampling.rule import MedianRule
+
+    return MedianRule(setting.prune_after, setting.prune_every, setting.prune_startup, epochs)
+
+
+def replay_table(
+    replays: Sequence[Replay], kept: Sequence[int], orders: int
+) -> tuple[list[Column], list[list[str]]]:
+    """Return the replay's table: a row a setting.
+
+    Args:
+        replays: The settings shown.
+        kept: In how many other orders each of them keeps the winner.
+        orders: How many other orders were tried.
+    """
+    from study.terminal.tables import Column
+
+    names = (
+        "after",
+        "every",
+        "startup",
+        "stopped",
+        "epochs saved",
+        "winner",
+        "points lost",
+        "families' best",
+    )
+    columns = [Column("pruner"), Column("signal"), *(Column(name, "right") for name in names)]
+    if orders:
+        columns.append(Column("other orders", "right"))
+    rows = []
+    for r, times in zip(replays, kept, strict=True):
+        s = r.setting
+        row = [s.pruner, s.prune_on, str(s.prune_after), str(s.prune_every), str(s.prune_startup)]
+        row += [str(r.stopped), _percent(r.saved), "kept" if r.winner_kept else "lost", f"{r.regret:.2f}"]
+        row.append(f"{r.families_kept} of {r.families}")
+        rows.append([*row, f"{times} of {orders}"] if orders else row)
+    return columns, rows
+
+
+def _print_false_stops(replay: Replay, *, markdown: bool) -> None:
+    from study.terminal.tables import Column
+
+    rows = [
+        [family, "none stopped" if share is None else _percent(share)]
+        for family, share in replay.false_prunes.items()
+    ]
+    columns = [Column("family"), Column("would have ended above the family's best", "right")]
+    _print("Of the trials that the recommended setting stops", columns, rows, None, markdown=markdown)
+
+
+def _print(
+    title: str, columns: Sequence[Column], rows: Sequence[Sequence[str]], note: str | None, *, markdown: bool
+) -> None:
+    if not markdown:
+        from study.terminal.tables import print_table
+
+        print_table(columns, rows, title=title, note=note)
+        return
+    lines = [
+        [column.title for column in columns],
+        ["---:" if column.align == "right" else "---" for column in columns],
+    ]
+    click.echo(f"{title}\n")
+    for cells in (*lines, *rows):
+        click.echo(f"| {' | '.join(cells)} |")
+    click.echo(f"\n{note}\n" if note else "")
+
+
+if __name__ == "__main__":
+    main()
