@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,8 +49,12 @@ def _curve(name: str) -> Callable[[TrialRecord], str]:
 
 
 def _best_epoch(trial: TrialRecord) -> Epoch | None:
-    known = [epoch for epoch in trial.epochs if math.isfinite(epoch.val_accuracy)]
-    return max(known, key=lambda epoch: epoch.val_accuracy, default=None)
+    known = [
+        (accuracy, -epoch.epoch, epoch)
+        for epoch in trial.epochs
+        if (accuracy := epoch.val_accuracy) is not None and math.isfinite(accuracy)
+    ]
+    return max(known)[2] if known else None
 
 
 def _moment(name: str) -> Callable[[TrialRecord], str | None]:
@@ -150,7 +153,8 @@ def frame(record: StudyRecord) -> pd.DataFrame:
     table = pd.DataFrame(rows(record), columns=list(documented(record)))
     kinds = {column.name: column.kind for column in COLUMNS}
     for name in table.columns:
-        table[name] = table[name].astype(kinds.get(name) or _kind(table[name].dropna().tolist()))
+        kind: Any = kinds.get(name) or _kind(table[name].dropna().tolist())
+        table[name] = table[name].astype(kind)
     return table
 
 
@@ -175,7 +179,7 @@ def export(record: StudyRecord, path: Path) -> None:
     part = path.with_name(f".{path.name}.part")
     try:
         writer(record, part)
-        os.replace(part, path)
+        part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
         raise InputError(f"--export {str(path)!r} cannot be written: {error.strerror or error}") from None

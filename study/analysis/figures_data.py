@@ -7,7 +7,7 @@ two trials. A thousand trials are then a dozen traces, which a browser draws at 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -134,6 +134,29 @@ def last_accuracy(trial: TrialRecord) -> float | None:
     if trial.epochs:
         return trial.epochs[-1].val_accuracy
     return trial.reported[max(trial.reported)] if trial.reported else None
+
+
+def rate_curves_of(
+    record: StudyRecord, rates: Callable[[TrialRecord], tuple[Floats, Floats]]
+) -> tuple[RateCurve, ...]:
+    """Return the rate curve of every trial that has one.
+
+    Args:
+        record: The study.
+        rates: Returns a trial's times in epochs and its learning rates, as ``study.sampling.curves``
+            does; empty arrays where there is nothing to draw.
+    """
+    curves = []
+    for trial in record.trials:
+        if trial.asked is not None:
+            times, values = rates(trial)
+            if len(times):
+                curves.append(
+                    RateCurve(
+                        trial.number, trial.asked.family, trial.outcome, last_accuracy(trial), times, values
+                    )
+                )
+    return tuple(curves)
 
 
 def families(record: StudyRecord) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ and on a dark page; ``on_white`` prepares one for a file of its own.
 
 from __future__ import annotations
 
+import html
 import zlib
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ from study.analysis.figures_data import COLOUR_BINS
 
 #: Text and axes, what was not trained to the end, and what shall stand out.
 INK, GREY, ACCENT = "#7b8087", "#9aa0a8", "#d1495b"
+#: Two plain colours, for what is no family.
+BLUE, ORANGE = "#3b82c4", "#e08a1e"
 GRID = "rgba(128, 134, 142, 0.22)"
 FONT = "system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif"
 
@@ -62,9 +65,14 @@ def family_style(family: str) -> FamilyStyle:
     return FamilyStyle(_HUES[hue], _DASHES[turn % len(_DASHES)], _SYMBOLS[(hue + turn) % len(_SYMBOLS)])
 
 
+def safe(text: str) -> str:
+    """Return text that plotly shows as it stands, markup and all."""
+    return html.escape(text, quote=False)
+
+
 def title_of(family: str) -> str:
-    """Return a family's name as people write it."""
-    return family.replace("_", " ")
+    """Return a family's name as people write it, safe to draw."""
+    return safe(family.replace("_", " "))
 
 
 def _axis() -> dict[str, object]:

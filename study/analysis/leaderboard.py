@@ -45,16 +45,18 @@ class Row:
 
     @property
     def parameters(self) -> dict[str, object]:
-        """The best trial's own parameters without the family's prefix, base rate first."""
+        """What the search chose for the best trial: base rate, warm-up, then the schedule's own fields.
+
+        A field that was drawn as several numbers (milestones) stands here as the schedule holds it.
+        """
         if self.best is None or self.best.asked is None:
             return {}
         asked = self.best.asked
-        own = {
-            name.removeprefix(f"{self.family}."): value
-            for name, value in asked.params.items()
-            if name not in {"schedule", "base_rate"}
-        }
-        return {"base_rate": asked.base_rate, **own}
+        shared = {"base_rate": asked.base_rate, "warmup": asked.params.get("warmup", 0.0)}
+        schedule = asked.schedule.get("inner", asked.schedule)
+        drawn = {name.removeprefix(f"{self.family}.") for name in asked.params}
+        own = {field: value for field, value in schedule.items() if field in drawn or f"{field}_1" in drawn}
+        return shared | own
 
 
 def leaderboard(record: StudyRecord, edges: Mapping[str, Sequence[str]] | None = None) -> tuple[Row, ...]:

@@ -53,14 +53,14 @@ def test_a_loss_that_is_not_finite_is_empty_in_strict_json(made_up: Maker, tmp_p
     record = made_up(100)
     diverged = [trial for trial in record.trials if trial.outcome == "diverged"]
     assert diverged, "the made-up study has no diverged trial to test with"
-    assert math.isnan(diverged[0].epochs[0].val_loss)
+    assert not math.isfinite(diverged[0].epochs[0].train_loss)
     export(record, tmp_path / "t.json")
 
     def refuse(word: str) -> None:
         raise AssertionError(word)
 
     read = json.loads((tmp_path / "t.json").read_text(), parse_constant=refuse)
-    assert read["trials"][diverged[0].number]["last_val_loss"] is None
+    assert read["trials"][diverged[0].number]["last_train_loss"] is None
     assert read["columns"] == documented(record)
     assert read["settings"] == record.settings.to_json()
 

@@ -1,0 +1,380 @@
+"""What stands on the report's page: figures, tables and sentences, before any markup."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import plotly.graph_objects as go
+
+from study.analysis.audit import ALL, Cost
+from study.analysis.best_of import expected_best
+from study.analysis.figures import learning_figure, rate_curves
+from study.analysis.figures_data import (
+    AccuracyScale,
+    Floats,
+    RateCurve,
+    accuracy_range,
+    accuracy_scale,
+    by_base_rate,
+    by_warm_up,
+    epochs_spent,
+    families,
+    last_accuracy,
+    of_family,
+)
+from study.analysis.figures_families import (
+    SMALL,
+    base_rate_figure,
+    epochs_figure,
+    importance_figure,
+    warm_up_figure,
+)
+from study.analysis.figures_statistics import expected_best_figure, intervals_figure
+from study.analysis.leaderboard import Row, leaderboard
+from study.records.trial import StudyRecord
+
+# A legend of more names fills a telephone's screen.
+_LEGEND_FITS = 4
+#: Images of the whole training split; fewer are said aloud wherever results stand.
+ALL_IMAGES = 50_000
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One figure on the page.
+
+    Attributes:
+        id: Its name in the page and of its file, lower-case words with hyphens.
+        figure: The figure.
+        description: What it shows, for those who cannot see it.
+        title: Heading above it, if it has one of its own.
+        aside: Said after the heading in small.
+    """
+
+    id: str
+    figure: go.Figure
+    description: str
+    title: str = ""
+    aside: str = ""
+
+    @property
+    def on_page(self) -> go.Figure:
+        """The figure without the legend of families, which the page itself gives."""
+        if len(self.figure.data) <= _LEGEND_FITS:
+            return self.figure
+        return go.Figure(self.figure).update_layout(showlegend=False)
+
+
+@dataclass(frozen=True)
+class VerdictText:
+    """The verdict as it is read.
+
+    Attributes:
+        kind: ``winner``, ``tie`` or ``open``.
+        headline: The verdict in one line.
+        sentences: What it rests on.
+        command: What to run next, if anything.
+        columns: Headings of the finalists' table.
+        rows: Its rows, the leader first.
+        legend: How to read the table and the figure.
+    """
+
+    kind: str
+    headline: str
+    sentences: tuple[str, ...] = ()
+    command: str = ""
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    legend: str = ""
+
+
+@dataclass(frozen=True)
+class Page:
+    """All that the template shows; see ``report.html.jinja``."""
+
+    name: str
+    facts: tuple[str, ...]
+    notices: tuple[str, ...]
+    verdict: VerdictText
+    families: tuple[str, ...]
+    rows: tuple[Row, ...]
+    confirmed: Mapping[str, float]
+    edges: Mapping[str, Sequence[str]]
+    scale: AccuracyScale
+    drawings: Mapping[str, Sequence[Drawing]]
+    fewest: int
+    too_few: tuple[tuple[str, int], ...]
+    pruning: tuple[str, ...]
+    code_title: str
+    code_note: str
+    code: str
+    commands: str
+    provenance: Mapping[str, Mapping[str, str]]
+    written: str
+
+
+@dataclass(frozen=True)
+class Explained:
+    """Explained shares of one family: its name, its finished trials, and the shares if they are enough."""
+
+    family: str
+    trials: int
+    shares: Mapping[str, float] | None
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What others computed for the page.
+
+    Attributes:
+        curves: Rate curves of the trials.
+        explained: Explained shares, over all families first.
+        costs: What pruning cost, by family, all of them last.
+        expected_best: By name, (trials, expected, low, high).
+        verdict_drawings: Figures of the confirmation.
+    """
+
+    curves: Sequence[RateCurve] = ()
+    explained: Sequence[Explained] = ()
+    costs: Sequence[Cost] = ()
+    expected_best: Mapping[str, tuple[Floats, Floats, Floats, Floats]] = field(default_factory=dict)
+    verdict_drawings: Sequence[Drawing] = ()
+
+
+def drawings(record: StudyRecord, parts: Parts) -> dict[str, tuple[Drawing, ...]]:
+    """Return the page's figures by section; a section with nothing to draw is empty."""
+    scale = accuracy_scale(t.value for t in record.trials)
+    return {
+        "verdict": tuple(parts.verdict_drawings),
+        "rates": _rates(parts.curves, scale),
+        "rates_by_family": _rates_by_family(record, parts.curves, scale),
+        "learning": _learning(record),
+        "base_rate": _base_rate(record),
+        "warm_up": _warm_up(record),
+        "importance": _importance(parts.explained),
+        "expected_best": _expected_best(parts),
+        "pruning": _pruning(record, parts.costs),
+    }
+
+
+def facts(record: StudyRecord) -> tuple[str, ...]:
+    """Return the study in a few words each: trials by outcome, budget, data."""
+    ended = Counter(trial.outcome for trial in record.trials)
+    settings = record.settings
+    counts = [
+        f"{ended[o]} {o}" for o in ("finished", "pruned", "diverged", "running", "interrupted") if ended[o]
+    ]
+    return (
+        _plural(len(record.trials), "trial"),
+        *counts,
+        _plural(len(families(record)), "schedule family").replace("familys", "families"),
+        _plural(settings.epochs, "epoch"),
+        f"batch {settings.batch_size}",
+        f"{settings.train_images:,} training images",
+    )
+
+
+def percent(share: float) -> str:
+    """Return a share as our sentences write it."""
+    return f"{100 * share:.0f} %"
+
+
+def notices(record: StudyRecord) -> tuple[str, ...]:
+    """Return what a reader must know before reading on."""
+    said = []
+    if not record.trials:
+        said.append("This study has no trials yet.")
+    elif any(t.outcome == "running" for t in record.trials):
+        said.append("This study is still running: everything below will change.")
+    elif not any(t.outcome == "finished" for t in record.trials):
+        said.append("No trial of this study finished: there is nothing to compare.")
+    if record.settings.train_images < ALL_IMAGES:
+        said.append(
+            f"A quick look: trained on {record.settings.train_images:,} of {ALL_IMAGES:,} images. "
+            "Its ranking need not hold for all of them."
+        )
+    return tuple(said)
+
+
+def board(record: StudyRecord, edges: Mapping[str, Sequence[str]]) -> tuple[Row, ...]:
+    """Return the leaderboard's rows, none where there are no trials."""
+    return leaderboard(record, edges) if record.trials else ()
+
+
+def pruning_sentences(costs: Sequence[Cost]) -> tuple[str, ...]:
+    """Return what pruning saved and what it threw away, in words."""
+    total = next((cost for cost in costs if cost.family == ALL), None)
+    if total is None or total.trials == 0:
+        return ("No trial has ended yet.",)
+    if total.stopped == 0:
+        return (f"Nothing was pruned: all {total.trials} ended trials ran their course.",)
+    saved = f"Pruning stopped {total.stopped - total.reprieved} of {total.trials} trials and saved "
+    saved += f"{total.saved:,} of {total.budget:,} epochs ({percent(total.saved / total.budget)})."
+    if total.reprieved == 0:
+        return (
+            saved,
+            "None of the stopped trials was reprieved, so what they would have reached is not known.",
+        )
+    beat = total.beat_study
+    return (
+        saved,
+        f"{_plural(total.reprieved, 'trial')} that it would have stopped were trained to the end by chance. "
+        f"They stand for all {total.stopped}: an estimated {percent(beat.value or 0.0)} (95 % interval {percent(beat.low)} to "
+        f"{percent(beat.high)}) of the stopped trials would have ended above the best trial of the study.",
+    )
+
+
+def expected_best_by_family(record: StudyRecord) -> dict[str, tuple[Floats, Floats, Floats, Floats]]:
+    """Return (trials, expected, low, high) over all families, then of each with two finished trials or more."""
+    ended = [t for t in record.trials if t.outcome in {"finished", "pruned", "diverged"}]
+    groups = {ALL: ended} | {
+        family: [t for t in ended if t.asked is not None and t.asked.family == family]
+        for family in families(record)
+    }
+    curves = {}
+    for name, trials in groups.items():
+        scores = [t.value for t in trials]
+        if sum(score is not None for score in scores) >= 2:
+            best = expected_best(scores)
+            curves[name] = (best.trials.astype(np.float64), best.expected, best.low, best.high)
+    return curves
+
+
+def slug(text: str) -> str:
+    """Return text as lower-case words with hyphens, fit for an id and a file name."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "unnamed"
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _words(family: str) -> str:
+    return family.replace("_", " ")
+
+
+def _rates(curves: Sequence[RateCurve], scale: AccuracyScale) -> tuple[Drawing, ...]:
+    if not curves:
+        return ()
+    return (
+        Drawing(
+            "rates",
+            rate_curves(curves, scale, colour_bar=False),
+            f"Learning rates of {len(curves)} trials over the epochs",
+        ),
+    )
+
+
+def _rates_by_family(
+    record: StudyRecord, curves: Sequence[RateCurve], scale: AccuracyScale
+) -> tuple[Drawing, ...]:
+    drawn = []
+    for family in families(record):
+        own = [curve for curve in curves if curve.family == family]
+        if own:
+            figure = rate_curves(own, scale, colour_bar=False, height=SMALL)
+            figure.update_xaxes(range=[0, record.settings.epochs], title_text="")
+            figure.update_yaxes(title_text="")
+            description = f"Learning rates of {len(own)} trials of {_words(family)} over the epochs"
+            drawn.append(Drawing(f"rates-{slug(family)}", figure, description, _words(family)))
+    return tuple(drawn)
+
+
+def _learning(record: StudyRecord) -> tuple[Drawing, ...]:
+    if not any(trial.epochs for trial in record.trials):
+        return ()
+    titles = {
+        "accuracy": ("val_accuracy", "Validation accuracy"),
+        "validation-loss": ("val_loss", "Validation loss"),
+        "training-loss": ("train_loss", "Training loss"),
+    }
+    return tuple(
+        Drawing(id_, learning_figure(record, quantity), f"{title} after each epoch of each trial", title)
+        for id_, (quantity, title) in titles.items()
+    )
+
+
+def _base_rate(record: StudyRecord) -> tuple[Drawing, ...]:
+    clouds = {family: by_base_rate(of_family(record, family)) for family in families(record)}
+    clouds = {family: cloud for family, cloud in clouds.items() if cloud.x.size}
+    if not clouds:
+        return ()
+    rates = (min(c.x.min() for c in clouds.values()), max(c.x.max() for c in clouds.values()))
+    accuracies = accuracy_range(_finals_or_last(record))
+    return tuple(
+        Drawing(
+            f"base-rate-{slug(family)}",
+            base_rate_figure(family, cloud, rates, accuracies),
+            f"Accuracy against base rate of {len(cloud.x)} trials of {_words(family)}",
+            _words(family),
+        )
+        for family, cloud in clouds.items()
+    )
+
+
+def _finals_or_last(record: StudyRecord) -> Iterable[float | None]:
+    finals = [t.value for t in record.trials if t.value is not None]
+    return finals or [last_accuracy(t) for t in record.trials]
+
+
+def _warm_up(record: StudyRecord) -> tuple[Drawing, ...]:
+    clouds = {family: by_warm_up(of_family(record, family)) for family in families(record)}
+    if not any(cloud.finished.any() for cloud in clouds.values()):
+        return ()
+    return (
+        Drawing("warm-up", warm_up_figure(clouds), "Final accuracy against warm-up length, all families"),
+    )
+
+
+def _importance(explained: Sequence[Explained]) -> tuple[Drawing, ...]:
+    return tuple(
+        Drawing(
+            f"importance-{slug(row.family)}",
+            importance_figure({_words(name): share for name, share in row.shares.items()}),
+            f"Explained shares of variance in {_words(row.family)}",
+            _words(row.family),
+            f"n = {row.trials}",
+        )
+        for row in explained
+        if row.shares is not None
+    )
+
+
+def _expected_best(parts: Parts) -> tuple[Drawing, ...]:
+    if not parts.expected_best:
+        return ()
+    figure = expected_best_figure(parts.expected_best)
+    return (Drawing("expected-best", figure, "Expected best accuracy against the number of trials"),)
+
+
+def _pruning(record: StudyRecord, costs: Sequence[Cost]) -> tuple[Drawing, ...]:
+    spent = epochs_spent(record)
+    if not any(row.finished or row.stopped for row in spent):
+        return ()
+    drawn = [
+        Drawing(
+            "epochs", epochs_figure(spent), "Epochs trained and saved in each family", "Where the epochs went"
+        )
+    ]
+    known = [
+        (_words(c.family), c.beat_family.value, c.beat_family.low, c.beat_family.high)
+        for c in costs
+        if c.beat_family.value is not None
+    ]
+    if known:
+        figure = intervals_figure(known, "share of stopped trials", limits=(-0.02, 1.02))
+        figure.update_xaxes(tickformat=".0%")
+        drawn.append(
+            Drawing(
+                "pruning-cost",
+                figure,
+                "Estimated share of stopped trials that would have ended best of their family",
+                "Stopped, but would have ended best of its family",
+                "estimate, 95 % interval",
+            )
+        )
+    return tuple(drawn)

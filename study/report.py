@@ -1,0 +1,282 @@
+"""``python -m study.report``: the study as one page that opens anywhere, offline."""
+
+from __future__ import annotations
+
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from study.records.errors import InputError
+from study.terminal.command import command, option, storage_option, study_option
+
+# Plotly's markers as SVG paths in a box of 12 around the origin, for the key beside a figure.
+_SYMBOLS = {
+    "circle": "M5 0A5 5 0 1 1-5 0A5 5 0 1 1 5 0Z",
+    "diamond": "M6 0L0 6L-6 0L0-6Z",
+    "square": "M5 5H-5V-5H5Z",
+    "triangle-up": "M-6 4H6L0-6Z",
+    "triangle-down": "M-6-4H6L0 6Z",
+    "cross": "M6 2H2V6H-2V2H-6V-2H-2V-6H2V-2H6Z",
+    "x": "M0 3L3 6L6 3L3 0L6-3L3-6L0-3L-3-6L-6-3L-3 0L-6 3L-3 6Z",
+    "pentagon": "M0-6L5.7-1.9L3.5 4.9H-3.5L-5.7-1.9Z",
+}
+
+if TYPE_CHECKING:
+    from study.analysis.page import Page
+    from study.analysis.page_verdict import Confirmation
+    from study.records.trial import StudyRecord
+
+#: Where ``study.confirm`` puts its certificate unless told otherwise.
+CERTIFICATE = Path("certificate.json")
+
+
+@command(
+    "report",
+    examples=[
+        ("the latest study, as report.html", ""),
+        ("its figures as PNG files, for slides", "--figures figures"),
+        ("one row a trial, for a spreadsheet or pandas", "--export results.csv"),
+    ],
+    interrupted="interrupted; nothing was left half written",
+)
+@study_option
+@storage_option
+@option(
+    "--certificate",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    default=None,
+    group="Records",
+    help="The verdict, from study.confirm. Default: certificate.json, if it is this study's.",
+)
+@option(
+    "--out",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    default=Path("report.html"),
+    group="Output",
+    help="The page.",
+)
+@option(
+    "--figures",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    default=None,
+    group="Output",
+    help="Also write every figure as a PNG file into this folder; needs Chromium or Chrome.",
+)
+@option(
+    "--export",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    default=None,
+    group="Output",
+    help="Also write one row a trial; .csv, .parquet or .json.",
+)
+def main(
+    *,
+    study: str | None,
+    storage: str,
+    certificate: Path | None,
+    out: Path,
+    figures: Path | None,
+    export: Path | None,
+) -> None:
+    """Write a study as one self-contained page: the verdict, the families, the curves, how to reproduce.
+
+    Works on a study that still runs, on an empty and on a failed one. Nothing is trained.
+    """
+    from study.records.store import load
+
+    record = load(storage, study)
+    page = _page(record, _confirmation(record.settings.name, certificate), _revision())
+    if export is not None:
+        from study.analysis.export import export as write_table
+
+        write_table(record, export)
+        click.echo(f"wrote {export}")
+    if figures is not None:
+        count = _write_pictures(page, figures)
+        click.echo(f"wrote {count} figures into {figures}")
+    _write(out, _html(page))
+    click.echo(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)")
+
+
+def _confirmation(study: str, given: Path | None) -> Confirmation | None:
+    """Read the certificate of this study, if there is one.
+
+    Raises:
+        InputError: The file was asked for and is no certificate, or another study's; or it is this
+            study's and its verdict does not follow from its own figures.
+    """
+    from study.analysis import certificate as certificates
+    from study.analysis.page_verdict import Confirmation
+
+    path = given or CERTIFICATE
+    if given is None and not path.exists():
+        return None
+    data = certificates.read(path)
+    name = data["study"].get("name")
+    if name != study:
+        if given is None:
+            return None
+        raise InputError(f"--certificate {str(path)!r} is of study {name!r}, not of {study!r}")
+    problems = certificates.check(data)
+    if problems:
+        raise InputError(f"--certificate {str(path)!r} does not hold: {problems[0]}")
+    return Confirmation.read(data)
+
+
+def _page(record: StudyRecord, confirmation: Confirmation | None, revision: str | None) -> Page:
+    """Gather everything that the page shows."""
+    from study.analysis import page, reproduce
+    from study.analysis.audit import cost_of_pruning
+    from study.analysis.figures_data import accuracy_scale, families, rate_curves_of
+    from study.analysis.page_verdict import open_verdict
+    from study.sampling.curves import rate_curve
+    from study.sampling.importance import FEWEST_TRIALS, importances
+
+    costs = cost_of_pruning(record)
+    explained = [page.Explained(i.family, i.trials, i.shares) for i in importances(record)]
+    edges = _edges(record)
+    parts = page.Parts(
+        curves=rate_curves_of(record, rate_curve),
+        explained=explained,
+        costs=costs,
+        expected_best=page.expected_best_by_family(record),
+        verdict_drawings=() if confirmation is None else confirmation.drawings(),
+    )
+    return page.Page(
+        name=record.settings.name,
+        facts=page.facts(record),
+        notices=page.notices(record),
+        verdict=open_verdict(record.settings.name) if confirmation is None else confirmation.text(),
+        families=families(record),
+        rows=page.board(record, edges),
+        confirmed={} if confirmation is None else confirmation.by_family(),
+        edges={family: found for family, found in edges.items() if found},
+        scale=accuracy_scale(t.value for t in record.trials),
+        drawings=page.drawings(record, parts),
+        fewest=FEWEST_TRIALS,
+        too_few=tuple((e.family, e.trials) for e in explained if e.shares is None),
+        pruning=page.pruning_sentences(costs),
+        code_title="The best trial of the search as code",
+        code_note="",
+        code="",
+        commands=reproduce.commands(record, revision),
+        provenance=reproduce.provenance(record, revision),
+        written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    )
+
+
+def _edges(record: StudyRecord) -> dict[str, list[str]]:
+    """Return what of each family's best trial lies at an end of its range."""
+    from study.analysis.leaderboard import leaderboard
+    from study.sampling.space import Space
+
+    space = Space(record.settings.schedules, record.settings.epochs)
+    return {
+        row.family: space.edges(row.family, row.best.asked.params)
+        for row in leaderboard(record)
+        if row.best is not None and row.best.asked is not None
+    }
+
+
+def _html(page: Page) -> str:
+    """Fill in the template; everything is escaped but our own scripts and JSON."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from plotly.io.json import to_json_plotly
+    from plotly.offline import get_plotlyjs
+
+    from study.analysis.figures_style import ACCENT, ACCURACY_COLOURS, family_style
+
+    environment = Environment(
+        loader=PackageLoader("study"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"words": _words, "accuracy": _accuracy, "value": _value}
+    template = environment.get_template("report.html.jinja")
+    return template.render(
+        page=page,
+        json_of=to_json_plotly,
+        style_of=family_style,
+        dashes={"solid": "none", "dash": "6 3", "dot": "2 3"},
+        symbols=_SYMBOLS,
+        colours=ACCURACY_COLOURS,
+        accent=ACCENT,
+        plotly_js=get_plotlyjs(),
+    )
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _accuracy(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return f"({', '.join(map(_value, value))})"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise InputError(f"--out {str(path)!r} cannot be written: {error.strerror}") from None
+
+
+def _write_pictures(page: Page, folder: Path) -> int:
+    """Write every figure as a PNG file of its own; rows of small ones as one sheet as well."""
+    import plotly.io
+
+    from study.analysis.figures import grid
+    from study.analysis.figures_style import on_white
+
+    figures = {
+        d.id: on_white(d.figure, d.title or d.description) for row in page.drawings.values() for d in row
+    }
+    for key, small in (("rates-all-families", "rates_by_family"), ("base-rate-all-families", "base_rate")):
+        if page.drawings[small]:
+            figures[key] = on_white(grid({d.title: d.figure for d in page.drawings[small]}))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        plotly.io.write_images(
+            list(figures.values()),
+            [folder / f"{name}.png" for name in figures],
+            width=[960] * len(figures),
+            height=[figure.layout.height + 60 for figure in figures.values()],
+            scale=2,
+        )
+    except OSError as error:
+        raise InputError(f"--figures {str(folder)!r} cannot be written: {error.strerror}") from None
+    return len(figures)
+
+
+def _revision() -> str | None:
+    """Return the git revision that the page was written from, if this is a checkout."""
+    found = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return found.stdout.strip() or None
+
+
+if __name__ == "__main__":
+    main()
