@@ -14,12 +14,13 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 PLAIN = {"study.records.trial", "study.records.errors"}
+BELOW = {f"study.{name}" for name in ("records", "sampling", "training", "analysis", "terminal")}
 
 #: What a file or folder may import of ours (a name allows all below it) and of others.
 #: The longest path that a file lies under decides.
 MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "lrsched": ({"lrsched"}, {"numpy"}),
-    "lrsched/optimizer.py": ({"lrsched"}, {"numpy", "torch"}),
+    "lrsched/optimizer.py": ({"lrsched"}, {"numpy", "torch", "typing_extensions"}),  # which torch brings
     "lrsched/picture.py": ({"lrsched"}, {"numpy", "plotly"}),
     "study/__init__.py": (set(), set()),
     "study/records/trial.py": (set(), set()),
@@ -32,9 +33,14 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
         {"numpy", "scipy", "statsmodels", "plotly", "pandas", "pyarrow"},
     ),
     "study/terminal": ({"study.terminal", *PLAIN}, {"click", "rich"}),
+    # What several commands share when they train: all below it, no command.
+    "study/running": (
+        {"study.running", "lrsched", *BELOW},
+        {"click", "numpy", "optuna", "torch"},
+    ),
     # Commands: everything below them, but no other command.
     "study": (
-        {"lrsched", *(f"study.{p}" for p in ("records", "sampling", "training", "analysis", "terminal"))},
+        {"study.running", "lrsched", *BELOW},
         {
             "click",
             "jinja2",

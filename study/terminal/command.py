@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from textwrap import wrap
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -30,12 +31,36 @@ CONTINUES = "interrupted; the same command continues"
 _WIDTH = 100
 
 
+class HelpFormatter(click.HelpFormatter):
+    """Wraps at spaces only: click would also break ``--list-schedules`` at its hyphens."""
+
+    def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+        """Write a list of terms with their explanations, those in a column of its own."""
+        rows = list(rows)
+        first = min(max(len(term) for term, _ in rows), col_max) + col_spacing
+        indent = " " * self.current_indent
+        width = max(self.width - first - self.current_indent, 20)
+        for term, text in rows:
+            lines = wrap(text, width, break_on_hyphens=False, break_long_words=False)
+            if len(term) <= first - col_spacing and lines:
+                self.write(f"{indent}{term:<{first}}{lines.pop(0)}\n")
+            else:
+                self.write(f"{indent}{term}\n")
+            self.write("".join(f"{indent}{'':<{first}}{line}\n" for line in lines))
+
+
 class Option(click.Option):
     """An option that belongs to a titled group of the help page."""
 
     def __init__(self, *args: Any, group: str = "Options", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.group = group
+
+
+class Context(click.Context):
+    """A context whose help pages are written by our formatter."""
+
+    formatter_class = HelpFormatter
 
 
 class Command(click.Command):
@@ -45,6 +70,8 @@ class Command(click.Command):
         examples: Pairs of what an example does and its arguments after the program's name.
         interrupted: The line printed when a signal stopped the command.
     """
+
+    context_class = Context
 
     def __init__(
         self,

@@ -144,6 +144,19 @@ def test_help_names_program_groups_defaults_and_examples(capsys: pytest.CaptureF
     assert max(map(len, out.splitlines())) <= 100
 
 
+def test_help_breaks_no_word(capsys: pytest.CaptureFixture[str]) -> None:
+    @command("sample")
+    @option("--x", help=f"{'Long ' * 9}as --with-many-hyphens shows {'and-so-on ' * 20}.")
+    def main(x: str) -> None:
+        """Do the thing."""
+
+    with pytest.raises(SystemExit):
+        main.main(["--help"])
+    words = capsys.readouterr().out.split()
+    assert "--with-many-hyphens" in words
+    assert words.count("and-so-on") == 20
+
+
 def test_every_example_is_accepted() -> None:
     sample = ours({})
     for _, arguments in sample.examples:
