@@ -20,7 +20,6 @@ import numpy as np
 import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
-from typing_extensions import override
 
 from lrsched.schedule import Schedule, State
 
@@ -81,7 +80,6 @@ class Scheduler(LRScheduler):
         self._momenta = _Ahead(momentum, steps_per_epoch) if momentum is not None else None
         self._apply()
 
-    @override
     def step(self, epoch: int | None = None, metric: SupportsFloat | None = None) -> None:
         """Move on to the next step, or to step ``epoch``; a given ``metric`` is observed first.
 
@@ -102,13 +100,11 @@ class Scheduler(LRScheduler):
         self._observe(metric)
         self._apply()
 
-    @override
     def get_lr(self) -> list[float]:  # type: ignore[override]  # floats, never tensors
         """Return the rate of each group at the present step."""
         multiplier = self._rates.at(self.last_epoch, self._state)
         return [base * multiplier for base in self.base_lrs]
 
-    @override
     def state_dict(self) -> dict[str, Any]:
         """Return plain data, fit for JSON and for ``torch.load(..., weights_only=True)``."""
         return {
@@ -120,7 +116,6 @@ class Scheduler(LRScheduler):
             "state": self._state,
         }
 
-    @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue where ``state_dict`` was taken; the optimizer's rates are set accordingly.
 
