@@ -141,6 +141,13 @@ def settled(world: World, seeds: int, repetitions: int) -> tuple[int, int, float
     return len(hints), decided, float(np.median(hints)) if hints else 0.0
 
 
+def looked_again(world: World, looks: tuple[int, ...], repetitions: int) -> float:
+    """Return the percentage that names a false winner at any of several looks at growing tables."""
+    y = draw(world, looks[-1], 0.0, repetitions, np.random.default_rng(looks[-1]))
+    named = np.any([compare(y[:, :seeds]).winner for seeds in looks], axis=0)
+    return 100 * float(named.mean())
+
+
 def main() -> None:
     """Print all tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -152,6 +159,10 @@ def main() -> None:
     table(NOBODY, (5, 10), n)
     print("\nTrue winners\n")
     table(AHEAD, (5, 10, 20), n)
+    print("\nFalse winners when a tie is extended and judged again\n")
+    for world in (NOBODY[0], NOBODY[2]):
+        for looks in ((5, 10), (10, 20), (5, 10, 20)):
+            print(f"{world.name}, judged at {looks} seeds: {looked_again(world, looks, n):.1f} %")
     print(f"\nHow good is the hint at more seeds (n = {n // 50} confirmations a line)\n")
     for world in AHEAD[:2]:
         for seeds in (5, 10):

@@ -156,6 +156,7 @@ def verdict(table: ArrayLike, names: Sequence[str], *, level: float = 0.95, marg
     Raises:
         InputError: A table that no verdict can rest on; the message says why.
     """
+    level, margin = float(level), float(margin)
     y = _checked(table, names, level, margin)
     result = compare(y[None], level=level, margin=margin)
     if result.out.all():

@@ -176,6 +176,11 @@ class TestDecides:
         assert decide(normal_table(10, seeds=2, leads=(0.2, 0, 0, 0, 0))).outcome == "tie"
         assert decide(normal_table(10, seeds=2, leads=(9, 0, 0, 0, 0))).winner == "cosine"
 
+    def test_json_is_plain_whatever_number_type_came_in(self) -> None:
+        v = verdict(normal_table(11).astype(np.float32), NAMES, margin=np.float64(0.01))
+        data = v.to_json()
+        assert json.loads(json.dumps(data, allow_nan=False)) == data
+
     def test_a_lead_within_the_margin_is_no_win(self) -> None:
         table = normal_table(11, seeds=30, leads=(0.5, 0, 0))
         assert decide(table).winner == "cosine"
