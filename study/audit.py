@@ -14,7 +14,7 @@ from study.terminal.command import command, option, storage_option, study_option
 from study.terminal.values import Whole
 
 if TYPE_CHECKING:
-    from study.analysis.audit import Cost, Share
+    from study.analysis.audit import Cost
     from study.analysis.replay import Curves, Replay, Setting
     from study.records.trial import StudyRecord
     from study.sampling.rule import MedianRule
@@ -41,9 +41,9 @@ STARTUP = (2, 3, 4, 6)
     "--rows",
     metavar="N",
     type=Whole(1),
-    default=12,
+    default=4,
     group="Output",
-    help="Settings shown, those that keep the winner and save most first; all are in the figure.",
+    help="Settings shown of each pruner and signal, the best ones; all are in the figure.",
 )
 @option(
     "--orders",
@@ -95,9 +95,8 @@ def _estimate(record: StudyRecord, *, markdown: bool) -> None:
     columns, rows = cost_table(costs)
     total = costs[-1]
     note = (
-        f"Pruning saved {total.saved} epochs of {total.budget} ({_percent(total.saved / max(1, total.budget))}); "
-        f"reprieved trials took {total.spent} of what it would have saved. "
-        "Shares are of the stopped trials, with 95 % intervals."
+        f"Pruning saved {total.saved} epochs of {total.budget} ({_percent(total.saved / max(1, total.budget))}), "
+        f"and reprieves took {total.spent} that it would have saved too. {total.sentence}"
     )
     _print(f"What pruning cost study {record.settings.name}", columns, rows, note, markdown=markdown)
 
@@ -117,20 +116,13 @@ def cost_table(costs: Sequence[Cost]) -> tuple[list[Column], list[list[str]]]:
             str(cost.trials),
             str(cost.stopped),
             str(cost.reprieved),
-            _share(cost.beat_family, cost.stopped),
-            _share(cost.beat_study, cost.stopped),
+            str(cost.beat_family) if cost.stopped else "-",
+            str(cost.beat_study) if cost.stopped else "-",
             str(cost.saved),
         ]
         for cost in costs
     ]
     return columns, rows
-
-
-def _share(share: Share, stopped: int) -> str:
-    if stopped == 0:
-        return "none stopped"
-    span = f"{_percent(share.low)} to {_percent(share.high)}"
-    return "none reprieved" if share.value is None else f"{_percent(share.value)} ({span})"
 
 
 def _percent(share: float) -> str:
@@ -139,12 +131,11 @@ def _percent(share: float) -> str:
 
 def _replay(record: StudyRecord, rows: int, orders: int, out: Path | None, *, markdown: bool) -> None:
     """Replay every setting over whole curves; print the table, draw it, recommend one."""
-    from study.analysis.replay import curves, judge, kept_in_other_orders, recommend
+    from study.analysis.replay import curves, judge, kept_in_other_orders, leaders, recommend
 
     data = curves(record)
     replays = [judge(s, data, _rule(s, record.settings.epochs)) for s in settings_of(record, data)]
-    replays.sort(key=lambda r: (r.winner_kept, r.saved, r.families_kept), reverse=True)
-    shown = replays[:rows]
+    shown = leaders(replays, rows)
     kept = [
         kept_in_other_orders(r.setting, data, _rule(r.setting, record.settings.epochs), orders) for r in shown
     ]

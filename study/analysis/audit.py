@@ -34,6 +34,12 @@ class Share:
     low: float
     high: float
 
+    def __str__(self) -> str:
+        """Return the share and its interval in per cent, or that nothing is known."""
+        if self.value is None:
+            return "unknown"
+        return f"{100 * self.value:.0f} % ({100 * self.low:.0f} to {100 * self.high:.0f} %)"
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -60,6 +66,18 @@ class Cost:
     saved: int
     spent: int
     budget: int
+
+    @property
+    def sentence(self) -> str:
+        """What the reprieved trials say, in words."""
+        if self.stopped == 0:
+            return f"Nothing was stopped in {self.family}."
+        if self.reprieved == 0:
+            return f"None of the {self.stopped} trials stopped in {self.family} was reprieved: the cost is unknown."
+        return (
+            f"Of {self.stopped} trials to be stopped in {self.family}, {self.reprieved} were reprieved by chance and "
+            f"trained on: an estimated {self.beat_study} of all stopped would have ended above the study's best."
+        )
 
 
 def cost_of_pruning(study: StudyRecord) -> tuple[Cost, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from study.analysis.figures_style import ACCENT, INK, TEMPLATE, on_white, title_of
+from study.analysis.figures_style import ACCENT, TEMPLATE, on_white, title_of
 from study.analysis.replay import Replay
 
 _COLOURS = {
@@ -44,7 +44,7 @@ def audit_figure(replays: Sequence[Replay], shown: Sequence[Replay], recommended
         figure.add_trace(_ring(recommended), row=1, col=1)
     if shown:
         figure.add_trace(_shares(shown), row=2, col=1)
-    figure.update_layout(template=TEMPLATE, height=820 + 18 * len(shown))
+    figure.update_layout(template=TEMPLATE, height=820 + 18 * len(shown), legend_y=1.06)
     figure.update_xaxes(title_text="epochs saved", tickformat=".0%", row=1, col=1)
     figure.update_yaxes(title_text="accuracy points lost", rangemode="tozero", row=1, col=1)
     figure.update_yaxes(autorange="reversed", row=2, col=1)
@@ -55,6 +55,7 @@ def _points(name: str, replays: Sequence[Replay], colour: str) -> go.Scatter:
     return go.Scatter(
         name=name,
         mode="markers",
+        cliponaxis=False,
         x=[r.saved for r in replays],
         y=[r.regret for r in replays],
         marker={
@@ -71,6 +72,7 @@ def _ring(replay: Replay) -> go.Scatter:
     return go.Scatter(
         name="recommended",
         mode="markers",
+        cliponaxis=False,
         x=[replay.saved],
         y=[replay.regret],
         marker={"color": ACCENT, "size": 18, "symbol": "circle-open", "line": {"width": 2}},
@@ -93,7 +95,7 @@ def _shares(replays: Sequence[Replay]) -> go.Heatmap:
         showscale=False,
         xgap=1,
         ygap=1,
-        textfont={"color": INK},
+        textfont={"color": "#2b2f36"},
         hovertemplate="%{y}<br>%{x}: %{text}<extra></extra>",
     )
 

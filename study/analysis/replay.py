@@ -246,7 +246,34 @@ def kept_in_other_orders(setting: Setting, data: Curves, rule: Rule, orders: int
 def recommend(replays: Collection[Replay]) -> Replay | None:
     """Return the setting that saves most epochs among those that keep the winner; None if none does.
 
-    Among equals, the one that keeps the best of more families, then the one that stops fewer trials.
+    Among equals, the one that keeps the best of more families, then the more careful one.
     """
-    keeping = [r for r in replays if r.winner_kept and r.saved > 0]
-    return max(keeping, key=lambda r: (r.saved, r.families_kept, -r.stopped), default=None)
+    return max((r for r in replays if r.winner_kept and r.saved > 0), key=rank, default=None)
+
+
+def rank(replay: Replay) -> tuple[float, ...]:
+    """Return the key by which settings are ordered, best last."""
+    setting = replay.setting
+    return (
+        replay.winner_kept,
+        replay.saved,
+        replay.families_kept,
+        setting.prune_after,
+        setting.prune_every,
+        setting.prune_startup,
+    )
+
+
+def leaders(replays: Collection[Replay], count: int) -> list[Replay]:
+    """Return the ``count`` best settings of each pruner and signal, best first.
+
+    Of settings that come to the same (as many trials stopped, as much saved and lost) one stands for all.
+    """
+    different: dict[tuple[object, ...], Replay] = {}
+    for r in sorted(replays, key=rank, reverse=True):
+        same = (r.setting.pruner, r.setting.prune_on, r.stopped, r.saved, r.regret, r.families_kept)
+        different.setdefault(same, r)
+    groups: dict[tuple[str, str], list[Replay]] = {}
+    for r in different.values():
+        groups.setdefault((r.setting.pruner, r.setting.prune_on), []).append(r)
+    return sorted((r for group in groups.values() for r in group[:count]), key=rank, reverse=True)

@@ -20,6 +20,7 @@ from study.analysis.replay import (
     epochs_trained,
     judge,
     kept_in_other_orders,
+    leaders,
     measure,
     recommend,
 )
@@ -102,6 +103,18 @@ def test_cost_of_pruning_by_hand() -> None:
     )
     assert (b.stopped, b.beat_family.value, b.beat_family.low, b.beat_family.high) == (0, None, 0.0, 1.0)
     assert (both.family, both.trials, both.stopped, both.beat_family) == (ALL, 8, 5, estimate(1, 3, 5))
+
+
+def test_what_is_said_in_words() -> None:
+    assert str(estimate(1, 2, 4)) == "50 % (25 to 75 %)"
+    assert str(estimate(0, 0, 4)) == "unknown"
+    cost = Cost("a", 9, 4, 2, estimate(1, 2, 4), estimate(0, 2, 4), 10, 5, 36)
+    assert cost.sentence == (
+        "Of 4 trials to be stopped in a, 2 were reprieved by chance and trained on: "
+        "an estimated 0 % (0 to 50 %) of all stopped would have ended above the study's best."
+    )
+    assert "the cost is unknown" in replace(cost, reprieved=0).sentence
+    assert replace(cost, stopped=0).sentence == "Nothing was stopped in a."
 
 
 @pytest.mark.parametrize(
@@ -257,6 +270,14 @@ def test_recommend_takes_the_most_saving_that_keeps_the_winner() -> None:
     assert recommend([greedy, careful, base]) is base
     assert recommend([base, kinder]) is kinder
     assert recommend([greedy, idle]) is None
+
+
+def test_leaders_are_the_best_different_ones_of_each_pruner_and_signal() -> None:
+    base = Replay(SETTING, 5, 0.3, winner_kept=True, families_kept=3, families=4, regret=0.0, false_prunes={})
+    same = replace(base, setting=replace(SETTING, prune_startup=1))
+    less, least = replace(base, saved=0.2), replace(base, saved=0.1)
+    other = replace(least, setting=replace(SETTING, pruner="median"))
+    assert leaders([least, same, other, less, base], 2) == [base, less, other]
 
 
 def test_curves_are_read_from_the_records() -> None:

@@ -277,7 +277,7 @@ def test_null_study_of_the_joint_sampler() -> None:
 
 WORKER = """
 import sys, time
-from study.records import store
+from study.records import life, store
 from study.records.trial import Asked, Epoch, Settings
 from study.sampling.space import Space
 from study.sampling.strata import make_sampler
@@ -288,7 +288,7 @@ url, settings, total = sys.argv[1], Settings.from_json(json.loads(sys.argv[2])),
 space = Space(settings.schedules, settings.epochs)
 study = store.open_study(url, settings)
 study.sampler = make_sampler(settings, space)
-store.GRACE_SECONDS = 0  # a trial that was killed before it was signed is dead at once
+life.GRACE_SECONDS = 0  # a trial that was killed before it was signed is dead at once
 store.recover(study)
 lanes = []
 while True:

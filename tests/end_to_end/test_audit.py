@@ -1,0 +1,129 @@
+"""``python -m study.audit`` on studies whose curves are made up, so that nothing is trained."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from study.records import store
+from study.records.trial import Asked, Epoch, Settings
+from study.sampling.pruning import decide, make_pruner
+from study.sampling.space import Space
+from study.sampling.strata import make_sampler
+
+CONTROL = Settings(
+    name="control",
+    epochs=6,
+    batch_size=256,
+    schedules=("constant", "cosine", "plateau"),
+    sampler="stratified",
+    pruner="none",
+    prune_after=1,
+    prune_every=1,
+    prune_startup=2,
+    prune_on="val",
+    reprieve=0.5,
+    seed=0,
+    train_images=50_000,
+    device="cpu",
+)
+PRUNED = replace(CONTROL, name="pruned", pruner="family-median")
+
+
+def search(url: str, settings: Settings, trials: int) -> None:
+    """Search as the command does, one lane, with curves made of noise around a level."""
+    study = store.open_study(url, settings)
+    space = Space(settings.schedules, settings.epochs)
+    study.sampler, study.pruner = make_sampler(settings, space), make_pruner(settings)
+    offset = 0
+    while (trial := store.ask(study, trials)) is not None:
+        point = space.suggest(trial)
+        schedule = point.schedule.to_json()
+        asked = Asked(
+            trial.number, point.family, schedule, point.base_rate, trial.params, settings.epochs, 0, offset, 1
+        )
+        store.begin(trial, asked)
+        rng = np.random.default_rng(trial.number)
+        shown = rng.uniform(0.5, 0.9) + rng.normal(scale=0.05, size=settings.epochs)
+        epochs: list[Epoch] = []
+        reprieved_at, decision = None, "keep"
+        for number, accuracy in enumerate(shown.tolist()):
+            epochs.append(Epoch(number, 0.1, 1.0, 0.5, 1.0, accuracy, accuracy + 0.01, 0.1))
+            store.report(trial, accuracy, number)
+            decision = decide(study, trial)
+            if decision == "reprieve":
+                reprieved_at = number
+            if decision == "prune":
+                break
+        offset += len(epochs)
+        ended = "pruned" if decision == "prune" else "finished"
+        store.finish(study, trial, epochs, ended, reprieved_at=reprieved_at)  # type: ignore[arg-type]  # one of two words
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> str:
+    url = f"sqlite:///{tmp_path_factory.mktemp('audit')}/optuna.db"
+    search(url, CONTROL, 18)
+    search(url, PRUNED, 18)
+    return url
+
+
+def audit(storage: str, *arguments: str, code: int = 0) -> str:
+    run = subprocess.run(
+        [sys.executable, "-m", "study.audit", "--storage", storage, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).resolve().parents[2],
+    )
+    assert run.returncode == code, run.stderr
+    assert "Traceback" not in run.stderr
+    return run.stdout if code == 0 else run.stderr
+
+
+def test_an_unpruned_study_is_replayed(storage: str, tmp_path: Path) -> None:
+    """Both pruners and both signals are in the table, one setting is recommended, the figure stands alone."""
+    out = tmp_path / "audit.html"
+    printed = audit(storage, "--study", "control", "--orders", "3", "--out", str(out))
+    assert "replayed over study control: 18 trials of 6 epochs" in printed
+    for word in ("family-median", "averaged", "other orders", "Recommended: --pruner"):
+        assert word in printed
+    assert "other orders" not in audit(storage, "--study", "control", "--orders", "0")
+    page = out.read_text("utf-8")
+    assert "recommended" in page
+    assert len(page) > 3_000_000  # plotly is inside: the page opens offline
+
+
+def test_markdown_tables_have_as_many_cells_as_columns(storage: str) -> None:
+    printed = audit(storage, "--study", "control", "--orders", "0", "--markdown")
+    lines = [line for line in printed.splitlines() if line.startswith("|")]
+    assert {line.count("|") for line in lines} == {11, 3}
+    assert "| --- | --- | ---: |" in printed
+
+
+def test_a_pruned_study_is_estimated(storage: str) -> None:
+    printed = audit(storage, "--study", "pruned")
+    assert "What pruning cost study pruned" in printed
+    assert "all families" in printed
+    assert "Pruning saved" in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--study", "pruned", "--out", "x.html"), "study 'pruned' was pruned: --out draws a study of"),
+        (("--study", "control", "--out", "nowhere/x.html"), "there is no such folder"),
+        (("--study", "other"), "--study 'other' is not in"),
+        (("--rows", "0"), "--rows: must be a whole number of 1 or more, got 0"),
+    ],
+)
+def test_bad_input_is_one_line(storage: str, arguments: tuple[str, ...], message: str) -> None:
+    said = audit(storage, *arguments, code=2)
+    assert said.startswith("error: ")
+    assert message in said
+    assert said.count("\n") == 1
