@@ -40,12 +40,12 @@ def parse(url: str, flag: str) -> sqlalchemy.URL:
     try:
         parsed = sqlalchemy.make_url(url)
         parsed.get_dialect().import_dbapi()
-    except (ArgumentError, ValueError):
-        raise InputError(f"{flag} {url!r} is not a database URL: use {_EXAMPLES}") from None
     except NoSuchModuleError:
         raise InputError(
             f"{flag} {_hidden(url)!r} names an unknown kind of database: use {_EXAMPLES}"
         ) from None
+    except (ArgumentError, ValueError):
+        raise InputError(f"{flag} {url!r} is not a database URL: use {_EXAMPLES}") from None
     except ImportError as missing:
         raise InputError(
             f"{flag} {_hidden(url)!r} needs the driver {missing.name!r}, which is not installed: "
@@ -155,14 +155,33 @@ def _commit_lightly(connection: object, _record: object) -> None:
         connection.execute("PRAGMA synchronous=NORMAL")
 
 
+#: Locks that this process holds.
+_held: set[str] = set()
+
+
 @contextmanager
 def exclusively(url: sqlalchemy.URL) -> Iterator[None]:
     """Keep every other process out of the same block for the same database.
 
     First creation of a schema and "look, then create" are not safe side by side in either library. A
     server's own advisory lock is used, or a lock on the folder of a SQLite file (which leaves no file).
-    Not for nesting: the second entry of one process would wait for the first.
+    May be nested: two SQLite files of one folder share a lock, and a process waits for itself no more.
     """
+    lock = str(sqlite_path(url).parent.resolve()) if is_sqlite(url) else str(_lock_key(url))
+    if lock in _held:
+        yield
+        return
+    _held.add(lock)
+    try:
+        with _locked(url):
+            yield
+    finally:
+        _held.discard(lock)
+
+
+@contextmanager
+def _locked(url: sqlalchemy.URL) -> Iterator[None]:
+    """Hold the lock itself."""
     if not is_sqlite(url):
         engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
         with engine.connect() as connection:

@@ -1,0 +1,141 @@
+"""How a search ends: what is kept with its parent run, and what is printed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+import optuna
+
+from study.analysis.audit import ALL, cost_of_pruning
+from study.analysis.figures import rate_curves
+from study.analysis.figures_data import best_trial, rate_curves_of
+from study.analysis.leaderboard import Row, leaderboard
+from study.records import store
+from study.records.tracking import Tracker
+from study.records.trial import Outcome, StudyRecord
+from study.sampling.curves import rate_curve
+from study.sampling.space import Space
+from study.terminal.tables import Column, print_table
+
+ALL_IMAGES = 50_000
+
+
+def board(record: StudyRecord) -> tuple[Row, ...]:
+    """Return the families' table with each best trial's edge warnings."""
+    space = Space(record.settings.schedules, record.settings.epochs)
+    edges = {
+        row.family: space.edges(row.family, row.best.asked.params)
+        for row in leaderboard(record)
+        if row.best is not None and row.best.asked is not None
+    }
+    return leaderboard(record, edges)
+
+
+def close_study(study: optuna.Study, tracker: Tracker, outcome: Outcome) -> None:
+    """Put the summary and the figure of all rate curves into the parent run, and close it."""
+    record = store.record(study)
+    best = best_trial(record.trials)
+    metrics = {f"trials_{name}": float(n) for name, n in _outcomes(record).items()}
+    tags = {}
+    if best is not None and best.value is not None and best.asked is not None:
+        metrics["best_val_accuracy"] = best.value
+        tags = {"leading_schedule": best.asked.family, "leading_trial": str(best.number)}
+    curves = rate_curves_of(record, rate_curve)
+    if curves:
+        figure = rate_curves(curves, height=640)
+        figure.update_layout(title_text="Learning rate of every trial, coloured by validation accuracy")
+        tracker.log_text(figure.to_html(include_plotlyjs=True, full_html=True), "rate_curves.html")
+    tracker.close(outcome, metrics=metrics, tags=tags, summary=_summary(record))
+
+
+def print_closing(record: StudyRecord, storage: str, tracking_uri: str, *, complete: int | None) -> None:
+    """Print the table of families and where to look further.
+
+    Args:
+        record: The study.
+        storage: Optuna's URL, for the commands printed.
+        tracking_uri: MLflow's URI, likewise.
+        complete: The total that the study had reached before this command; ``None`` if it trained.
+    """
+    name = record.settings.name
+    if complete is not None:
+        click.echo(f"study {name} is complete with {complete} trials; --trials {2 * complete} would extend it")
+    _print_board(record)
+    for line in _pruning(record):
+        click.echo(line)
+    database = "" if tracking_uri == "sqlite:///mlflow.db" else f" --backend-store-uri {tracking_uri}"
+    where = "" if storage == "sqlite:///optuna.db" else f" --storage {storage}"
+    click.echo(
+        "\nThese are search scores: the best of many noisy runs, inflated, and no verdict. Look further:\n"
+        f"  mlflow ui{database}\n"
+        f"  optuna-dashboard {storage}\n"
+        f"  python -m study.confirm --study {name}{where}"
+    )
+
+
+def _print_board(record: StudyRecord) -> None:
+    columns = [
+        Column("schedule"),
+        *(Column(title, "right") for title in ("trials", "pruned", "diverged", "best val acc", "trial")),
+        Column("its parameters", flexible=True),
+    ]
+    rows = [
+        [
+            row.family,
+            str(row.trials),
+            str(row.pruned),
+            str(row.diverged),
+            "-" if row.score is None else f"{row.score:.4f}",
+            "-" if row.best is None else f"#{row.best.number}",
+            _parameters(row),
+        ]
+        for row in board(record)
+    ]
+    settings = record.settings
+    few = "" if settings.train_images == ALL_IMAGES else f", ONLY {settings.train_images:,} TRAINING IMAGES"
+    print_table(columns, rows, title=f"{settings.name}: {settings.epochs} epochs a trial{few}")
+
+
+def _parameters(row: Row) -> str:
+    values = [f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in row.parameters.items()]
+    return "  ".join(values) + "".join(f"  [{edge}]" for edge in row.edges)
+
+
+def _pruning(record: StudyRecord) -> list[str]:
+    """Return what pruning saved and what it probably cost, if anything was pruned."""
+    counts = _outcomes(record)
+    if not counts["pruned"]:
+        return []
+    whole = record.settings.epochs
+    saved = sum(whole - len(t.epochs) for t in record.trials if t.outcome == "pruned")
+    share = saved / (whole * len(record.trials))
+    lines = [f"Pruning stopped {counts['pruned']} trials and saved {saved} epochs, {share:.0%} of the study."]
+    lines.extend(cost.sentence for cost in cost_of_pruning(record) if cost.family == ALL)
+    return lines
+
+
+def _outcomes(record: StudyRecord) -> dict[str, int]:
+    outcomes = [trial.outcome for trial in record.trials]
+    return {name: outcomes.count(name) for name in ("finished", "pruned", "diverged", "interrupted")}
+
+
+def _summary(record: StudyRecord) -> dict[str, Any]:
+    return {
+        "settings": record.settings.to_json(),
+        "outcomes": _outcomes(record),
+        "note": "search scores, not a verdict: see study.confirm",
+        "families": [
+            {
+                "schedule": row.family,
+                "trials": row.trials,
+                "pruned": row.pruned,
+                "diverged": row.diverged,
+                "best_val_accuracy": row.score,
+                "trial": None if row.best is None else row.best.number,
+                "parameters": row.parameters,
+                "edges": list(row.edges),
+            }
+            for row in board(record)
+        ],
+    }

@@ -1,0 +1,240 @@
+"""``python -m study.search``: search the schedules, fairly, and record everything."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from study.terminal.command import (
+    command,
+    data_dir_option,
+    device_option,
+    lanes_option,
+    option,
+    seed_option,
+    storage_option,
+    tracking_option,
+)
+from study.terminal.values import Choice, Names, Real, Whole
+
+if TYPE_CHECKING:
+    from study.records.trial import Settings
+    from study.running.search_loop import Tally
+
+#: The families that are searched unless told otherwise; ``lrsched`` has more.
+FAMILIES = (
+    "constant",
+    "square_root",
+    "factor",
+    "multi_step",
+    "polynomial",
+    "linear",
+    "cosine",
+    "cosine_restarts",
+    "cyclic",
+    "one_cycle",
+    "warmup_stable_decay",
+    "plateau",
+)
+
+
+def _searchable() -> list[str]:
+    """Return the families that can be searched, the default ones first."""
+    import lrsched
+
+    others = sorted(n for n, cls in lrsched.REGISTRY.items() if n not in FAMILIES and cls.searchable())
+    return [*FAMILIES, *others]
+
+
+def _list_schedules(ctx: click.Context, _param: click.Parameter, asked: bool) -> None:  # noqa: FBT001 - click's signature
+    """Print the catalogue and leave."""
+    if asked and not ctx.resilient_parsing:
+        from study.running.catalogue import print_catalogue
+
+        print_catalogue(FAMILIES, _searchable())
+        ctx.exit()
+
+
+@command(
+    "search",
+    examples=[
+        ("the whole study: 100 trials of 30 epochs", "--trials 100"),
+        ("a quick look, minutes on a laptop", "--trials 12 --epochs 3 --study look"),
+        ("two families only", "--schedules cosine,one_cycle --trials 40 --study two"),
+        ("train one trial again, alone", "--rerun 17"),
+        ("several machines: the same command on each", "--storage postgresql+psycopg://user@host/optuna"),
+    ],
+)
+@option("--trials", type=Whole(1), default=100, group="Study", help="Trials the study is to have in total.")
+@option("--epochs", type=Whole(1), default=30, group="Study", help="Epochs a trial; the winner's budget.")
+@option("--study", metavar="NAME", default="lr-schedules", group="Study", help="The study's name.")
+@option(
+    "--schedules",
+    metavar="NAME,...",
+    type=Names(_searchable, every="all"),
+    default=",".join(FAMILIES),
+    show_default="the twelve classic families",
+    group="Study",
+    help="Schedule families to search, or all; see --list-schedules.",
+)
+@option("--batch-size", type=Whole(1), default=256, group="Study", help="Images a minibatch.")
+@option("--train-images", type=Whole(1, 50_000), default=50_000, group="Study", help="Fewer, for a quick look.")
+@seed_option
+@option(
+    "--sampler",
+    type=Choice(["stratified", "tpe", "random"]),
+    default="stratified",
+    group="Search",
+    help="stratified: each family its own TPE and an equal share of the trials.",
+)
+@option(
+    "--pruner",
+    type=Choice(["family-median", "median", "none"]),
+    default="family-median",
+    group="Search",
+    help="Stop a trial that falls behind the median of its own family, or of all.",
+)
+@option("--prune-after", type=Whole(1), default=10, group="Search", help="Epochs before a trial can be stopped.")
+@option("--prune-every", type=Whole(1), default=1, group="Search", help="Epochs between two decisions.")
+@option("--prune-startup", type=Whole(1), default=4, group="Search", help="Other trials a median needs.")
+@option(
+    "--prune-on",
+    type=Choice(["val", "averaged"]),
+    default="val",
+    group="Search",
+    help="Accuracy that is compared: of the weights, or of their running average.",
+)
+@option(
+    "--reprieve",
+    type=Real(0.0, 1.0),
+    default=0.1,
+    group="Search",
+    help="Share of the losers trained to the end, to measure what pruning costs.",
+)
+@lanes_option
+@device_option
+@data_dir_option
+@storage_option
+@tracking_option
+@option("--rerun", metavar="TRIAL", type=Whole(0), default=None, group="Other", help="Train one trial again.")
+@option(
+    "--list-schedules",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_list_schedules,
+    group="Other",
+    help="Print the schedules with their parameters' ranges.",
+)
+def main(*, trials: int, rerun: int | None, **options: Any) -> int:
+    """Search for the learning-rate schedule that trains LeNet best on Fashion-MNIST.
+
+    Optuna samples a schedule and its parameters, many trials train side by side, MLflow records rates
+    and accuracies. --trials is the study's total: the same command again continues an interrupted study.
+    Results are search scores; study.confirm finds out who really won.
+    """
+    if rerun is not None:
+        from study.running.rerun import rerun_trial
+
+        return rerun_trial(
+            options["storage"], options["study"], rerun, options["device"], options["data_dir"]
+        )
+    _search(trials, **options)
+    return 0
+
+
+def _search(  # noqa: PLR0913 - the options of the command
+    trials: int,
+    *,
+    lanes: int | None,
+    device: str,
+    data_dir: str | None,
+    storage: str,
+    tracking_uri: str,
+    **chosen: Any,
+) -> None:
+    """Open everything, each thing checked before anything is created; then train."""
+    from study.records import store, tracking_uri as tracking
+    from study.records.trial import Settings
+    from study.running.search_loop import SearchLoop, next_clock
+    from study.running.summary import close_study, print_closing
+    from study.sampling.pruning import make_pruner
+    from study.sampling.space import Space
+    from study.sampling.strata import make_sampler
+    from study.terminal.progress import Progress
+    from study.training.data import choose_device, load_search
+    from study.training.lanes import Lanes, automatic_lanes
+    from study.training.process import prepare_process
+
+    prepare_process()
+    where = choose_device(device)
+    split = load_search(data_dir, where, train_images=chosen["train_images"])
+    settings = Settings(
+        name=chosen.pop("study"), **chosen, device=where.type, data=split.checksums
+    )
+    space = Space(settings.schedules, settings.epochs)
+    sampler, pruner = make_sampler(settings, space), make_pruner(settings)
+    tracking.check(tracking_uri)
+    study = store.open_study(storage, settings)
+    study.sampler, study.pruner = sampler, pruner
+
+    tracker = _open_tracker(study, settings, storage, tracking_uri)
+    known = store.record(study).trials
+    fleet = Lanes(
+        split,
+        batch_size=settings.batch_size,
+        order_seed=settings.seed,
+        averaging=1.0 if settings.pruner == "none" or settings.prune_on == "averaged" else None,
+        clock=next_clock((t.asked.offset, len(t.epochs)) for t in known if t.asked),
+    )
+    complete = store.remaining(study, trials) == 0
+    outcome = "interrupted"
+    try:
+        if not complete:
+            with Progress(trials * settings.epochs, settings.name) as progress:
+                SearchLoop(
+                    study, settings, space, tracker, fleet,
+                    width=lanes or automatic_lanes(where), total=trials,
+                    show=lambda tally: progress.update(tally.trained, _facts(tally, settings), tally.expected),
+                ).run()  # fmt: skip
+        outcome = "finished"
+    finally:
+        close_study(study, tracker, outcome)
+    print_closing(store.record(study), storage, tracking_uri, complete=trials if complete else None)
+
+
+def _open_tracker(study: Any, settings: Settings, storage: str, tracking_uri: str) -> Any:
+    """Put back what dead processes left, and open the study's parent run, one process at a time."""
+    from study.records import store
+    from study.records.tracking import Tracker
+    from study.running.provenance import provenance
+
+    with store.exclusively(storage):
+        put_back = store.recover(study)
+        if put_back:
+            click.echo(f"{put_back} trials were cut off earlier; they are trained again")
+        tracker = Tracker.open(
+            tracking_uri,
+            settings,
+            attributes=provenance(settings.device),
+            resume_run_id=study.user_attrs.get("mlflow_run_id"),
+            running=lambda: store.running(study),
+        )
+        study.set_user_attr("mlflow_run_id", tracker.run_id)
+    return tracker
+
+
+def _facts(tally: Tally, settings: Settings) -> dict[str, str]:
+    """Return what the progress display says beside its bar."""
+    facts = {name: str(n) for name, n in tally.outcomes.items() if n or name in {"finished", "running"}}
+    if tally.best is not None:
+        accuracy, family, number = tally.best
+        facts["best"] = f"{accuracy:.4f} {family} #{number}"
+    if settings.train_images < 50_000:
+        facts["images"] = f"{settings.train_images} only"
+    return facts
+
+
+if __name__ == "__main__":
+    main()
