@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +23,9 @@ _SYMBOLS = {
 }
 
 if TYPE_CHECKING:
-    from study.analysis.page import Page
-    from study.analysis.page_verdict import Confirmation
-    from study.records.trial import StudyRecord
+    from plotly.graph_objects import Figure
 
-#: Where ``study.confirm`` puts its certificate unless told otherwise.
-CERTIFICATE = Path("certificate.json")
+    from study.analysis.page import Page
 
 
 @command(
@@ -90,9 +85,10 @@ def main(
     Works on a study that still runs, on an empty and on a failed one. Nothing is trained.
     """
     from study.records.store import load
+    from study.running.page import confirmation, gather
 
     record = load(storage, study)
-    page = _page(record, _confirmation(record.settings.name, certificate), _revision())
+    page = gather(record, confirmation(record.settings.name, certificate))
     if export is not None:
         from study.analysis.export import export as write_table
 
@@ -103,86 +99,6 @@ def main(
         click.echo(f"wrote {count} figures into {figures}")
     _write(out, _html(page))
     click.echo(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)")
-
-
-def _confirmation(study: str, given: Path | None) -> Confirmation | None:
-    """Read the certificate of this study, if there is one.
-
-    Raises:
-        InputError: The file was asked for and is no certificate, or another study's; or it is this
-            study's and its verdict does not follow from its own figures.
-    """
-    from study.analysis import certificate as certificates
-    from study.analysis.page_verdict import Confirmation
-
-    path = given or CERTIFICATE
-    if given is None and not path.exists():
-        return None
-    data = certificates.read(path)
-    name = data["study"].get("name")
-    if name != study:
-        if given is None:
-            return None
-        raise InputError(f"--certificate {str(path)!r} is of study {name!r}, not of {study!r}")
-    problems = certificates.check(data)
-    if problems:
-        raise InputError(f"--certificate {str(path)!r} does not hold: {problems[0]}")
-    return Confirmation.read(data)
-
-
-def _page(record: StudyRecord, confirmation: Confirmation | None, revision: str | None) -> Page:
-    """Gather everything that the page shows."""
-    from study.analysis import page, reproduce
-    from study.analysis.audit import cost_of_pruning
-    from study.analysis.figures_data import accuracy_scale, families, rate_curves_of
-    from study.analysis.page_verdict import open_verdict
-    from study.sampling.curves import rate_curve
-    from study.sampling.importance import FEWEST_TRIALS, importances
-
-    costs = cost_of_pruning(record)
-    explained = [page.Explained(i.family, i.trials, i.shares) for i in importances(record)]
-    edges = _edges(record)
-    parts = page.Parts(
-        curves=rate_curves_of(record, rate_curve),
-        explained=explained,
-        costs=costs,
-        expected_best=page.expected_best_by_family(record),
-        verdict_drawings=() if confirmation is None else confirmation.drawings(),
-    )
-    return page.Page(
-        name=record.settings.name,
-        facts=page.facts(record),
-        notices=page.notices(record),
-        verdict=open_verdict(record.settings.name) if confirmation is None else confirmation.text(),
-        families=families(record),
-        rows=page.board(record, edges),
-        confirmed={} if confirmation is None else confirmation.by_family(),
-        edges={family: found for family, found in edges.items() if found},
-        scale=accuracy_scale(t.value for t in record.trials),
-        drawings=page.drawings(record, parts),
-        fewest=FEWEST_TRIALS,
-        too_few=tuple((e.family, e.trials) for e in explained if e.shares is None),
-        pruning=page.pruning_sentences(costs),
-        code_title="The best trial of the search as code",
-        code_note="",
-        code="",
-        commands=reproduce.commands(record, revision),
-        provenance=reproduce.provenance(record, revision),
-        written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-    )
-
-
-def _edges(record: StudyRecord) -> dict[str, list[str]]:
-    """Return what of each family's best trial lies at an end of its range."""
-    from study.analysis.leaderboard import leaderboard
-    from study.sampling.space import Space
-
-    space = Space(record.settings.schedules, record.settings.epochs)
-    return {
-        row.family: space.edges(row.family, row.best.asked.params)
-        for row in leaderboard(record)
-        if row.best is not None and row.best.asked is not None
-    }
 
 
 def _html(page: Page) -> str:
@@ -240,25 +156,17 @@ def _write(path: Path, text: str) -> None:
 
 
 def _write_pictures(page: Page, folder: Path) -> int:
-    """Write every figure as a PNG file of its own; rows of small ones as one sheet as well."""
+    """Write every figure as a PNG file, a row of small ones as one sheet; return how many."""
     import plotly.io
 
-    from study.analysis.figures import grid
-    from study.analysis.figures_style import on_white
-
-    figures = {
-        d.id: on_white(d.figure, d.title or d.description) for row in page.drawings.values() for d in row
-    }
-    for key, small in (("rates-all-families", "rates_by_family"), ("base-rate-all-families", "base_rate")):
-        if page.drawings[small]:
-            figures[key] = on_white(grid({d.title: d.figure for d in page.drawings[small]}))
+    figures = _pictures(page)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         plotly.io.write_images(
             list(figures.values()),
             [folder / f"{name}.png" for name in figures],
             width=[960] * len(figures),
-            height=[figure.layout.height + 60 for figure in figures.values()],
+            height=[figure.layout.height for figure in figures.values()],
             scale=2,
         )
     except OSError as error:
@@ -266,16 +174,23 @@ def _write_pictures(page: Page, folder: Path) -> int:
     return len(figures)
 
 
-def _revision() -> str | None:
-    """Return the git revision that the page was written from, if this is a checkout."""
-    found = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return found.stdout.strip() or None
+def _pictures(page: Page) -> dict[str, Figure]:
+    """Return the figures as they stand alone, by the name of their file."""
+    from study.analysis.figures import grid
+    from study.analysis.figures_style import on_white
+
+    sheets = {
+        "rates_by_family": "Learning rates by family, coloured by final validation accuracy",
+        "base_rate": "Accuracy against base rate by family",
+    }
+    figures = {}
+    for key, drawings in page.drawings.items():
+        if key in sheets and drawings:
+            sheet = grid({drawing.title: drawing.figure for drawing in drawings})
+            figures[key.replace("_", "-")] = on_white(sheet, sheets[key])
+        else:
+            figures |= {d.id: on_white(d.figure, d.title or d.description) for d in drawings}
+    return figures
 
 
 if __name__ == "__main__":

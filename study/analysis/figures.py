@@ -36,6 +36,8 @@ from study.analysis.figures_style import (
 )
 from study.records.trial import StudyRecord
 
+#: Name of the trace that holds nothing but the scale of accuracy.
+COLOUR_BAR = "scale of accuracy"
 # Few enough to be read; Plotly's own choice on a short log axis shows a lone "5".
 _LOG_TICKS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 _QUANTITIES: dict[Quantity, str] = {
@@ -163,6 +165,7 @@ def _colour_bar(scale: AccuracyScale) -> go.Scatter:
     return go.Scatter(
         x=[None],
         y=[None],
+        name=COLOUR_BAR,
         mode="markers",
         marker={
             "color": [scale.low],

@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from study.analysis.figures_data import Floats
-from study.analysis.figures_style import ACCENT, BLUE, INK, blank, family_style, safe, title_of
+from study.analysis.figures_style import ACCENT, BLUE, INK, ORANGE, blank, family_style, safe, title_of
 
 _COUNTS = (1, 2, 3, 5, 10, 20, 30, 50, 100, 200, 300, 500, 1000, 2000, 5000, 10_000)
 
@@ -88,21 +88,38 @@ def seeds_figure(
     """Draw each finalist's accuracy on each seed and its typical mean with interval, first on top.
 
     Args:
-        scores: Accuracies by finalist, one a seed; NaN, a diverged run, is not drawn.
+        scores: Accuracies by finalist, one a seed; NaN, a diverged run.
         typical: (mean, low, high) by finalist, where there is one.
     """
     figure = blank("test accuracy", "", height=84 + 44 * len(scores))
+    low, high = _where_runs_went_well(scores, typical)
     for name, values in scores.items():
-        ran = np.isfinite(values)
+        # One run in ten may end ten points low: drawn in place it would press all others into a corner.
+        well = values >= low
+        seeds = np.arange(1, len(values) + 1)
         figure.add_scatter(
-            x=values[ran],
-            y=[safe(name)] * int(ran.sum()),
-            customdata=1 + np.flatnonzero(ran),
+            x=values[well],
+            y=[safe(name)] * int(well.sum()),
+            customdata=seeds[well],
             mode="markers",
             marker={"color": BLUE, "size": 9, "opacity": 0.45},
             hovertemplate="seed %{customdata}: %{x:.4f}<extra></extra>",
             showlegend=False,
         )
+        if not well.all():
+            figure.add_scatter(
+                x=np.full(int((~well).sum()), low),
+                y=[safe(name)] * int((~well).sum()),
+                text=[
+                    f"seed {seed}: " + (f"{value:.4f}" if np.isfinite(value) else "diverged")
+                    for seed, value in zip(seeds[~well], values[~well], strict=True)
+                ],
+                mode="markers",
+                marker={"color": ORANGE, "size": 10, "symbol": "triangle-left", "opacity": 0.8},
+                hovertemplate="%{text}<extra></extra>",
+                showlegend=False,
+                cliponaxis=False,
+            )
     means, lows, highs = np.array([*typical.values()], dtype=np.float64).reshape(-1, 3).T
     figure.add_scatter(
         x=means,
@@ -116,8 +133,20 @@ def seeds_figure(
     figure.update_yaxes(
         categoryorder="array", categoryarray=[safe(name) for name in scores], autorange="reversed"
     )
-    figure.update_xaxes(tickformat=".3f")
+    figure.update_xaxes(tickformat=".3f", range=[low - 0.02 * (high - low), high + 0.05 * (high - low)])
     return figure
+
+
+def _where_runs_went_well(
+    scores: Mapping[str, Floats], typical: Mapping[str, tuple[float, float, float]]
+) -> tuple[float, float]:
+    """Return the part of the axis from one breadth below the lowest interval to the highest run."""
+    every = np.concatenate([*scores.values()])
+    known = every[np.isfinite(every)]
+    lowest = min([low for _, low, _ in typical.values()], default=float(known.min(initial=0.0)))
+    highest = max([*(high for _, _, high in typical.values()), float(known.max(initial=lowest))])
+    below = known[known >= lowest - (highest - lowest)]
+    return min(lowest, float(below.min(initial=lowest))) - 1e-4, highest
 
 
 def _bars(centres: Floats, lows: Floats, highs: Floats, colour: str) -> dict[str, object]:

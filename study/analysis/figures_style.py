@@ -18,6 +18,10 @@ from study.analysis.figures_data import COLOUR_BINS
 
 #: Text and axes, what was not trained to the end, and what shall stand out.
 INK, GREY, ACCENT = "#7b8087", "#9aa0a8", "#d1495b"
+# Pixels that a title takes above a figure of its own.
+_HEADROOM = 48
+#: A legend of more names stands beside a figure, not above it, and fills a telephone's screen.
+LEGEND_FITS = 4
 #: Two plain colours, for what is no family.
 BLUE, ORANGE = "#3b82c4", "#e08a1e"
 GRID = "rgba(128, 134, 142, 0.22)"
@@ -112,15 +116,30 @@ def blank(x: str, y: str, *, height: int = 380) -> go.Figure:
     return figure
 
 
-def on_white(figure: go.Figure, title: str = "") -> go.Figure:
-    """Return a copy that stands alone: white behind it, dark text, a title."""
+def on_white(figure: go.Figure, title: str) -> go.Figure:
+    """Return a copy that stands alone: white behind it, dark text, a title above."""
     alone = go.Figure(figure)
+    top = _HEADROOM + (alone.layout.margin.t or 0)
     alone.update_layout(
-        paper_bgcolor="white", plot_bgcolor="white", font_color="#2b2f36", margin={"l": 24, "r": 24, "b": 24}
+        height=_HEADROOM + alone.layout.height,
+        paper_bgcolor="white",
+        plot_bgcolor="white",
+        font_color="#2b2f36",
+        margin={"l": 24, "r": 24, "b": 24, "t": top},
     )
-    if title:
-        alone.update_layout(
-            title={"text": title, "x": 0, "xref": "paper", "yref": "container", "y": 0.98, "yanchor": "top"},
-            margin_t=96,
-        )
+    # Plotly pushes a layout's title out of the picture where a horizontal scale has a title of its own.
+    alone.add_annotation(
+        text=safe(title),
+        font_size=16,
+        showarrow=False,
+        x=0,
+        xref="paper",
+        xanchor="left",
+        y=1,
+        yref="paper",
+        yanchor="bottom",
+        yshift=top - _HEADROOM + 14,
+    )
+    if sum(trace.showlegend is not False for trace in alone.data) > LEGEND_FITS:
+        alone.update_layout(legend={"orientation": "v", "x": 1.02, "y": 1, "yanchor": "top"})
     return alone

@@ -54,7 +54,7 @@ class Row:
         asked = self.best.asked
         shared = {"base_rate": asked.base_rate, "warmup": asked.params.get("warmup", 0.0)}
         schedule = asked.schedule.get("inner", asked.schedule)
-        drawn = {name.removeprefix(f"{self.family}.") for name in asked.params}
+        drawn = {name.removeprefix(f"{self.family}.") for name in asked.params if "." in name}
         own = {field: value for field, value in schedule.items() if field in drawn or f"{field}_1" in drawn}
         return shared | own
 

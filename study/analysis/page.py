@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from study.analysis.audit import ALL, Cost
 from study.analysis.best_of import expected_best
-from study.analysis.figures import learning_figure, rate_curves
+from study.analysis.figures import COLOUR_BAR, learning_figure, rate_curves
 from study.analysis.figures_data import (
     AccuracyScale,
     Floats,
@@ -34,11 +34,10 @@ from study.analysis.figures_families import (
     warm_up_figure,
 )
 from study.analysis.figures_statistics import expected_best_figure, intervals_figure
-from study.analysis.leaderboard import Row, leaderboard
+from study.analysis.figures_style import LEGEND_FITS
+from study.analysis.leaderboard import Row
 from study.records.trial import StudyRecord
 
-# A legend of more names fills a telephone's screen.
-_LEGEND_FITS = 4
 #: Images of the whole training split; fewer are said aloud wherever results stand.
 ALL_IMAGES = 50_000
 
@@ -63,10 +62,14 @@ class Drawing:
 
     @property
     def on_page(self) -> go.Figure:
-        """The figure without the legend of families, which the page itself gives."""
-        if len(self.figure.data) <= _LEGEND_FITS:
-            return self.figure
-        return go.Figure(self.figure).update_layout(showlegend=False)
+        """The figure without the keys to families and accuracies, which the page itself gives."""
+        figure = go.Figure(self.figure)
+        figure.update_traces(marker_showscale=False, selector={"name": COLOUR_BAR})
+        if any(trace.name == COLOUR_BAR for trace in figure.data):
+            figure.update_layout(margin_t=12)
+        if len(figure.data) > LEGEND_FITS:
+            figure.update_layout(showlegend=False)
+        return figure
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,15 @@ class VerdictText:
 
 
 @dataclass(frozen=True)
+class Code:
+    """Code to paste, under its title, with a note on what it is for."""
+
+    title: str
+    note: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Page:
     """All that the template shows; see ``report.html.jinja``."""
 
@@ -109,9 +121,7 @@ class Page:
     fewest: int
     too_few: tuple[tuple[str, int], ...]
     pruning: tuple[str, ...]
-    code_title: str
-    code_note: str
-    code: str
+    code: Code | None
     commands: str
     provenance: Mapping[str, Mapping[str, str]]
     written: str
@@ -200,11 +210,6 @@ def notices(record: StudyRecord) -> tuple[str, ...]:
     return tuple(said)
 
 
-def board(record: StudyRecord, edges: Mapping[str, Sequence[str]]) -> tuple[Row, ...]:
-    """Return the leaderboard's rows, none where there are no trials."""
-    return leaderboard(record, edges) if record.trials else ()
-
-
 def pruning_sentences(costs: Sequence[Cost]) -> tuple[str, ...]:
     """Return what pruning saved and what it threw away, in words."""
     total = next((cost for cost in costs if cost.family == ALL), None)
@@ -263,7 +268,7 @@ def _rates(curves: Sequence[RateCurve], scale: AccuracyScale) -> tuple[Drawing, 
     return (
         Drawing(
             "rates",
-            rate_curves(curves, scale, colour_bar=False),
+            rate_curves(curves, scale),
             f"Learning rates of {len(curves)} trials over the epochs",
         ),
     )

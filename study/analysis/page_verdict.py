@@ -30,8 +30,8 @@ _LEGEND = (
     "Accuracies on the test set, opened once, after training on all 60,000 images with the same fresh seeds for every "
     "finalist. Mean and median: over all runs. Typical: the mean without bad runs, those that diverged or ended far "
     "below the others; with its interval. Behind by: the leader minus this one, paired by seed, with the interval of "
-    "its Holm step. Best in: how often it leads when the seeds are drawn again. In the figure, dots are seeds and "
-    "diamonds are typical means with their intervals."
+    "its Holm step. Best in: how often it leads when the seeds are drawn again. In the figure, dots are seeds, diamonds are "
+    "typical means with their intervals, and triangles at the left are runs that ended below the picture."
 )
 
 
@@ -54,12 +54,12 @@ class Confirmation:
     Attributes:
         verdict: The verdict, computed from the certificate's figures.
         scores: Test accuracies by finalist's name, one a seed, NaN for a diverged run.
-        families: Family by finalist's name.
+        finalists: What the certificate says of each, by name.
     """
 
     verdict: Verdict
     scores: Mapping[str, Floats]
-    families: Mapping[str, str]
+    finalists: Mapping[str, Mapping[str, Any]]
 
     @classmethod
     def read(cls, certificate: Mapping[str, Any]) -> Confirmation:
@@ -72,14 +72,19 @@ class Confirmation:
         return cls(
             verdict(table, names, level=certificate["level"], margin=certificate["margin"]),
             {name: table[:, i] for i, name in enumerate(names)},
-            {f["name"]: f["family"] for f in finalists if "family" in f},
+            dict(zip(names, finalists, strict=True)),
         )
+
+    @property
+    def leader(self) -> Mapping[str, Any]:
+        """What the certificate says of the leader, winner or not."""
+        return self.finalists[self.verdict.leader]
 
     def by_family(self) -> dict[str, float]:
         """Return the best confirmed mean of each family, all runs counted."""
         best: dict[str, float] = {}
         for finalist in self.verdict.finalists:
-            family = self.families.get(finalist.name)
+            family = self.finalists[finalist.name].get("family")
             if family is not None:
                 best[family] = max(best.get(family, 0.0), finalist.mean)
         return best

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from importlib import metadata
-from platform import machine, python_version, system
 from typing import Any
 
 from study.records.trial import Settings, StudyRecord
-
-#: Distributions whose versions decide numbers or pictures.
-DISTRIBUTIONS = ("torch", "optuna", "mlflow", "numpy", "scipy", "statsmodels", "plotly")
 
 # Settings by the option that gives them; the name and the data are said otherwise.
 _FLAGS = (
@@ -43,7 +38,8 @@ def search_command(settings: Settings, trials: int) -> str:
 def commands(record: StudyRecord, revision: str | None) -> str:
     """Return the commands from the source to this page."""
     name = shlex.quote(record.settings.name)
-    lines = [f"git checkout {shlex.quote(revision)}"] if revision else []
+    # "+changed" marks a tree that differs from its commit; only the commit can be checked out.
+    lines = [f"git checkout {shlex.quote(revision.removesuffix('+changed'))}"] if revision else []
     lines += [
         search_command(record.settings, max(1, len(record.trials))),
         f"python -m study.confirm --study {name}",
@@ -52,18 +48,9 @@ def commands(record: StudyRecord, revision: str | None) -> str:
     return "\n".join(lines)
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of Python and of what decides numbers, without importing any of it."""
-    known = {"python": python_version()}
-    for name in DISTRIBUTIONS:
-        try:
-            known[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return known | {"system": f"{system()} {machine()}"}
-
-
-def provenance(record: StudyRecord, revision: str | None) -> dict[str, dict[str, str]]:
+def provenance(
+    record: StudyRecord, versions: Mapping[str, str], revision: str | None
+) -> dict[str, dict[str, str]]:
     """Return facts under titles: settings, what the study noted of itself, versions, data."""
     settings = record.settings.to_json()
     settings.pop("data")
@@ -73,7 +60,7 @@ def provenance(record: StudyRecord, revision: str | None) -> dict[str, dict[str,
         for title, facts in {
             "Settings of the study": {key.replace("_", " "): _text(value) for key, value in settings.items()},
             "Noted with the study": noted,
-            "This page was written with": versions() | ({"git revision": revision} if revision else {}),
+            "This page was written with": {**versions, **({"git revision": revision} if revision else {})},
             "Data files, by checksum": dict(record.settings.data),
         }.items()
         if facts
