@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from study.records.errors import InputError
-from study.terminal.command import command, option, storage_option, study_option
+from study.terminal.command import command, option, storage_option, study_option, tracking_option
 
 # Plotly's markers as SVG paths in a box of 12 around the origin, for the key beside a figure.
 _SYMBOLS = {
@@ -71,6 +71,13 @@ if TYPE_CHECKING:
     group="Output",
     help="Also write one row a trial; .csv, .parquet or .json.",
 )
+@option(
+    "--publish",
+    is_flag=True,
+    group="Output",
+    help="Also put the page, notes and main figures into MLflow's parent run and optuna-dashboard.",
+)
+@tracking_option
 def main(
     *,
     study: str | None,
@@ -79,15 +86,18 @@ def main(
     out: Path,
     figures: Path | None,
     export: Path | None,
+    publish: bool,
+    tracking_uri: str,
 ) -> None:
     """Write a study as one self-contained page: the verdict, the families, the curves, how to reproduce.
 
     Works on a study that still runs, on an empty and on a failed one. Nothing is trained.
     """
-    from study.records.store import load
+    from study.records import store
     from study.running.page import confirmation, gather
 
-    record = load(storage, study)
+    opened = store.existing_study(storage, study)
+    record = store.record(opened)
     page = gather(record, confirmation(record.settings.name, certificate))
     if export is not None:
         from study.analysis.export import export as write_table
@@ -95,10 +105,15 @@ def main(
         write_table(record, export)
         click.echo(f"wrote {export}")
     if figures is not None:
-        count = _write_pictures(page, figures)
-        click.echo(f"wrote {count} figures into {figures}")
-    _write(out, _html(page))
+        click.echo(f"wrote {_write_pictures(page, figures)} figures into {figures}")
+    html = _html(page)
+    _write(out, html)
     click.echo(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)")
+    if publish:
+        from study.running.notes import publish as put
+
+        put(opened, record, page, html, tracking_uri)
+        click.echo("put the page and the notes into MLflow and optuna-dashboard")
 
 
 def _html(page: Page) -> str:

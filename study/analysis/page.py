@@ -16,6 +16,7 @@ from study.analysis.figures import COLOUR_BAR, learning_figure, rate_curves
 from study.analysis.figures_data import (
     AccuracyScale,
     Floats,
+    Quantity,
     RateCurve,
     accuracy_range,
     accuracy_scale,
@@ -219,18 +220,7 @@ def pruning_sentences(costs: Sequence[Cost]) -> tuple[str, ...]:
         return (f"Nothing was pruned: all {total.trials} ended trials ran their course.",)
     saved = f"Pruning stopped {total.stopped - total.reprieved} of {total.trials} trials and saved "
     saved += f"{total.saved:,} of {total.budget:,} epochs ({percent(total.saved / total.budget)})."
-    if total.reprieved == 0:
-        return (
-            saved,
-            "None of the stopped trials was reprieved, so what they would have reached is not known.",
-        )
-    beat = total.beat_study
-    return (
-        saved,
-        f"{_plural(total.reprieved, 'trial')} that it would have stopped were trained to the end by chance. "
-        f"They stand for all {total.stopped}: an estimated {percent(beat.value or 0.0)} (95 % interval {percent(beat.low)} to "
-        f"{percent(beat.high)}) of the stopped trials would have ended above the best trial of the study.",
-    )
+    return (saved, total.sentence)
 
 
 def expected_best_by_family(record: StudyRecord) -> dict[str, tuple[Floats, Floats, Floats, Floats]]:
@@ -292,7 +282,7 @@ def _rates_by_family(
 def _learning(record: StudyRecord) -> tuple[Drawing, ...]:
     if not any(trial.epochs for trial in record.trials):
         return ()
-    titles = {
+    titles: dict[str, tuple[Quantity, str]] = {
         "accuracy": ("val_accuracy", "Validation accuracy"),
         "validation-loss": ("val_loss", "Validation loss"),
         "training-loss": ("train_loss", "Training loss"),

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from study.analysis.figures_data import Floats
 from study.analysis.figures_statistics import seeds_figure
 from study.analysis.page import Drawing, VerdictText, percent
-from study.analysis.figures_data import Floats
 from study.analysis.verdict import Difference, Finalist, Verdict, verdict
 
 _COLUMNS = (
