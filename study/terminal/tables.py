@@ -76,7 +76,11 @@ def print_table(
     need = table.__rich_measure__(out, out.options.update(width=10_000))
     width = max(out.width, need.minimum) if out.is_terminal else need.maximum
     lines = out.render_lines(table, out.options.update(width=width), pad=False)
-    whole = [segment for line in lines for segment in (*line, Segment.line())]
-    out.print(Segments(whole), crop=False, soft_wrap=True, end="")
+    if not out.is_terminal:
+        text = ("".join(segment.text for segment in line).rstrip() for line in lines)
+        out.out("\n".join(text), highlight=False)
+    else:
+        whole = [segment for line in lines for segment in (*line, Segment.line())]
+        out.print(Segments(whole), crop=False, soft_wrap=True, end="")
     if note is not None:
         out.print(Text(printable(note)), soft_wrap=True)
