@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -22,7 +22,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from optuna.trial import TrialState
-from scipy.stats import chisquare
 
 from study.records.errors import InputError
 from study.records.trial import Settings
@@ -223,54 +222,32 @@ def test_unknown_sampler_is_refused() -> None:
         make_sampler(replace(SETTINGS, sampler="grid"), Space(("constant",), 3))
 
 
-# --------------------------------------------------------------------------- the null study
+@pytest.mark.slow
+def test_null_study(repository: Path) -> None:
+    """Over 200 studies in which the family has no effect, shares are equal and no family is favoured.
 
-TWELVE = tuple(f"f{i:02}" for i in range(12))
-
-
-def null_study(make: Callable[[int], optuna.samplers.BaseSampler], seed: int) -> tuple[Counter[str], str]:
-    """Search 96 trials, 16 at a time, with an objective that ignores the family.
-
-    Returns:
-        The trials of each family, and the family of the best one.
+    The script returns 1 if shares differ by more than one, or if the chi-square test of equal chances to
+    come first gives p <= .01. Beside it the joint TPE, whose shares differ widely.
     """
-    study = optuna.create_study(direction="maximize", sampler=make(seed))
-    noise = np.random.default_rng(seed).normal(scale=0.1, size=96)
-    for start in range(0, 96, 16):
-        lanes = [study.ask() for _ in range(16)]
-        values = []
-        for trial in lanes:
-            trial.suggest_categorical("schedule", TWELVE)
-            rate = trial.suggest_float("base_rate", 0.01, 1.0, log=True)
-            values.append(-((np.log10(rate) + 0.5) ** 2) + noise[trial.number])
-        for trial, value in zip(lanes, values, strict=True):
-            study.tell(trial, value)
-        assert start + 16 == len(study.trials)
-    return shares(study), study.best_trial.params["schedule"]
-
-
-@pytest.mark.slow
-def test_null_study() -> None:
-    """Over 200 studies in which the family has no effect, shares are equal and no family is favoured."""
-    won: Counter[str] = Counter()
-    for seed in range(200):
-        counts, first = null_study(lambda s: StratifiedSampler("schedule", TWELVE, s), seed)
-        assert counts == dict.fromkeys(TWELVE, 8)
-        won[first] += 1
-    assert chisquare([won[f] for f in TWELVE]).pvalue > 0.01
-
-
-@pytest.mark.slow
-def test_null_study_of_the_joint_sampler() -> None:
-    """Beside it, the joint TPE: some family gets at least three times the trials of another."""
-    settings = replace(SETTINGS, sampler="tpe")
-    ratios = []
-    for seed in range(10):
-        counts, _ = null_study(
-            lambda s: make_sampler(replace(settings, seed=s), Space(("constant",), 30)), seed
-        )
-        ratios.append(max(counts.values()) / max(1, min(counts[f] for f in TWELVE)))
-    assert np.median(ratios) >= 3
+    script = repository / "benchmarks" / "null_study.py"
+    environment = {**os.environ, "PYTHONPATH": str(repository)}
+    run = subprocess.run(
+        [sys.executable, str(script), "--samplers", "stratified"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    joint = subprocess.run(
+        [sys.executable, str(script), "--samplers", "tpe", "--studies", "10"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+    )
+    fewest, most = (int(line.split(":")[1].split()[0]) for line in joint.stdout.splitlines()[1:3])
+    assert most >= 3 * fewest
 
 
 # --------------------------------------------------------------------------- SIGKILL
