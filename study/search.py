@@ -113,6 +113,13 @@ def _list_schedules(ctx: click.Context, _param: click.Parameter, asked: bool) ->
     help="Share of the losers trained to the end, to measure what pruning costs.",
 )
 @lanes_option
+@option(
+    "--precision",
+    type=Choice(["float32", "bfloat16"]),
+    default="float32",
+    group="Machine",
+    help="Arithmetic of the training steps; bfloat16 is faster where the processor has it.",
+)
 @device_option
 @data_dir_option
 @storage_option
@@ -186,6 +193,7 @@ def _search(  # noqa: PLR0913 - the options of the command
         batch_size=settings.batch_size,
         order_seed=settings.seed,
         averaging=1.0 if settings.pruner == "none" or settings.prune_on == "averaged" else None,
+        bfloat16=settings.precision == "bfloat16",
         clock=next_clock((t.asked.offset, len(t.epochs)) for t in known if t.asked),
     )
     complete = store.remaining(study, trials) == 0

@@ -36,6 +36,7 @@ class Settings:
         seed: Seed of the sampler, of the initial weights and of the data order.
         train_images: Images trained on (50,000 is the whole training split).
         device: Device type the trials are trained on.
+        precision: Arithmetic of the training steps: ``float32`` or ``bfloat16``.
         data: Checksums of the data files, by file name.
     """
 
@@ -53,6 +54,7 @@ class Settings:
     seed: int
     train_images: int
     device: str
+    precision: str = "float32"
     data: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:

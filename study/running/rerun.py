@@ -41,7 +41,11 @@ def rerun_trial(storage: str, study: str, number: int, device: str, data_dir: st
     settings = record.settings
     split = load_search(data_dir, choose_device(device), train_images=settings.train_images)
     lane = Lanes(
-        split, batch_size=settings.batch_size, order_seed=settings.seed, clock=trial.asked.offset
+        split,
+        batch_size=settings.batch_size,
+        order_seed=settings.seed,
+        bfloat16=settings.precision == "bfloat16",
+        clock=trial.asked.offset,
     )
     again = _train(trial, lane)
     return _compare(trial, again)

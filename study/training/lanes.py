@@ -46,6 +46,8 @@ class Lanes:
         averaging: Length in epochs of the exponential average of the weights that is measured beside
             the weights themselves; ``None`` keeps no average.
         dtype: Floating-point type of weights and images.
+        bfloat16: Compute the training steps' forward and backward passes in bfloat16, as
+            ``torch.autocast`` does: weights, updates, losses and all measuring stay in ``dtype``.
         clock: Global epoch to start at.
     """
 
@@ -57,9 +59,11 @@ class Lanes:
         order_seed: int,
         averaging: float | None = None,
         dtype: torch.dtype = torch.float32,
+        bfloat16: bool = False,
         clock: int = 0,
     ) -> None:
         self.clock = clock
+        self._bfloat16 = bfloat16
         self._train = Images(split.train.pixels.to(dtype), split.train.labels)
         self._evaluation = split.evaluation
         if split.evaluation is not None:
@@ -167,7 +171,9 @@ class Lanes:
         for weight in self._weights.values():
             weight.requires_grad_()
         for step, (pixels, labels) in enumerate(self._batches()):
-            logits = forward(self._weights, pixels)
+            with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bfloat16):
+                logits = forward(self._weights, pixels)
+            logits = logits.to(self._dtype)
             losses = _losses(logits, labels)
             self._descend(losses.sum() / len(labels), rates[step])
             loss += losses.detach().sum(1)
