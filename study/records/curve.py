@@ -23,8 +23,8 @@ def thin(curve: Sequence[float] | NDArray[np.float64], at_most: int = AT_MOST) -
     """Choose the points of a curve that show its shape.
 
     Kept are the first and the last point, a lowest and a highest one, both sides of the
-    ``at_most // 4`` largest jumps (fewer where 8 + ... leaves no room), then, one by one, the point that
-    is farthest from the line through its kept neighbours, until the lines meet the curve.
+    ``min(at_most // 4, (at_most - 4) // 2)`` largest jumps, then, one by one, the point that is farthest
+    from the line through its kept neighbours, until the lines meet the curve or ``at_most`` are kept.
 
     Args:
         curve: Values at steps 0, 1, ...; shape ``[n]``, finite.

@@ -23,6 +23,8 @@ from study.records.errors import InputError
 
 #: How long a connection waits for another one's write before it gives up.
 BUSY_SECONDS = 60
+#: What this process holds of ``exclusively``: folders and servers' URLs.
+_held: set[str] = set()
 _SQLITE_HEADER = b"SQLite format 3\x00"
 _EXAMPLES = "sqlite:///FILE.db or postgresql+psycopg://USER@HOST/NAME"
 
@@ -155,53 +157,52 @@ def _commit_lightly(connection: object, _record: object) -> None:
         connection.execute("PRAGMA synchronous=NORMAL")
 
 
-#: Locks that this process holds.
-_held: set[str] = set()
-
-
 @contextmanager
 def exclusively(url: sqlalchemy.URL) -> Iterator[None]:
     """Keep every other process out of the same block for the same database.
 
     First creation of a schema and "look, then create" are not safe side by side in either library. A
     server's own advisory lock is used, or a lock on the folder of a SQLite file (which leaves no file).
-    May be nested: two SQLite files of one folder share a lock, and a process waits for itself no more.
+    Both end with the process, whatever happens to it. A process that is inside may enter again: the
+    two SQLite files of one folder share a lock.
     """
-    lock = str(sqlite_path(url).parent.resolve()) if is_sqlite(url) else str(_lock_key(url))
-    if lock in _held:
+    key = str(sqlite_path(url).parent.resolve()) if is_sqlite(url) else url.render_as_string()
+    if key in _held:
         yield
         return
-    _held.add(lock)
-    try:
-        with _locked(url):
+    with _folder_lock(key) if is_sqlite(url) else _server_lock(url):
+        _held.add(key)
+        try:
             yield
-    finally:
-        _held.discard(lock)
+        finally:
+            _held.discard(key)
 
 
 @contextmanager
-def _locked(url: sqlalchemy.URL) -> Iterator[None]:
-    """Hold the lock itself."""
-    if not is_sqlite(url):
-        engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
-        with engine.connect() as connection:
-            if url.get_backend_name() == "postgresql":
-                # Ends with the connection, whatever happens to this process.
-                connection.execute(sqlalchemy.text("SELECT pg_advisory_lock(:key)"), {"key": _lock_key(url)})
-            yield
-        engine.dispose()
-        return
+def _folder_lock(folder: str) -> Iterator[None]:
     if sys.platform == "win32":  # no locks on folders there
         yield
         return
     import fcntl
 
-    folder = os.open(sqlite_path(url).parent, os.O_RDONLY)
+    opened = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
+        fcntl.flock(opened, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(folder)
+        os.close(opened)
+
+
+@contextmanager
+def _server_lock(url: sqlalchemy.URL) -> Iterator[None]:
+    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+    try:
+        with engine.connect() as connection:
+            if url.get_backend_name() == "postgresql":
+                connection.execute(sqlalchemy.text("SELECT pg_advisory_lock(:key)"), {"key": _lock_key(url)})
+            yield
+    finally:
+        engine.dispose()
 
 
 def _lock_key(url: sqlalchemy.URL) -> int:

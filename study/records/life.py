@@ -20,7 +20,7 @@ from optuna.storages._heartbeat import BaseHeartbeat
 from optuna.trial import FrozenTrial, TrialState
 
 from study.records.process import Process, current
-from study.records.storage import GRACE_SECONDS, HEARTBEAT_SECONDS
+from study.records.storage import GRACE_SECONDS, HEARTBEAT_SECONDS, is_local
 from study.records.trial import Asked, Epoch, Outcome
 
 _COUNTED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
@@ -111,12 +111,15 @@ def finish(
         reprieved_at: Epoch at which the pruner would have stopped it, had it not been reprieved.
 
     Raises:
-        ValueError: The outcome is another one, or a finished trial has no epochs.
+        ValueError: The outcome is another one, or a finished trial has no accuracy to be valued by.
     """
     if outcome not in {"finished", "pruned", "diverged"}:
         raise ValueError(f"outcome must be finished, pruned or diverged, got outcome={outcome!r}")
-    if outcome == "finished" and not epochs:
-        raise ValueError(f"a finished trial has epochs, got none for trial {trial.number}")
+    value = epochs[-1].val_accuracy if outcome == "finished" and epochs else None
+    if outcome == "finished" and value is None:
+        raise ValueError(
+            f"a finished trial has a last epoch's val_accuracy, got none for trial {trial.number}"
+        )
     state = TrialState.COMPLETE if outcome == "finished" else TrialState.PRUNED
     try:
         trial.set_user_attr("epochs", [_plain(epoch) for epoch in epochs])
@@ -125,7 +128,7 @@ def finish(
             trial.set_user_attr("reprieved_at", reprieved_at)
     except UpdateFinishedTrialError:
         return False
-    return _tell(study, trial, state, epochs[-1].val_accuracy if outcome == "finished" else None)
+    return _tell(study, trial, state, value)
 
 
 def interrupt(study: optuna.Study, trials: Sequence[optuna.Trial]) -> int:
@@ -159,19 +162,19 @@ def _is_in_training(study: optuna.Study, trial: FrozenTrial) -> bool | None:
         return False if old else None
     owner = Process.from_json(trial.user_attrs["owner"])
     alive = owner.is_alive()
-    if alive is None and owner.host == current().host and _is_local(study):
+    if alive is None and owner.host == current().host and is_local(study):
         return False  # a file of this machine, before it was started again
     return alive
 
 
 def _cut_off(study: optuna.Study, number: int) -> bool:
     """Fail one trial and put it back; ``False`` when somebody else was faster or nothing had begun."""
-    return _tell(study, number, TrialState.FAIL) and _put_back(study, study.trials[number])
+    return _tell(study, number, TrialState.FAIL) and _put_back(study, _trials(study, *TrialState)[number])
 
 
 def _put_back(study: optuna.Study, trial: FrozenTrial) -> bool:
     """Queue a trial with a cut-off one's parameters, unless that one had not begun to train."""
-    if "asked" not in trial.user_attrs:
+    if not {"asked", "retry_of"} & trial.user_attrs.keys():
         return False
     study.add_trial(
         optuna.trial.create_trial(
@@ -216,12 +219,6 @@ def _silent(study: optuna.Study) -> Collection[int]:
     """
     storage = study._storage  # noqa: SLF001 - no public way that leaves paused processes alone
     return storage._get_stale_trial_ids(study._study_id) if isinstance(storage, BaseHeartbeat) else ()  # noqa: SLF001
-
-
-def _is_local(study: optuna.Study) -> bool:
-    """Return whether the study's storage is a SQLite file."""
-    storage = getattr(study._storage, "_backend", study._storage)  # noqa: SLF001 - Optuna wraps it in a cache
-    return isinstance(storage, optuna.storages.RDBStorage) and storage.engine.name == "sqlite"
 
 
 def _plain(epoch: Epoch) -> dict[str, Any]:

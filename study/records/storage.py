@@ -69,11 +69,30 @@ def existing_study(url: str, name: str | None = None) -> optuna.Study:
         raise InputError(f"{FLAG} {shown!r} holds no study yet: run python -m study.search first")
     storage = _storage(parsed, create=False)
     names = list(_settings_by_name(storage))
-    if not names:
-        raise InputError(f"{FLAG} {shown!r} holds no study yet: run python -m study.search first")
-    if name is not None and name not in names:
+    if not names or name not in {None, *names}:
+        storage.engine.dispose()
+        if not names:
+            raise InputError(f"{FLAG} {shown!r} holds no study yet: run python -m study.search first")
         raise InputError(f"--study {name!r} is not in {shown!r}, which holds: {', '.join(names)}")
     return optuna.load_study(study_name=name or names[-1], storage=storage)
+
+
+def close(study: optuna.Study) -> None:
+    """Close the connections to a study's storage; the study can be used again all the same."""
+    engine = _engine(study)
+    if engine is not None:
+        engine.dispose()
+
+
+def is_local(study: optuna.Study) -> bool:
+    """Return whether the study's storage is a SQLite file."""
+    engine = _engine(study)
+    return engine is not None and engine.name == "sqlite"
+
+
+def _engine(study: optuna.Study) -> sqlalchemy.Engine | None:
+    storage = getattr(study._storage, "_backend", study._storage)  # noqa: SLF001 - Optuna wraps it in a cache
+    return storage.engine if isinstance(storage, optuna.storages.RDBStorage) else None
 
 
 @contextmanager

@@ -20,13 +20,14 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from study.records.life import ask, beat, begin, finish, interrupt, recover, remaining, report, running
-from study.records.storage import exclusively, existing_study, open_study
+from study.records.storage import close, exclusively, existing_study, open_study
 from study.records.trial import Asked, Epoch, Outcome, Settings, StudyRecord, TrialRecord
 
 __all__ = [
     "ask",
     "beat",
     "begin",
+    "close",
     "exclusively",
     "existing_study",
     "finish",
@@ -50,7 +51,11 @@ def load(url: str, name: str | None = None) -> StudyRecord:
     Raises:
         InputError: There is no such storage or study; the studies that exist are named.
     """
-    return record(existing_study(url, name))
+    study = existing_study(url, name)
+    try:
+        return record(study)
+    finally:
+        close(study)
 
 
 def record(study: optuna.Study) -> StudyRecord:

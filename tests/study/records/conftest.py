@@ -1,0 +1,182 @@
+"""A study's records to write, an MLflow schema made once, and a throwaway PostgreSQL server."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import optuna
+import pytest
+
+from study.records import store
+from study.records.trial import Asked, Epoch, Settings
+
+WORKER = Path(__file__).with_name("worker.py")
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """The settings of a small study."""
+    return Settings(
+        name="small",
+        epochs=3,
+        batch_size=256,
+        schedules=("constant", "cosine"),
+        sampler="random",
+        pruner="none",
+        prune_after=1,
+        prune_every=1,
+        prune_startup=1,
+        prune_on="val",
+        reprieve=0.1,
+        seed=0,
+        train_images=50_000,
+        device="cpu",
+        data={"train-images-idx3-ubyte.gz": "8d4f"},
+    )
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """A storage that does not exist yet."""
+    return f"sqlite:///{tmp_path}/optuna.db"
+
+
+@pytest.fixture
+def asked() -> Callable[..., Asked]:
+    """Makes what a trial was asked."""
+
+    def make(number: int = 0, base_rate: float = 0.1, epochs: int = 3) -> Asked:
+        schedule = {"name": "cosine", "length": 3.0}
+        params = {"schedule": "cosine", "base_rate": base_rate, "cosine.final": 0.05}
+        return Asked(number, "cosine", schedule, base_rate, params, epochs, seed=7, offset=2, lanes=4)
+
+    return make
+
+
+@pytest.fixture
+def epochs() -> Callable[..., list[Epoch]]:
+    """Makes what some epochs gave, the last of them with a given accuracy."""
+
+    def make(count: int = 3, accuracy: float = 0.8, averaged: float | None = None) -> list[Epoch]:
+        return [
+            Epoch(e, 0.1, 0.5, 0.75, 0.6, accuracy - 0.01 * (count - 1 - e), averaged, 1.5)
+            for e in range(count)
+        ]
+
+    return make
+
+
+@pytest.fixture
+def start(asked: Callable[..., Asked]) -> Callable[..., optuna.Trial]:
+    """Starts a trial of a study as the search does: asked for, drawn, begun."""
+
+    def make(study: optuna.Study, total: int = 100) -> optuna.Trial:
+        trial = store.ask(study, total)
+        assert trial is not None
+        base_rate = trial.suggest_float("base_rate", 0.01, 1.0, log=True)
+        store.begin(trial, asked(trial.number, base_rate))
+        return trial
+
+    return make
+
+
+@pytest.fixture
+def worker() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts processes that work on a study; see ``worker.py``. They are ended with the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def run(*arguments: str) -> subprocess.Popen[str]:
+        command: Sequence[str] = [sys.executable, str(WORKER), *arguments]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=_environment())
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def _environment() -> dict[str, str]:
+    top = str(Path(__file__).resolve().parents[3])
+    return {**os.environ, "PYTHONPATH": top, "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="session")
+def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with MLflow's schema and nothing in it: making one takes seconds."""
+    from study.records import tracking_uri
+
+    path = tmp_path_factory.mktemp("schema") / "mlflow.db"
+    tracking_uri.connect(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def uri(empty_mlflow: Path, tmp_path: Path) -> str:
+    """An MLflow database of the test's own."""
+    path = tmp_path / "mlflow.db"
+    source, target = sqlite3.connect(empty_mlflow), sqlite3.connect(path)
+    source.backup(target)
+    source.close()
+    target.close()
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URL of a PostgreSQL server in a temporary folder, without a database's name."""
+    found = [
+        *sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True),
+        Path(shutil.which("initdb") or "").parent,
+    ]
+    programs = next((folder for folder in found if (folder / "initdb").exists()), None)
+    if programs is None:
+        pytest.skip("PostgreSQL's programs are not installed")
+    folder = Path(tempfile.mkdtemp(prefix="records-"))
+    # PostgreSQL refuses to run as root.
+    prefix: list[str] = []
+    if os.geteuid() == 0:
+        shutil.chown(folder, "postgres")
+        prefix = ["runuser", "-u", "postgres", "--"]
+    data = str(folder / "data")
+
+    def run(program: str, *arguments: str) -> None:
+        subprocess.run(
+            [*prefix, str(programs / program), *arguments], check=True, stdout=subprocess.DEVNULL, cwd=folder
+        )
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    run("initdb", "-D", data, "-U", "tester", "-A", "trust", "--no-sync")
+    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+    run("pg_ctl", "-D", data, "-w", "-l", str(folder / "log"), "-o", options, "start")
+    yield f"postgresql+psycopg://tester@127.0.0.1:{port}"
+    run("pg_ctl", "-D", data, "-m", "immediate", "stop")
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def postgres(postgres_server: str, request: pytest.FixtureRequest) -> Callable[[str], str]:
+    """Makes empty databases of the test's own, by name; returns their URLs."""
+    import psycopg
+
+    def make(name: str) -> str:
+        database = f"{request.node.name.lower()}_{name}"[:60]
+        plain = postgres_server.replace("+psycopg", "")
+        with psycopg.connect(f"{plain}/postgres", autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{database}"')
+        return f"{postgres_server}/{database}"
+
+    return make
