@@ -5,7 +5,8 @@
 Each study has 96 trials over 12 families, 16 at a time. The value depends on the base rate and on noise,
 not on the family, so each family should come first in a twelfth of the studies. Printed, for each
 sampler: the fewest and the most trials that a family got in a study (median and extreme over studies),
-how often each family came first, and the chi-square test's p for equal chances. Returns 1 if the
+how often each family came first, the chi-square test's p for equal chances, and in how many studies
+the winner was the one family with the most trials. Returns 1 if the
 stratified sampler's shares differ by more than one or its p is at most .01.
 """
 
@@ -61,11 +62,13 @@ class Result:
         shares: Trials by study and family, [studies, 12].
         first: How often each family came first, [12].
         p: The chi-square test's p for equal chances of coming first.
+        most: Studies won by the one family that had the most trials.
     """
 
     shares: NDArray[np.int64]
     first: NDArray[np.int64]
     p: float
+    most: int
 
     @property
     def spread(self) -> int:
@@ -78,7 +81,10 @@ def simulate(name: str, studies: int) -> Result:
     searched = [search(sampler_of(name, seed), seed) for seed in range(studies)]
     won = Counter(first for _, first in searched)
     first = np.array([won[f] for f in FAMILIES])
-    return Result(np.array([shares for shares, _ in searched]), first, float(chisquare(first).pvalue))
+    most = sum(
+        shares[FAMILIES.index(f)] == max(shares) and shares.count(max(shares)) == 1 for shares, f in searched
+    )
+    return Result(np.array([shares for shares, _ in searched]), first, float(chisquare(first).pvalue), most)
 
 
 def main() -> int:
@@ -96,7 +102,8 @@ def main() -> int:
         print(f"{name}: {asked.studies} studies in {time.perf_counter() - start:.0f} s")
         print(f"  fewest trials of a family: {np.median(low):.0f} (down to {low.min()})")
         print(f"  most trials of a family:   {np.median(high):.0f} (up to {high.max()})")
-        print(f"  came first: {' '.join(map(str, result.first))}; p = {result.p:.3g}", flush=True)
+        print(f"  came first: {' '.join(map(str, result.first))}; p = {result.p:.3g}")
+        print(f"  won by the family with most trials: {result.most} of {asked.studies}", flush=True)
         if name == "stratified":
             missed = int(result.spread > 1 or result.p <= LEAST_P)
     return missed
