@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from optuna.trial import TrialState
 
 from study.analysis.audit import ALL, Cost, cost_of_pruning, estimate
+from study.analysis.audit_figure import audit_figure
 from study.analysis.replay import (
     Curves,
     Replay,
@@ -278,6 +279,20 @@ def test_leaders_are_the_best_different_ones_of_each_pruner_and_signal() -> None
     less, least = replace(base, saved=0.2), replace(base, saved=0.1)
     other = replace(least, setting=replace(SETTING, pruner="median"))
     assert leaders([least, same, other, less, base], 2) == [base, less, other]
+
+
+def test_the_figure_shows_every_setting_and_the_shares_of_some() -> None:
+    """A filled point where the winner is kept, an open one where not; None is an empty cell."""
+    kept = Replay(SETTING, 5, 0.3, True, 3, 4, 0.0, {"a": 0.5, "b": None})  # noqa: FBT003 - a field's value
+    lost = replace(kept, setting=replace(SETTING, pruner="median"), winner_kept=False, regret=0.4)
+    figure = audit_figure([kept, lost], [kept], kept)
+    family, everyone, ring, cells = figure.data
+    assert (list(family.x), list(family.y), list(family.marker.symbol)) == ([0.3], [0.0], ["circle"])
+    assert (list(everyone.y), list(everyone.marker.symbol)) == ([0.4], ["circle-open"])
+    assert (list(ring.x), ring.name) == ([0.3], "recommended")
+    assert [list(row) for row in cells.z] == [[0.5, None]]
+    assert [list(row) for row in cells.text] == [["50%", ""]]
+    assert len(audit_figure([lost], [], None).data) == 1
 
 
 def test_curves_are_read_from_the_records() -> None:

@@ -144,12 +144,14 @@ def study_of(rows: Sequence[Row], direction: Direction = "maximize") -> optuna.S
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])
 @pytest.mark.parametrize(("rows", "by_family", "by_all"), DECISIONS.values(), ids=DECISIONS)
 def test_decisions(rows: list[Row], by_family: set[int], by_all: set[int], direction: Direction) -> None:
-    """Every history has its expected decisions, whichever direction is better."""
-    study = study_of(rows, direction)
-    running = study.get_trials(states=(TrialState.RUNNING,))
-    for pruner, expected in (("family-median", by_family), ("median", by_all)):
-        judge = make_pruner(replace(SETTINGS, pruner=pruner))
-        assert {t.number for t in running if judge.prune(study, t)} == expected
+    """Every history has its expected decisions, whichever direction is better and whoever came first."""
+    for turned in (False, True):
+        numbers = list(range(len(rows)))[::-1] if turned else list(range(len(rows)))
+        study = study_of([rows[n] for n in numbers], direction)
+        running = study.get_trials(states=(TrialState.RUNNING,))
+        for pruner, expected in (("family-median", by_family), ("median", by_all)):
+            judge = make_pruner(replace(SETTINGS, pruner=pruner))
+            assert {numbers[t.number] for t in running if judge.prune(study, t)} == expected
 
 
 def test_lanes_may_be_decided_in_any_order() -> None:
