@@ -48,7 +48,7 @@ class Warmup(Schedule, name="warmup"):
 
     def _check(self) -> None:
         if self.shape == "exponential" and self.start == 0:
-            raise ValueError("start must be > 0 for an exponential warm-up, got start=0")
+            raise ValueError(f"start must be > 0 for an exponential warm-up, got start={self.start}")
 
     @property
     def duration(self) -> float:
@@ -142,12 +142,12 @@ class Join(Parts, name="join"):
         parts, milestones = len(self.schedules), len(self.milestones)
         if self.clock == "own" and milestones != parts - 1:
             raise ValueError(
-                f"milestones must be one fewer than the {parts} schedules, got {self.milestones}"
+                f"milestones must be one fewer than the {parts} schedules, got milestones={self.milestones}"
             )
         if self.clock == "rescaled" and milestones != parts:
             raise ValueError(
                 f"milestones must be as many as the {parts} schedules when rescaled, the last one being "
-                f"the end, got {self.milestones}"
+                f"the end, got milestones={self.milestones}"
             )
         for s in self.schedules if self.clock == "rescaled" else ():
             if math.isinf(s.duration):

@@ -247,9 +247,11 @@ def _slopes(h: Array, d: Array) -> Array:
     if len(h) == 1:
         return np.array([d[0], d[0]])
     w1, w2 = 2 * h[1:] + h[:-1], h[1:] + 2 * h[:-1]
-    same = d[:-1] * d[1:] > 0
-    before, after = np.where(same, d[:-1], 1.0), np.where(same, d[1:], 1.0)
-    inner = np.where(same, (w1 + w2) / (w1 / before + w2 / after), 0.0)
+    before, after = d[:-1], d[1:]
+    same = before * after > 0
+    # The weighted harmonic mean, multiplied out: next to nothing in its denominator would overflow.
+    weighted = np.where(same, w1 * after + w2 * before, 1.0)
+    inner = np.where(same, (w1 + w2) * before * after / weighted, 0.0)
     return np.concatenate(
         [[_end_slope(h[0], h[1], d[0], d[1])], inner, [_end_slope(h[-1], h[-2], d[-1], d[-2])]]
     )

@@ -102,8 +102,9 @@ class Cyclic(Schedule, name="cyclic"):
     def _value(self, t: Array) -> Array:
         period = float(self.up + self.down)
         n, x = cycles(t, period)
-        # `or 1.0`: a side of length 0 is never chosen.
-        wave = np.where(x < self.up, x / (self.up or 1.0), (period - x) / (self.down or 1.0))
+        # `or 1.0`: a side of length 0 is never chosen. The minima keep the side not chosen from overflowing.
+        rise = np.minimum(x, self.up) / (self.up or 1.0)
+        wave = np.where(x < self.up, rise, np.minimum(period - x, self.down) / (self.down or 1.0))
         if self.mode == "triangular2":
             wave = wave * np.power(0.5, n)
         elif self.mode == "exp_range":

@@ -130,7 +130,7 @@ class MultiStep(Schedule, name="multi_step"):
     @cached_property
     def _levels(self) -> Array:
         """Multiplier after 0, 1, ... milestones."""
-        return np.power(float(self.factor), np.arange(len(self.milestones) + 1))
+        return np.array([float(self.factor) ** n for n in range(len(self.milestones) + 1)])
 
     @cached_property
     def _edges(self) -> Array:

@@ -16,6 +16,7 @@ Nothing of torch is imported here: a scheduler is known by the name of its class
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -124,6 +125,8 @@ def _cyclic(scheduler: Any, group: int) -> Schedule:
     if scheduler._scale_fn_custom is not None:  # noqa: SLF001  # torch has no public name for it
         raise ValueError("a CyclicLR with its own scale_fn has no schedule of ours; use Function")
     up = scheduler.total_size * scheduler.step_ratio
+    if math.isclose(up, round(up), rel_tol=1e-12):  # torch keeps the ratio only, which is rounded
+        up = float(round(up))
     low = _ratio(scheduler.base_lrs[group], scheduler, group)
     return Cyclic(up, scheduler.total_size - up, low, scheduler.mode, scheduler.gamma)
 

@@ -118,6 +118,7 @@ class Schedule(ABC):
         """Return the multiplier at time ``t``: a float for a number, an array for an array.
 
         Raises:
+            TypeError: ``t`` is no real number.
             ValueError: ``t`` is not finite.
         """
         return self.at(t, self.initial())
@@ -130,10 +131,9 @@ class Schedule(ABC):
         """Return the multiplier at time ``t`` given what was observed; ``__call__`` without metrics."""
         if isinstance(t, np.ndarray):
             return self._at_each(t.astype(np.float64, copy=False), state)
-        time = float(t)
-        if not math.isfinite(time):
-            raise ValueError(f"t must be finite, got t={time}")
-        clamped: Any = min(max(time, 0.0), self.duration)
+        if not math.isfinite(t):
+            raise ValueError(f"t must be finite, got t={t}")
+        clamped: Any = min(max(float(t), 0.0), self.duration)
         return float(self._at(clamped, state))
 
     def _at_each(self, t: Array, state: State) -> Array:
@@ -226,7 +226,9 @@ def _from_plain(value: Any, declared: Parameter) -> Any:
     """Read a field's value back from JSON's kinds."""
     if declared.unit != "schedule":
         return value
-    return tuple(from_json(v) for v in value) if declared.many else from_json(value)
+    if not declared.many:
+        return from_json(value)
+    return [from_json(v) for v in value] if isinstance(value, (list, tuple)) else value
 
 
 def _nearest(name: Any, known: list[str]) -> str:

@@ -55,6 +55,8 @@ class Function(Schedule, name="function"):
 class Multiplicative(Schedule, name="multiplicative"):
     """The product of the user's factors of all whole times up to now.
 
+    The factors are asked for once each, in order, as far as a time needs them.
+
     Formula::
 
         value = prod(function(i) for i in range(1, int(t) + 1))

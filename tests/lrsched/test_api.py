@@ -1,0 +1,143 @@
+"""What users of the library can count on: its names, its typing, its weight."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import lrsched
+from lrsched import optimizer, picture, pytorch
+
+#: Widening this list is a decision.
+PUBLIC = {
+    *("REGISTRY", "Parameter", "Schedule", "Search", "follow", "from_json", "parameter", "schedule_class"),
+    *("ByHand", "Constant", "Cosine", "CosineRestarts", "Cyclic", "Exponential", "Factor", "FlatCosine"),
+    *("Function", "Hold", "InverseSquareRoot", "Join", "KDecay", "Knee", "Linear", "LinearToZero", "Mirror"),
+    *("MultiStep", "Multiplicative", "Noam", "OneCycle", "Plateau", "Polynomial", "PowerDecay", "Product"),
+    *("Rex", "Spline", "SquareRoot", "Step", "Tanh", "TriStage", "Warmup", "WarmupStableDecay"),
+}
+
+#: The fields of each schedule, in order: they are arguments, options of the command, and keys in JSON.
+FIELDS = {
+    "by_hand": "times values",
+    "constant": "",
+    "cosine": "T_max final",
+    "cosine_restarts": "T_0 T_mult decay final",
+    "cyclic": "up down low mode gamma",
+    "exponential": "gamma",
+    "factor": "factor floor",
+    "flat_cosine": "length flat final",
+    "function": "function whole",
+    "hold": "factor length",
+    "inverse_square_root": "timescale",
+    "join": "schedules milestones clock",
+    "k_decay": "length k shape power final",
+    "knee": "length explore",
+    "linear": "length start final",
+    "linear_to_zero": "length",
+    "mirror": "inner low high",
+    "multi_step": "milestones factor",
+    "multiplicative": "function",
+    "noam": "warmup",
+    "one_cycle": "length peak start final shape phases",
+    "plateau": "factor patience threshold threshold_mode cooldown floor mode",
+    "polynomial": "length power final",
+    "power_decay": "timescale power",
+    "product": "schedules",
+    "rex": "length beta final",
+    "spline": "times values",
+    "square_root": "timescale",
+    "step": "step_size factor",
+    "tanh": "length lower upper final",
+    "tri_stage": "length warmup hold start final",
+    "warmup": "inner length start shape",
+    "warmup_stable_decay": "length decay shape final",
+}
+
+#: Families that a study searches unless told otherwise.
+SEARCHED = (
+    *("constant", "square_root", "factor", "multi_step", "polynomial", "linear", "cosine", "cosine_restarts"),
+    *("cyclic", "one_cycle", "warmup_stable_decay", "plateau"),
+)
+
+
+def test_public_names() -> None:
+    assert set(lrsched.__all__) == PUBLIC
+    assert sorted(lrsched.__all__, key=str.lower) == sorted(PUBLIC, key=str.lower)
+    assert set(pytorch.__all__) == {"from_torch", "peak_rates", "to_torch_code"}
+    for module, name in (
+        (optimizer, "Scheduler"),
+        (picture, "draw"),
+        (picture, "catalogue"),
+        (picture, "write"),
+    ):
+        assert callable(getattr(module, name))
+
+
+def test_fields() -> None:
+    assert {n: " ".join(p.name for p in c.parameters()) for n, c in lrsched.REGISTRY.items()} == FIELDS
+
+
+def test_searched_families_can_be_searched() -> None:
+    assert all(lrsched.REGISTRY[name].searchable() for name in SEARCHED)
+    unsearchable = {name for name, cls in lrsched.REGISTRY.items() if not cls.searchable()}
+    assert unsearchable == {"warmup", "join", "product", "mirror", "function", "multiplicative"}
+
+
+def test_it_is_typed() -> None:
+    assert (Path(lrsched.__file__).parent / "py.typed").is_file()
+
+
+def test_importing_it_is_quick_and_needs_numpy_alone() -> None:
+    """Under 0.3 s of processor time beyond numpy's own import; neither torch nor plotly is touched."""
+    code = (
+        "import sys, time, numpy; began = time.process_time(); import lrsched;"
+        "print(time.process_time() - began);"
+        "print(sorted({m.split('.')[0] for m in sys.modules} & {'torch', 'plotly', 'scipy', 'pandas', 'study'}))"
+    )
+    root = Path(lrsched.__file__).parents[1]
+    seconds = []
+    for _ in range(3):
+        ran = subprocess.run(
+            [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
+        )
+        took, heavy = ran.stdout.splitlines()
+        assert heavy == "[]"
+        seconds.append(float(took))
+    assert min(seconds) < 0.3
+
+
+def test_a_schedule_of_ones_own_is_a_class_of_six_lines() -> None:
+    """Declared fields are checked, written as JSON and found by name, like ours."""
+
+    class Sawtooth(lrsched.Schedule, name="sawtooth_of_a_test"):
+        """Fall to zero again and again."""
+
+        period: float = lrsched.parameter("time of one fall", "time", above=True)
+
+        def _value(self, t: lrsched.schedule.Array) -> lrsched.schedule.Array:
+            return 1.0 - t % self.period / self.period
+
+    try:
+        saw = Sawtooth(4)
+        assert saw(5) == 0.75
+        assert lrsched.from_json(saw.to_json()) == saw
+        assert lrsched.Warmup(saw, 2)(1) == 0.375
+    finally:
+        del lrsched.REGISTRY["sawtooth_of_a_test"]
+
+
+def test_a_single_value_is_quick() -> None:
+    """A value in a Python loop takes microseconds, not an array's set-up: a generous bound for a busy machine."""
+    schedule = lrsched.Warmup(lrsched.Cosine(30, 0.01), 3)
+    best = min(_seconds(schedule) for _ in range(5))
+    assert best < 50e-6
+
+
+def _seconds(schedule: lrsched.Schedule) -> float:
+    began = time.perf_counter()
+    for step in range(1000):
+        schedule(step / 196)
+    return (time.perf_counter() - began) / 1000

@@ -1,0 +1,336 @@
+"""The laws that every registered schedule obeys, and every composition of them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+import lrsched
+from lrsched import REGISTRY, Parameter, Schedule
+
+COMPOSITIONS = ("warmup", "join", "product", "mirror")
+USER = ("function", "multiplicative")
+LEAVES = tuple(sorted(set(REGISTRY) - set(COMPOSITIONS)))
+CLOSED = tuple(name for name in LEAVES if name not in USER and name != "plateau")
+#: Decays that never rise, whatever their fields.
+FALLING = (
+    *("constant", "step", "multi_step", "exponential", "factor", "square_root", "inverse_square_root"),
+    *("polynomial", "cosine", "rex", "linear_to_zero", "k_decay", "tanh", "power_decay"),
+    *("warmup_stable_decay", "flat_cosine", "knee"),
+)
+
+
+def half_life(t: float) -> float:
+    return float(0.5 ** (t / 10))
+
+
+def wave(t: float) -> float:
+    return 0.5 + 0.5 * math.sin(t)
+
+
+def number(p: Parameter) -> st.SearchStrategy[Any]:
+    """Values of one numeric field: inside its domain, its ends and 1 more often than chance has it."""
+    top = {"time": 1000.0, "exponent": 8.0, "count": 12.0}.get(p.unit, 10.0)
+    low, high = max(p.low, -10.0), min(p.high, top)
+    low = low + 1e-3 if p.above else low
+    high = high - 1e-3 if p.below else high
+    if p.integer:
+        return st.integers(int(low), int(high))
+    special = [v for v in (low, high, 1.0, 1) if low <= v <= high]
+    return st.one_of(st.floats(low, high), st.sampled_from(special))
+
+
+def several(p: Parameter, size: int) -> st.SearchStrategy[Any]:
+    if p.ordered is None:
+        return st.lists(number(p), min_size=size, max_size=size).map(tuple)
+    times = st.floats(0, 1000, allow_subnormal=False).map(lambda x: round(x, 3))
+    return st.lists(times, min_size=size, max_size=size, unique=True).map(sorted).map(tuple)
+
+
+@st.composite
+def leaves(draw: st.DrawFn, names: tuple[str, ...] = LEAVES) -> Schedule:
+    """A schedule that is made of no other."""
+    cls = REGISTRY[draw(st.sampled_from(names))]
+    size = draw(st.integers(2, 5))
+    fields: dict[str, Any] = {}
+    for p in cls.parameters():
+        if p.unit == "choice":
+            fields[p.name] = draw(st.sampled_from(p.choices))
+        elif p.unit == "function":
+            fields[p.name] = draw(st.sampled_from([half_life, wave]))
+        else:
+            fields[p.name] = draw(several(p, size) if p.many else number(p))
+    return made(cls, fields)
+
+
+def made(cls: Callable[..., Schedule], fields: dict[str, Any]) -> Schedule:
+    """Make it, or have hypothesis draw again where fields contradict each other."""
+    try:
+        return cls(**fields)
+    except ValueError:
+        assume(condition=False)
+        raise
+
+
+@st.composite
+def compositions(draw: st.DrawFn, depth: int, names: tuple[str, ...]) -> Schedule:
+    """A schedule made of schedules, to the given depth."""
+    if depth == 0:
+        return draw(leaves(names))
+    inner = compositions(depth=depth - 1, names=names)
+    kind = draw(st.sampled_from(COMPOSITIONS))
+    if kind == "warmup":
+        shape = draw(st.sampled_from(["linear", "exponential", "cosine", "constant"]))
+        length, start = draw(st.sampled_from([0, 1, 7.5, 2000])), draw(st.sampled_from([0.001, 0.5, 1.0]))
+        return lrsched.Warmup(draw(inner), length, start, shape)
+    if kind == "mirror":
+        return made(lrsched.Mirror, {"inner": draw(inner), "low": 0.2, "high": 0.9})
+    parts = tuple(draw(st.lists(inner, min_size=1, max_size=3)))
+    if kind == "product":
+        return lrsched.Product(parts)
+    clock = draw(st.sampled_from(["own", "rescaled"]))
+    count = len(parts) if clock == "rescaled" else len(parts) - 1
+    assume(count > 0)
+    milestones = draw(st.lists(st.sampled_from([0, 1, 2.5, 10, 50, 400]), min_size=count, max_size=count))
+    return made(lrsched.Join, {"schedules": parts, "milestones": tuple(sorted(milestones)), "clock": clock})
+
+
+def schedules(names: tuple[str, ...] = LEAVES) -> st.SearchStrategy[Schedule]:
+    deep = st.integers(1, 3).flatmap(lambda depth: compositions(depth=depth, names=names))
+    return st.one_of(leaves(names), deep)
+
+
+TIMES = st.lists(st.floats(-50, 5000), min_size=1, max_size=20).map(np.array)
+
+
+def each(names: tuple[str, ...] = LEAVES) -> pytest.MarkDecorator:
+    """Run a law over each registered schedule, and over compositions of them."""
+    rows = [pytest.param(leaves((name,)), id=name) for name in names]
+    deep = st.integers(1, 3).flatmap(lambda depth: compositions(depth=depth, names=names))
+    return pytest.mark.parametrize("kind", [*rows, pytest.param(deep, id="compositions")])
+
+
+@each()
+@settings(max_examples=40)
+@given(data=st.data())
+def test_values_are_finite_and_between_0_and_the_peak(kind: Any, data: st.DataObject) -> None:
+    """Finite, never negative, never above the base rate: nobody asked for more."""
+    schedule, times = data.draw(kind), data.draw(TIMES)
+    values = schedule(
+        np.concatenate([times, [0.0, 1e9 if can_leap(schedule) else 5e3], milestones_of(schedule)])
+    )
+    assert np.isfinite(values).all()
+    assert (values >= 0).all()
+    assert (values <= 1).all()
+
+
+def can_leap(schedule: Schedule) -> bool:
+    """Whether far times cost no more than near ones: a product of a user's factors must ask for each."""
+    return "Multiplicative" not in repr(schedule)
+
+
+def milestones_of(schedule: Schedule) -> list[float]:
+    """Return the schedule's own times: where formulas break, if they do."""
+    own = [getattr(schedule, p.name) for p in schedule.parameters() if p.unit == "time"]
+    return [float(x) for value in own for x in (value if isinstance(value, tuple) else [value])]
+
+
+@each()
+@settings(max_examples=40)
+@given(data=st.data())
+def test_arrays_and_numbers_agree(kind: Any, data: st.DataObject) -> None:
+    """Arrays in, arrays of the same shape out, and each value is that of the number alone."""
+    schedule, times = data.draw(kind), data.draw(TIMES)
+    values = schedule(times)
+    assert isinstance(values, np.ndarray)
+    assert values.dtype == np.float64
+    assert values.shape == times.shape
+    singly = [schedule(float(t)) for t in times]
+    assert all(type(value) is float for value in singly)
+    np.testing.assert_allclose(values, singly, rtol=1e-12, atol=1e-15)
+    assert schedule(times.reshape(1, -1, 1)).shape == (1, len(times), 1)
+    assert schedule(np.array(3)).shape == ()
+    assert schedule(np.arange(3)).tolist() == schedule(np.arange(3.0)).tolist()
+
+
+@each()
+@settings(max_examples=30)
+@given(data=st.data())
+def test_clamped_before_0_and_after_the_duration(kind: Any, data: st.DataObject) -> None:
+    schedule = data.draw(kind)
+    assert schedule(-3.5) == schedule(0.0) == schedule(0)
+    if math.isfinite(schedule.duration):
+        assert schedule(schedule.duration) == schedule(schedule.duration * 2 + 1) == schedule(1e12)
+
+
+@each()
+@settings(max_examples=30)
+@given(data=st.data())
+def test_the_order_of_calls_does_not_matter(kind: Any, data: st.DataObject) -> None:
+    schedule, times = data.draw(kind), data.draw(TIMES)
+    forwards = [schedule(float(t)) for t in times]
+    backwards = [schedule(float(t)) for t in times[::-1]]
+    assert forwards == backwards[::-1]
+    assert schedule(times).tolist() == schedule(times).tolist()
+
+
+@each(tuple(name for name in LEAVES if name not in USER))
+@settings(max_examples=30)
+@given(data=st.data())
+def test_json_repr_equality_and_hash(kind: Any, data: st.DataObject) -> None:
+    """What is written is read back equal, and ``repr`` is the code that makes it."""
+    schedule = data.draw(kind)
+    again = lrsched.from_json(json.loads(json.dumps(schedule.to_json())))
+    assert again == schedule
+    assert hash(again) == hash(schedule)
+    assert eval(repr(schedule), vars(lrsched).copy()) == schedule  # noqa: S307  # our own repr
+    assert schedule != lrsched.Warmup(schedule, 3)
+
+
+@each(CLOSED)
+@settings(max_examples=20)
+@given(data=st.data())
+def test_closed_forms_know_no_metric(kind: Any, data: st.DataObject) -> None:
+    schedule = data.draw(kind)
+    assert not schedule.metric_driven
+    assert schedule.initial() is None
+    assert schedule.observe(None, 1.0) is None
+    assert schedule.at(7.0, None) == schedule(7.0)
+
+
+@pytest.mark.parametrize("name", FALLING)
+@settings(max_examples=50)
+@given(data=st.data())
+def test_decays_never_rise(name: str, data: st.DataObject) -> None:
+    schedule = data.draw(leaves((name,)))
+    times = np.sort(data.draw(TIMES))
+    assert (np.diff(schedule(times)) <= 1e-15).all()
+
+
+#: What the ends are, by the fields: exactly, at 0 and at the duration.
+ENDS: dict[str, tuple[Callable[[Any], float], Callable[[Any], float]]] = {
+    "hold": (lambda s: s.factor, lambda _: 1.0),
+    "multi_step": (lambda _: 1.0, lambda s: float(s.factor) ** len(s.milestones)),
+    "linear": (lambda s: s.start, lambda s: s.final),
+    "polynomial": (lambda _: 1.0, lambda s: s.final),
+    "cosine": (lambda _: 1.0, lambda s: s.final),
+    "rex": (lambda _: 1.0, lambda s: s.final),
+    "linear_to_zero": (lambda _: 1.0, lambda _: 0.0),
+    "k_decay": (lambda _: 1.0, lambda s: s.final),
+    "by_hand": (lambda _: 1.0, lambda s: s.values[-1]),
+    "spline": (lambda s: s.values[0], lambda s: s.values[-1]),
+    "warmup_stable_decay": (lambda _: 1.0, lambda s: s.final),
+    "flat_cosine": (lambda _: 1.0, lambda s: s.final),
+    "knee": (lambda _: 1.0, lambda _: 0.0),
+    "tri_stage": (lambda s: s.start, lambda s: s.final),
+    "one_cycle": (lambda s: s.start, lambda s: s.final),
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+@settings(max_examples=60)
+@given(data=st.data())
+def test_exact_at_the_ends(name: str, data: st.DataObject) -> None:
+    """Equality, not closeness, at both ends."""
+    schedule = data.draw(leaves((name,)))
+    start, end = ENDS[name]
+    assert schedule(schedule.duration) == end(schedule)
+    first = milestones_of(schedule)[0]
+    empty = schedule.duration == 0 or first == 0
+    jump = (
+        name in {"one_cycle", "tri_stage"}
+        and min(getattr(schedule, "peak", 1), getattr(schedule, "warmup", 1)) == 0
+    )
+    if not empty and not jump:
+        assert schedule(0) == start(schedule)
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in LEAVES if any(p.name == "length" for p in REGISTRY[n].parameters())]
+)
+@pytest.mark.parametrize("length", [0, 1])
+def test_lengths_0_and_1_work(name: str, length: int) -> None:
+    example = {p.name: p.example for p in REGISTRY[name].parameters()}
+    schedule = REGISTRY[name](**{**example, "length": length})
+    assert schedule.duration == length
+    assert schedule(length) == schedule(length + 5) == REGISTRY[name](**example)(1e6)
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+@pytest.mark.parametrize("t", [math.nan, math.inf, -math.inf])
+def test_times_that_are_no_time_are_refused(name: str, t: float) -> None:
+    schedule = REGISTRY[name].example()
+    with pytest.raises(ValueError, match="t must be finite"):
+        schedule(t)
+    with pytest.raises(ValueError, match="t must be finite"):
+        schedule(np.array([0.0, t]))
+
+
+def test_long_arrays_are_the_short_ones_put_together() -> None:
+    """Long arrays are evaluated in pieces, which must not show."""
+    times = np.linspace(0, 40, 50_001)
+    for name in LEAVES:
+        schedule = REGISTRY[name].example()
+        np.testing.assert_allclose(schedule(times)[::1000], schedule(times[::1000]), rtol=1e-14, atol=1e-16)
+        assert schedule(times.reshape(3, -1)).shape == (3, 16_667)
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_each_declares_itself(name: str) -> None:
+    """Meaning and example for each field; a search range inside the domain; formula and source in words."""
+    cls = REGISTRY[name]
+    assert cls.name == name
+    assert "value = " in cls.formula()
+    assert "Source: " in (cls.__doc__ or "")
+    for p in cls.parameters():
+        assert p.meaning
+        assert p.example is not None
+        if not p.required:
+            assert p.check(p.default) == p.default
+        if p.search is None:
+            continue
+        if p.search.choices is not None:
+            assert set(p.search.choices) <= set(p.choices or p.search.choices)
+            continue
+        lowest = p.search.collect([p.search.low]) if p.many else p.search.low
+        highest = p.search.collect([p.search.high]) if p.many else p.search.high
+        assert p.check(int(lowest) if p.integer else lowest) == lowest
+        assert p.check(int(highest) if p.integer else highest) == highest
+        assert p.search.of_run == (p.unit == "time")
+
+
+@pytest.mark.parametrize("name", [n for n in LEAVES if REGISTRY[n].searchable()])
+def test_every_point_of_the_search_space_is_a_schedule(name: str) -> None:
+    """Any draw from the declared ranges can be built and evaluated, for runs of 1, 3, 30 and 300 epochs."""
+    rng = np.random.default_rng(0)
+    for run in (1, 3, 30, 300):
+        for _ in range(25):
+            fields = {p.name: drawn(p, run, rng) for p in REGISTRY[name].parameters() if p.search}
+            values = REGISTRY[name](**fields)(np.linspace(0, run, 50))
+            assert np.isfinite(values).all()
+            assert values.max() > 0
+
+
+def drawn(p: Parameter, run: float, rng: np.random.Generator) -> Any:
+    """Draw one field's value from its search range."""
+    search = p.search
+    assert search is not None
+    if search.choices is not None:
+        return search.choices[rng.integers(len(search.choices))]
+    scale = run if search.of_run else 1.0
+    low, high = search.low * scale, search.high * scale
+    if search.integer:
+        return int(rng.integers(int(low), int(high) + 1))
+    draws = (
+        np.exp(rng.uniform(np.log(low), np.log(high), search.count))
+        if search.log
+        else rng.uniform(low, high, search.count)
+    )
+    return search.collect(draws.tolist()) if search.count > 1 else float(draws[0])

@@ -1,0 +1,311 @@
+"""What cannot be meant is refused, with the value and the rule."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lrsched as typed
+
+# Many values below have the wrong type on purpose; a type checker would refuse them as well.
+lrsched: Any = typed
+
+#: One field broken at a time: what is made, the error, and the whole message.
+BROKEN: list[tuple[Callable[[], Any], type[Exception], str]] = [
+    (lambda: lrsched.Hold(-0.1), ValueError, "factor must be a number in [0, 1], got factor=-0.1"),
+    (lambda: lrsched.Hold(0.5, -1), ValueError, "length must be a number >= 0, got length=-1"),
+    (lambda: lrsched.Step(0), ValueError, "step_size must be a number > 0, got step_size=0"),
+    (lambda: lrsched.Step(-2), ValueError, "step_size must be a number > 0, got step_size=-2"),
+    (lambda: lrsched.Step(4, 1.5), ValueError, "factor must be a number in [0, 1], got factor=1.5"),
+    (
+        lambda: lrsched.MultiStep((8, 4)),
+        ValueError,
+        "milestones must be strictly increasing, got milestones=(8, 4)",
+    ),
+    (
+        lambda: lrsched.MultiStep((4, 4)),
+        ValueError,
+        "milestones must be strictly increasing, got milestones=(4, 4)",
+    ),
+    (lambda: lrsched.MultiStep(()), ValueError, "milestones must hold at least one item, got milestones=()"),
+    (
+        lambda: lrsched.MultiStep((-1, 4)),
+        ValueError,
+        "milestones[0] must be a number >= 0, got milestones[0]=-1",
+    ),
+    (lambda: lrsched.MultiStep(4), TypeError, "milestones must be a sequence, got milestones=4"),
+    (lambda: lrsched.MultiStep("48"), TypeError, "milestones must be a sequence, got milestones='48'"),
+    (lambda: lrsched.MultiStep((4,), -0.5), ValueError, "factor must be a number in [0, 1], got factor=-0.5"),
+    (lambda: lrsched.Linear(-3), ValueError, "length must be a number >= 0, got length=-3"),
+    (lambda: lrsched.Linear(3, 1.1), ValueError, "start must be a number in [0, 1], got start=1.1"),
+    (lambda: lrsched.Linear(3, 1, -0.2), ValueError, "final must be a number in [0, 1], got final=-0.2"),
+    (lambda: lrsched.Exponential(0), ValueError, "gamma must be a number in (0, 1], got gamma=0"),
+    (lambda: lrsched.Exponential(1.01), ValueError, "gamma must be a number in (0, 1], got gamma=1.01"),
+    (lambda: lrsched.Factor(floor=1.5), ValueError, "floor must be a number in [0, 1], got floor=1.5"),
+    (lambda: lrsched.Factor(-1), ValueError, "factor must be a number in [0, 1], got factor=-1"),
+    (lambda: lrsched.SquareRoot(0), ValueError, "timescale must be a number > 0, got timescale=0"),
+    (lambda: lrsched.InverseSquareRoot(-5), ValueError, "timescale must be a number > 0, got timescale=-5"),
+    (lambda: lrsched.Noam(0), ValueError, "warmup must be a number > 0, got warmup=0"),
+    (lambda: lrsched.Polynomial(20, 0), ValueError, "power must be a number > 0, got power=0"),
+    (lambda: lrsched.Polynomial(20, 1, 2), ValueError, "final must be a number in [0, 1], got final=2"),
+    (lambda: lrsched.Cosine(-1), ValueError, "T_max must be a number >= 0, got T_max=-1"),
+    (lambda: lrsched.Cosine(math.inf), ValueError, "T_max must be a number >= 0, got T_max=inf"),
+    (lambda: lrsched.Cosine(math.nan), ValueError, "T_max must be a number >= 0, got T_max=nan"),
+    (lambda: lrsched.Cosine("20"), TypeError, "T_max must be a number >= 0, got T_max='20'"),
+    (lambda: lrsched.Cosine(T_max=True), TypeError, "T_max must be a number >= 0, got T_max=True"),
+    (lambda: lrsched.Cosine(None), TypeError, "T_max must be a number >= 0, got T_max=None"),
+    (lambda: lrsched.Cosine(np.float64(-2)), ValueError, "T_max must be a number >= 0, got T_max=-2.0"),
+    (lambda: lrsched.Cosine(20, 1.0001), ValueError, "final must be a number in [0, 1], got final=1.0001"),
+    (lambda: lrsched.Rex(9, 1), ValueError, "beta must be a number in [0, 1), got beta=1"),
+    (lambda: lrsched.Rex(9, -0.1), ValueError, "beta must be a number in [0, 1), got beta=-0.1"),
+    (lambda: lrsched.LinearToZero(-1), ValueError, "length must be a number >= 0, got length=-1"),
+    (lambda: lrsched.KDecay(9, 0), ValueError, "k must be a number > 0, got k=0"),
+    (
+        lambda: lrsched.KDecay(9, shape="cos"),
+        ValueError,
+        "shape must be one of 'cosine', 'polynomial', got shape='cos'",
+    ),
+    (lambda: lrsched.Tanh(9, 3, 3), ValueError, "lower must be < upper, got lower=3, upper=3"),
+    (lambda: lrsched.Tanh(9, -math.inf), ValueError, "lower must be a number, finite, got lower=-inf"),
+    (lambda: lrsched.PowerDecay(1, -1), ValueError, "power must be a number > 0, got power=-1"),
+    (
+        lambda: lrsched.ByHand((1, 2), (0.5,)),
+        ValueError,
+        "times and values must be equally many, got 2 times, 1 values",
+    ),
+    (lambda: lrsched.ByHand((1,), (2,)), ValueError, "values[0] must be a number in [0, 1], got values[0]=2"),
+    (lambda: lrsched.Spline((1,), (0.5,)), ValueError, "times must hold at least two knots, got times=(1,)"),
+    (
+        lambda: lrsched.Spline((1, 1), (0.5, 0)),
+        ValueError,
+        "times must be strictly increasing, got times=(1, 1)",
+    ),
+    (
+        lambda: lrsched.Spline((1, 2), (0.5, -1)),
+        ValueError,
+        "values[1] must be a number in [0, 1], got values[1]=-1",
+    ),
+    (
+        lambda: lrsched.WarmupStableDecay(9, 1.1),
+        ValueError,
+        "decay must be a number in [0, 1], got decay=1.1",
+    ),
+    (
+        lambda: lrsched.WarmupStableDecay(9, shape="sqrt"),
+        ValueError,
+        "shape must be one of 'linear', '1-sqrt', 'cosine', '1-square', got shape='sqrt'",
+    ),
+    (lambda: lrsched.FlatCosine(9, 2), ValueError, "flat must be a number in [0, 1], got flat=2"),
+    (lambda: lrsched.Knee(9, -1), ValueError, "explore must be a number in [0, 1], got explore=-1"),
+    (
+        lambda: lrsched.TriStage(9, 0.6, 0.6),
+        ValueError,
+        "warmup + hold must be <= 1, got warmup=0.6, hold=0.6",
+    ),
+    (lambda: lrsched.TriStage(9, final=0), ValueError, "final must be a number in (0, 1], got final=0"),
+    (lambda: lrsched.CosineRestarts(0), ValueError, "T_0 must be a number > 0, got T_0=0"),
+    (lambda: lrsched.CosineRestarts(8, 0.5), ValueError, "T_mult must be a number >= 1, got T_mult=0.5"),
+    (
+        lambda: lrsched.CosineRestarts(8, 1, 1.2),
+        ValueError,
+        "decay must be a number in [0, 1], got decay=1.2",
+    ),
+    (lambda: lrsched.Cyclic(0, 0), ValueError, "up + down must be > 0, got up=0, down=0"),
+    (lambda: lrsched.Cyclic(4, -4), ValueError, "down must be a number >= 0, got down=-4"),
+    (
+        lambda: lrsched.Cyclic(4, 4, mode="triangular3"),
+        ValueError,
+        "mode must be one of 'triangular', 'triangular2', 'exp_range', got mode='triangular3'",
+    ),
+    (lambda: lrsched.Cyclic(4, 4, gamma=0), ValueError, "gamma must be a number in (0, 1], got gamma=0"),
+    (lambda: lrsched.OneCycle(9, 1), ValueError, "peak must be a number in [0, 1), got peak=1"),
+    (
+        lambda: lrsched.OneCycle(9, 0.6, phases=3),
+        ValueError,
+        "peak must be in [0, 0.5] with three phases, got peak=0.6",
+    ),
+    (lambda: lrsched.OneCycle(9, phases=4), ValueError, "phases must be one of 2, 3, got phases=4"),
+    (
+        lambda: lrsched.OneCycle(9, shape="cos"),
+        ValueError,
+        "shape must be one of 'cosine', 'linear', got shape='cos'",
+    ),
+    (lambda: lrsched.OneCycle(9, start=2), ValueError, "start must be a number in [0, 1], got start=2"),
+    (lambda: lrsched.Plateau(1), ValueError, "factor must be a number in [0, 1), got factor=1"),
+    (
+        lambda: lrsched.Plateau(patience=-1),
+        ValueError,
+        "patience must be a whole number >= 0, got patience=-1",
+    ),
+    (
+        lambda: lrsched.Plateau(patience=1.5),
+        ValueError,
+        "patience must be a whole number >= 0, got patience=1.5",
+    ),
+    (lambda: lrsched.Plateau(threshold=-1), ValueError, "threshold must be a number >= 0, got threshold=-1"),
+    (lambda: lrsched.Plateau(mode="low"), ValueError, "mode must be one of 'min', 'max', got mode='low'"),
+    (
+        lambda: lrsched.Plateau(threshold_mode="relative"),
+        ValueError,
+        "threshold_mode must be one of 'rel', 'abs', got threshold_mode='relative'",
+    ),
+    (
+        lambda: lrsched.Plateau(cooldown=-1),
+        ValueError,
+        "cooldown must be a whole number >= 0, got cooldown=-1",
+    ),
+    (lambda: lrsched.Warmup(0.5, 3), TypeError, "inner must be a schedule, got inner=0.5"),
+    (
+        lambda: lrsched.Warmup(lrsched.Constant(), -1),
+        ValueError,
+        "length must be a number >= 0, got length=-1",
+    ),
+    (
+        lambda: lrsched.Warmup(lrsched.Constant(), 1, 1.5),
+        ValueError,
+        "start must be a number in [0, 1], got start=1.5",
+    ),
+    (
+        lambda: lrsched.Warmup(lrsched.Constant(), 5, shape="exponential"),
+        ValueError,
+        "start must be > 0 for an exponential warm-up, got start=0.0",
+    ),
+    (
+        lambda: lrsched.Warmup(lrsched.Constant(), 5, shape="quadratic"),
+        ValueError,
+        "shape must be one of 'linear', 'exponential', 'cosine', 'constant', got shape='quadratic'",
+    ),
+    (
+        lambda: lrsched.Join((lrsched.Constant(), lrsched.Cosine(3)), (3, 6)),
+        ValueError,
+        "milestones must be one fewer than the 2 schedules, got milestones=(3, 6)",
+    ),
+    (
+        lambda: lrsched.Join((lrsched.Constant(), lrsched.Cosine(3)), (3,), "rescaled"),
+        ValueError,
+        "milestones must be as many as the 2 schedules when rescaled, the last one being the end, got milestones=(3,)",
+    ),
+    (
+        lambda: lrsched.Join((lrsched.SquareRoot(), lrsched.Cosine(3)), (3, 6), "rescaled"),
+        ValueError,
+        "schedules must end to be rescaled, and this one does not: SquareRoot(timescale=1)",
+    ),
+    (
+        lambda: lrsched.Join((lrsched.Constant(), lrsched.Cosine(3), lrsched.Cosine(2)), (6, 3)),
+        ValueError,
+        "milestones must not decrease, got milestones=(6, 3)",
+    ),
+    (
+        lambda: lrsched.Join((lrsched.Constant(), 3), (3,)),
+        TypeError,
+        "schedules[1] must be a schedule, got schedules[1]=3",
+    ),
+    (lambda: lrsched.Product(()), ValueError, "schedules must hold at least one item, got schedules=()"),
+    (
+        lambda: lrsched.Mirror(lrsched.Plateau()),
+        ValueError,
+        f"inner must not be driven by a metric, got inner={lrsched.Plateau()}",
+    ),
+    (
+        lambda: lrsched.Mirror(lrsched.Constant(), low=2),
+        ValueError,
+        "low must be a number in [0, 1], got low=2",
+    ),
+    (lambda: lrsched.Function(3), TypeError, "function must be a function of time, got function=3"),
+    (lambda: lrsched.Function(abs, "yes"), ValueError, "whole must be one of False, True, got whole='yes'"),
+    (lambda: lrsched.Multiplicative("f"), TypeError, "function must be a function of time, got function='f'"),
+    (
+        lambda: lrsched.Function(lambda t: 1 - t)(2),
+        ValueError,
+        "the function must give a finite number >= 0, got -1.0 at t=2.0",
+    ),
+    (
+        lambda: lrsched.Multiplicative(lambda _: math.nan)(np.arange(3)),
+        ValueError,
+        "the function must give a finite number >= 0, got nan at t=1",
+    ),
+    (lambda: lrsched.Cosine(3)("2"), TypeError, "must be real number, not str"),
+]
+
+#: Data that is no schedule.
+UNREADABLE: list[tuple[Any, type[Exception], str]] = [
+    ({"schedule": "cosin"}, ValueError, "unknown schedule 'cosin': did you mean 'cosine'?"),
+    (
+        {"schedule": "onecycle", "length": 3},
+        ValueError,
+        "unknown schedule 'onecycle': did you mean 'one_cycle'?",
+    ),
+    ({"schedule": "cosine", "tmax": 3}, ValueError, "cosine has no field 'tmax': did you mean 'T_max'?"),
+    ({"schedule": "constant", "x": 3}, ValueError, "constant has no field 'x'; known: none"),
+    ({"schedule": "cosine"}, ValueError, "cosine needs the field 'T_max' (time at which the end is reached)"),
+    ({"schedule": "cosine", "T_max": -1}, ValueError, "T_max must be a number >= 0, got T_max=-1"),
+    (
+        {"T_max": 3},
+        ValueError,
+        "a schedule is read from a mapping with the key 'schedule', got keys ['T_max']",
+    ),
+    ([], TypeError, "a schedule is read from a mapping with the key 'schedule', got []"),
+    (
+        {"schedule": "warmup", "inner": {"schedule": "?"}, "length": 1},
+        ValueError,
+        "unknown schedule '?'; known: ",
+    ),
+    (
+        {"schedule": "warmup", "inner": 3, "length": 1},
+        TypeError,
+        "a schedule is read from a mapping with the key",
+    ),
+    ({"schedule": "product", "schedules": 3}, TypeError, "schedules must be a sequence, got schedules=3"),
+]
+
+
+def test_they_are_many() -> None:
+    assert len(BROKEN) >= 60
+
+
+@pytest.mark.parametrize(("make", "error", "message"), BROKEN, ids=[row[2][:60] for row in BROKEN])
+def test_refused(make: Callable[[], Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=f"^{re.escape(message)}$"):
+        make()
+
+
+@pytest.mark.parametrize(("data", "error", "message"), UNREADABLE, ids=[row[2][:60] for row in UNREADABLE])
+def test_unreadable(data: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=f"^{re.escape(message)}"):
+        lrsched.from_json(data)
+
+
+@pytest.mark.parametrize("kind", [lrsched.Function, lrsched.Multiplicative])
+def test_user_functions_cannot_be_json(kind: type[typed.Function | typed.Multiplicative]) -> None:
+    schedule = lrsched.Warmup(kind(half), 3)
+    with pytest.raises(TypeError, match="is a function and cannot be written as JSON"):
+        schedule.to_json()
+
+
+def half(_: float) -> float:
+    return 0.5
+
+
+def test_fields_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError, match="cannot assign to field"):
+        lrsched.Cosine(3).T_max = 4
+
+
+def test_a_name_is_registered_once() -> None:
+    with pytest.raises(ValueError, match="a schedule named 'cosine' is already registered"):
+
+        class Again(typed.Schedule, name="cosine"):
+            pass
+
+
+def test_numpy_numbers_become_plain_ones() -> None:
+    """So that what is written as JSON is plain, whatever a caller computed with."""
+    schedule = lrsched.MultiStep(np.array([3, 8]), np.float32(0.5))
+    assert schedule == lrsched.MultiStep((3, 8), 0.5)
+    assert {type(m) for m in schedule.milestones} == {int}
+    assert type(schedule.factor) is float

@@ -1,0 +1,73 @@
+"""Pictures: the numbers first, then that each kind of file holds a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lrsched import REGISTRY, Constant, Cosine, Plateau, SquareRoot, Warmup, picture
+
+
+def test_the_curve_is_the_schedule() -> None:
+    times, values = picture.curve(Cosine(20, 0.1), 25)
+    assert (times[0], times[-1]) == (0, 25)
+    assert (values == Cosine(20, 0.1)(times)).all()
+
+
+def test_a_plateau_is_shown_on_a_metric_that_never_improves() -> None:
+    times, values = picture.curve(Warmup(Plateau(0.5, patience=2), 2), 8)
+    assert values[times == 0] == 0
+    assert set(values[(times >= 2) & (times < 4)]) == {1.0}
+    assert set(values[(times >= 4) & (times < 7)]) == {0.5}
+
+
+def test_the_span_shows_the_whole_schedule() -> None:
+    assert picture.default_span(Cosine(20)) == pytest.approx(22)
+    assert picture.default_span(Constant()) == picture.default_span(SquareRoot()) == 30
+
+
+def test_several_over_each_other() -> None:
+    figure = picture.draw({"a": Cosine(20), "b": Warmup(Cosine(20), 5)}, base_rate=0.3)
+    assert [trace.name for trace in figure.data] == ["a", "b"]
+    assert max(figure.data[0].y) == 0.3
+    assert figure.layout.showlegend
+    assert not picture.draw(Cosine(20)).layout.showlegend
+
+
+def test_the_catalogue_shows_every_schedule() -> None:
+    figure = picture.catalogue()
+    assert len(figure.data) == len(REGISTRY)
+    assert {note.text for note in figure.layout.annotations} == set(REGISTRY)
+    for trace in figure.data:
+        assert np.isfinite(trace.y).all()
+        assert 0 <= min(trace.y) <= max(trace.y) <= 1
+
+
+@pytest.mark.parametrize(
+    ("ending", "magic"),
+    [
+        ("html", b"<!doctype html>"),
+        pytest.param("png", b"\x89PNG", marks=pytest.mark.browser),
+        pytest.param("svg", b"<svg", marks=pytest.mark.browser),
+    ],
+)
+def test_files(ending: str, magic: bytes, tmp_path: Path) -> None:
+    """The page holds its own plotly, so that it opens without a network."""
+    path = tmp_path / f"out.{ending}"
+    picture.write(picture.draw(Cosine(20)), path)
+    content = path.read_bytes()
+    assert content.startswith(magic)
+    if ending == "html":
+        assert b"cdn.plot.ly" not in content.split(b"</script>")[-2]
+        assert len(content) > 1_000_000
+
+
+def test_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"the picture must end in .html, .png, .svg, got 'a.pdf'"):
+        picture.write(picture.draw(Cosine(20)), tmp_path / "a.pdf")
+    with pytest.raises(ValueError, match="there is no schedule to draw"):
+        picture.draw({})
+    with pytest.raises(ValueError, match="span must be > 0, got span=-1"):
+        picture.draw(Cosine(20), span=-1)
