@@ -29,21 +29,8 @@ from study.records.trial import Settings
 from study.sampling.pruning import decide, make_pruner
 from study.sampling.space import FAMILY, Space
 from study.sampling.strata import make_sampler
+from study.search import FAMILIES
 
-FAMILIES = (
-    "constant",
-    "square_root",
-    "factor",
-    "multi_step",
-    "polynomial",
-    "linear",
-    "cosine",
-    "cosine_restarts",
-    "cyclic",
-    "one_cycle",
-    "warmup_stable_decay",
-    "plateau",
-)
 EPOCHS = 30
 LIMIT_MS = 20.0
 
