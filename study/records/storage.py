@@ -132,7 +132,7 @@ def _storage(url: sqlalchemy.URL, *, create: bool) -> optuna.storages.RDBStorage
             raise InputError(f"{FLAG} {url.render_as_string()!r}: {error}") from None
         except sqlalchemy.exc.OperationalError as error:
             raise InputError(f"{FLAG} {url.render_as_string()!r} cannot be used: {error.orig}") from None
-    if database.is_sqlite(url):
+    if create and database.is_sqlite(url):  # readers neither need the lock nor should hold it
         database.lock_at_begin(storage.engine)
     return storage
 

@@ -11,6 +11,8 @@ import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING
 
+import sqlalchemy
+
 from study.records import database
 from study.records.errors import InputError
 
@@ -27,8 +29,12 @@ def resolve(uri: str | None) -> str:
     return uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
 
 
-def check(uri: str | None) -> None:
+def check(uri: str | None, storage: str | None = None) -> None:
     """Refuse a tracking URI that cannot be used; nothing is created, and MLflow is not imported.
+
+    Args:
+        uri: As for ``resolve``.
+        storage: Optuna's storage, where the two are about to be made together.
 
     Raises:
         InputError: It is no database or server of MLflow's, or does not answer.
@@ -40,6 +46,8 @@ def check(uri: str | None) -> None:
     if "://" not in where:
         raise InputError(f"{FLAG} {where!r} is not a tracking URI: use sqlite:///FILE.db or http://HOST:PORT")
     parsed = database.parse(where, FLAG)
+    if storage is not None and _same(parsed, database.parse(storage, "--storage")):
+        raise InputError(f"{FLAG} and --storage are both {parsed.render_as_string()!r}: use two databases")
     found = database.tables(parsed, FLAG)
     if found and "experiments" not in found and (database.is_sqlite(parsed) or "studies" in found):
         raise InputError(
@@ -47,6 +55,12 @@ def check(uri: str | None) -> None:
             "name a file or database of its own"
         )
     database.require_writable(parsed, FLAG)
+
+
+def _same(one: sqlalchemy.URL, other: sqlalchemy.URL) -> bool:
+    if database.is_sqlite(one) and database.is_sqlite(other):
+        return database.sqlite_path(one).resolve() == database.sqlite_path(other).resolve()
+    return (one.host, one.port, one.database) == (other.host, other.port, other.database)
 
 
 def connect(uri: str) -> MlflowClient:

@@ -22,20 +22,20 @@ def test_three_processes_work_on_one_study(postgres: Databases, worker: Worker) 
     import psycopg
 
     storage, tracking = postgres("optuna"), postgres("mlflow")
-    processes = [worker("work", storage, "20", tracking) for _ in range(3)]
+    processes = [worker("work", storage, "9", tracking) for _ in range(3)]
     outputs = [process.communicate()[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0]
     numbers = [int(line) for output in outputs for line in output.split()]
     record = store.load(storage)
     assert sorted(numbers) == [trial.number for trial in record.trials]
-    assert len(numbers) == 20
+    assert len(numbers) == 9
     assert {trial.outcome for trial in record.trials} == {"finished"}
     with psycopg.connect(tracking.replace("+psycopg", "")) as connection:
         rows = connection.execute(
             "SELECT runs.status, tags.key FROM runs LEFT JOIN tags"
             " ON tags.run_uuid = runs.run_uuid AND tags.key = 'mlflow.parentRunId'"
         ).fetchall()
-    assert Counter(rows) == {("FINISHED", None): 1, ("FINISHED", "mlflow.parentRunId"): 20}
+    assert Counter(rows) == {("FINISHED", None): 1, ("FINISHED", "mlflow.parentRunId"): 9}
 
 
 def test_a_killed_process_is_replaced_while_another_lives(postgres: Databases, worker: Worker) -> None:

@@ -157,6 +157,17 @@ def test_a_reader_does_not_lock_a_study_in_progress(url: str, settings: Settings
     reader.close()
 
 
+def test_loading_does_not_wait_for_who_writes(url: str, settings: Settings, start: Start) -> None:
+    start(store.open_study(url, settings))
+    writer = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    began = time.monotonic()
+    assert len(store.load(url).trials) == 1
+    assert time.monotonic() - began < 10
+    writer.execute("ROLLBACK")
+    writer.close()
+
+
 # --------------------------------------------------------------------------- a trial's life
 
 

@@ -273,6 +273,14 @@ def test_an_unusable_uri_is_refused_in_one_line(case: str, tmp_path: Path, setti
     assert {path.name for path in tmp_path.iterdir()} == before
 
 
+def test_optuna_and_mlflow_cannot_share_a_file_even_one_to_be_made(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    with pytest.raises(InputError, match="use two databases"):
+        tracking_uri.check(f"sqlite:///{tmp_path}/one.db", f"sqlite:///{tmp_path}/link/one.db")
+    tracking_uri.check(f"sqlite:///{tmp_path}/one.db", f"sqlite:///{tmp_path}/two.db")
+    assert {path.name for path in tmp_path.iterdir()} == {"link"}
+
+
 @pytest.fixture
 def locked_server() -> Iterator[str]:
     """A server that answers and lets nobody in."""
