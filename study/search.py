@@ -19,7 +19,7 @@ from study.terminal.command import (
 from study.terminal.values import Choice, Names, Real, Whole
 
 if TYPE_CHECKING:
-    from study.records.trial import Settings
+    from study.records.trial import Outcome, Settings
     from study.running.search_loop import Tally
 
 #: The families that are searched unless told otherwise; ``lrsched`` has more.
@@ -79,7 +79,9 @@ def _list_schedules(ctx: click.Context, _param: click.Parameter, asked: bool) ->
     help="Schedule families to search, or all; see --list-schedules.",
 )
 @option("--batch-size", type=Whole(1), default=256, group="Study", help="Images a minibatch.")
-@option("--train-images", type=Whole(1, 50_000), default=50_000, group="Study", help="Fewer, for a quick look.")
+@option(
+    "--train-images", type=Whole(1, 50_000), default=50_000, group="Study", help="Fewer, for a quick look."
+)
 @seed_option
 @option(
     "--sampler",
@@ -95,7 +97,9 @@ def _list_schedules(ctx: click.Context, _param: click.Parameter, asked: bool) ->
     group="Search",
     help="Stop a trial that falls behind the median of its own family, or of all.",
 )
-@option("--prune-after", type=Whole(1), default=10, group="Search", help="Epochs before a trial can be stopped.")
+@option(
+    "--prune-after", type=Whole(1), default=10, group="Search", help="Epochs before a trial can be stopped."
+)
 @option("--prune-every", type=Whole(1), default=1, group="Search", help="Epochs between two decisions.")
 @option("--prune-startup", type=Whole(1), default=4, group="Search", help="Other trials a median needs.")
 @option(
@@ -151,7 +155,7 @@ def main(*, trials: int, rerun: int | None, **options: Any) -> int:
     return 0
 
 
-def _search(  # noqa: PLR0913 - the options of the command
+def _search(
     trials: int,
     *,
     lanes: int | None,
@@ -162,7 +166,8 @@ def _search(  # noqa: PLR0913 - the options of the command
     **chosen: Any,
 ) -> None:
     """Open everything, each thing checked before anything is created; then train."""
-    from study.records import store, tracking_uri as tracking
+    from study.records import store
+    from study.records import tracking_uri as tracking
     from study.records.trial import Settings
     from study.running.search_loop import SearchLoop, next_clock
     from study.running.summary import close_study, print_closing
@@ -177,9 +182,7 @@ def _search(  # noqa: PLR0913 - the options of the command
     prepare_process()
     where = choose_device(device)
     split = load_search(data_dir, where, train_images=chosen["train_images"])
-    settings = Settings(
-        name=chosen.pop("study"), **chosen, device=where.type, data=split.checksums
-    )
+    settings = Settings(name=chosen.pop("study"), **chosen, device=where.type, data=split.checksums)
     space = Space(settings.schedules, settings.epochs)
     sampler, pruner = make_sampler(settings, space), make_pruner(settings)
     tracking.check(tracking_uri)
@@ -197,7 +200,7 @@ def _search(  # noqa: PLR0913 - the options of the command
         clock=next_clock((t.asked.offset, len(t.epochs)) for t in known if t.asked),
     )
     complete = store.remaining(study, trials) == 0
-    outcome = "interrupted"
+    outcome: Outcome = "interrupted"
     try:
         if not complete:
             with Progress(trials * settings.epochs, settings.name) as progress:

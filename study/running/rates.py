@@ -33,7 +33,9 @@ class Rates:
     def current(self) -> NDArray[np.float64]:
         """Return the rates ``[S]`` of the epoch that comes next."""
         multipliers = self._schedule.at(self._epoch + self._within, self._state)
-        return self._base_rate * np.broadcast_to(np.asarray(multipliers, dtype=np.float64), self._within.shape)
+        return self._base_rate * np.broadcast_to(
+            np.asarray(multipliers, dtype=np.float64), self._within.shape
+        )
 
     def observe(self, train_loss: float) -> None:
         """Take note that an epoch is over and what it gave."""

@@ -81,7 +81,9 @@ def _compare(trial: TrialRecord, again: list[Epoch]) -> int:
         for then, now in zip(trial.epochs, again, strict=True)
     ]
     titles = ("epoch", "rate", "train loss", "again", "val acc", "again")
-    print_table([Column(title, "right") for title in titles], rows, title=f"trial {trial.number}, then and again")
+    print_table(
+        [Column(title, "right") for title in titles], rows, title=f"trial {trial.number}, then and again"
+    )
     if trial.outcome == "diverged":
         click.echo("the trial diverged; nothing to compare")
         return 0

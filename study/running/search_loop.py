@@ -78,10 +78,16 @@ class SearchLoop:
         self._tracker, self._lanes, self._width, self._total = tracker, lanes, width, total
         self._show = show
         self._jobs: dict[int, Job] = {}
-        self._ended = [t for t in store.record(study).trials if t.outcome in {"finished", "pruned", "diverged"}]
-        self._outcomes = {o: sum(t.outcome == o for t in self._ended) for o in ("finished", "pruned", "diverged")}
+        self._ended = [
+            t for t in store.record(study).trials if t.outcome in {"finished", "pruned", "diverged"}
+        ]
+        self._outcomes = {
+            o: sum(t.outcome == o for t in self._ended) for o in ("finished", "pruned", "diverged")
+        }
         self._epochs_ended = sum(len(t.epochs) for t in self._ended)
-        finished = [(t.value, t.asked.family, t.number) for t in self._ended if t.value is not None and t.asked]
+        finished = [
+            (t.value, t.asked.family, t.number) for t in self._ended if t.value is not None and t.asked
+        ]
         self._best = max(finished, default=None)
 
     def run(self) -> None:

@@ -60,7 +60,9 @@ def print_closing(record: StudyRecord, storage: str, tracking_uri: str, *, compl
     """
     name = record.settings.name
     if complete is not None:
-        click.echo(f"study {name} is complete with {complete} trials; --trials {2 * complete} would extend it")
+        click.echo(
+            f"study {name} is complete with {complete} trials; --trials {2 * complete} would extend it"
+        )
     _print_board(record)
     for line in _pruning(record):
         click.echo(line)

@@ -86,7 +86,7 @@ def load_search(
     """
     if not 1 <= train_images <= TRAIN_IMAGES:
         raise InputError(f"--train-images must be in 1..{TRAIN_IMAGES}, got {train_images}")
-    images = _read_pair(_find(directory, TRAIN, download), TRAIN, device)
+    images = _read_pair(_find(directory, TRAIN, download=download), TRAIN, device)
     return Split(
         train=images.part(0, train_images),
         evaluation=images.part(TRAIN_IMAGES, len(images)),
@@ -100,7 +100,7 @@ def load_training(directory: str | None, device: torch.device, *, download: bool
     Raises:
         InputError: The files are missing, truncated or foreign.
     """
-    images = _read_pair(_find(directory, TRAIN, download), TRAIN, device)
+    images = _read_pair(_find(directory, TRAIN, download=download), TRAIN, device)
     return Split(train=images, evaluation=None, checksums={name: CHECKSUMS[name] for name in TRAIN})
 
 
@@ -110,7 +110,7 @@ def load_final(directory: str | None, device: torch.device, *, download: bool = 
     Raises:
         InputError: The files are missing, truncated or foreign.
     """
-    folder = _find(directory, TRAIN + TEST, download)
+    folder = _find(directory, TRAIN + TEST, download=download)
     return Split(_read_pair(folder, TRAIN, device), _read_pair(folder, TEST, device), dict(CHECKSUMS))
 
 
@@ -131,7 +131,7 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _find(directory: str | None, names: Sequence[str], download: bool) -> Path:
+def _find(directory: str | None, names: Sequence[str], *, download: bool) -> Path:
     """Return the first folder that holds all files; a folder named by the user is the only one tried."""
     for origin, given in (("--data-dir", directory), (ENVIRONMENT, os.environ.get(ENVIRONMENT))):
         if given:
@@ -170,7 +170,7 @@ def _missing(folder: Path, names: Sequence[str]) -> str:
 
 def _download(names: Sequence[str]) -> Path:
     """Fetch the files with torchvision into ``data/`` and return their folder."""
-    from torchvision.datasets import FashionMNIST  # noqa: PLC0415 - takes seconds; rarely needed
+    from torchvision.datasets import FashionMNIST
 
     try:
         FashionMNIST("data", download=True)

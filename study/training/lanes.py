@@ -179,7 +179,7 @@ class Lanes:
             loss += losses.detach().sum(1)
             right += (logits.detach().argmax(-1) == labels).sum(1)
         for weight in self._weights.values():
-            weight.requires_grad_(requires_grad=False)
+            weight.detach_()
         return loss, right
 
     def _descend(self, loss: torch.Tensor, rates: torch.Tensor) -> None:
@@ -196,7 +196,7 @@ class Lanes:
     def _batches(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Yield the minibatches ``[B, 28, 28]``, ``[B]`` of the current global epoch."""
         order = data_order(len(self._train), self._order_seed, self.clock).to(self._device)
-        for indices in order.split(self._batch_size):
+        for indices in torch.split(order, self._batch_size):
             yield self._train.pixels[indices], self._train.labels[indices]
 
     def _epoch(self, lane: _Lane, row: Sequence[float], rate: float, seconds: float) -> Epoch:
@@ -233,7 +233,9 @@ def automatic_lanes(device: torch.device) -> int:
 def _losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Return the cross-entropy ``[L, B]`` of logits ``[L, B, C]`` under labels ``[B]``."""
     lanes, batch, _ = logits.shape
-    return functional.cross_entropy(logits.flatten(0, 1), labels.repeat(lanes), reduction="none").view(lanes, batch)
+    return functional.cross_entropy(logits.flatten(0, 1), labels.repeat(lanes), reduction="none").view(
+        lanes, batch
+    )
 
 
 @torch.no_grad()
@@ -242,7 +244,9 @@ def _measure(weights: Mapping[str, torch.Tensor], images: Images) -> tuple[torch
     loss, right = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
     loss, right = loss.to(images.pixels.device), right.to(images.pixels.device)
     for pixels, labels in zip(
-        images.pixels.split(EVALUATION_BATCH), images.labels.split(EVALUATION_BATCH), strict=True
+        torch.split(images.pixels, EVALUATION_BATCH),
+        torch.split(images.labels, EVALUATION_BATCH),
+        strict=True,
     ):
         logits = forward(weights, pixels)
         loss = loss + _losses(logits, labels).sum(1)

@@ -58,7 +58,8 @@ def stack(networks: Sequence[Weights], device: torch.device) -> dict[str, torch.
     transposed to ``[L, in, out]`` with biases ``[L, 1, out]``, as ``baddbmm`` takes them.
     """
     return {
-        name: torch.stack([_to_lane(name, network[name]) for network in networks]).to(device) for name in _NAMES
+        name: torch.stack([_to_lane(name, network[name]) for network in networks]).to(device)
+        for name in _NAMES
     }
 
 
@@ -71,7 +72,9 @@ def forward(weights: Weights, pixels: torch.Tensor) -> torch.Tensor:
     """Return the logits ``[L, B, 10]`` of every lane for one minibatch ``[B, 28, 28]``."""
     lanes, batch = len(weights["conv1.weight"]), len(pixels)
     images = pixels.unsqueeze(-1).permute(0, 3, 1, 2)  # strides that say channels-last, also for one channel
-    h = functional.conv2d(images, _kernels(weights["conv1.weight"]), weights["conv1.bias"].flatten(), padding=2)
+    h = functional.conv2d(
+        images, _kernels(weights["conv1.weight"]), weights["conv1.bias"].flatten(), padding=2
+    )
     h = functional.relu(functional.max_pool2d(h, 2))
     h = functional.conv2d(h, _kernels(weights["conv2.weight"]), weights["conv2.bias"].flatten(), groups=lanes)
     h = functional.relu(functional.max_pool2d(h, 2))

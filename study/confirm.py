@@ -1,0 +1,286 @@
+"""``python -m study.confirm``: train the finalists on fresh seeds, open the test set once, name the winner."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from study.records.errors import InputError
+from study.terminal.command import (
+    command,
+    data_dir_option,
+    device_option,
+    option,
+    storage_option,
+    study_option,
+    tracking_option,
+)
+from study.terminal.values import Real, Whole
+
+if TYPE_CHECKING:
+    from study.analysis.verdict import Verdict
+    from study.records.trial import Outcome, Settings
+    from study.running.confirmation import Confirmation
+
+#: Two looks at 95 % and the chance of a false winner over both, from docs/verdict.md.
+SECOND_LOOK = "each further look adds to the chance of a false winner (about 6.6 % after 5 and then 10 seeds)"
+
+
+@command(
+    "confirm",
+    examples=[
+        ("the latest study: five finalists, ten seeds", ""),
+        ("fewer seeds first; the same command with more adds to them", "--seeds 5"),
+        ("recompute a verdict from the figures in its certificate", "--check certificate.json"),
+    ],
+)
+@study_option
+@option("--finalists", type=Whole(2), default=5, group="Finalists", help="How many, the baseline among them.")
+@option("--per-family", type=Whole(1), default=1, group="Finalists", help="Trials of one family at most.")
+@option(
+    "--baseline",
+    metavar="NAME|none",
+    default="constant",
+    group="Finalists",
+    help="Family whose best trial is always among them.",
+)
+@option("--seeds", type=Whole(2), default=10, group="Finalists", help="Fresh seeds each, shared by all.")
+@option("--level", type=Real(0.5, 0.9999), default=0.95, group="Verdict", help="Confidence level.")
+@option(
+    "--margin",
+    type=Real(0.0, 0.5),
+    default=0.0,
+    group="Verdict",
+    help="Lead in accuracy that does not matter.",
+)
+@option(
+    "--out",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("certificate.json"),
+    group="Verdict",
+    help="The certificate.",
+)
+@option(
+    "--check",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=None,
+    group="Verdict",
+    help="Recompute the verdict of a certificate; train nothing.",
+)
+@storage_option
+@tracking_option
+@option(
+    "--checkpoints",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("runs/confirm"),
+    group="Records",
+    help="Where unfinished runs and final weights are kept.",
+)
+@device_option
+@data_dir_option
+def main(*, check: Path | None, **options: Any) -> int:
+    """Confirm the search's best schedules on fresh seeds and say who won, or that it is a tie.
+
+    Every finalist is trained on all 60,000 images with the same seeds (initial weights and data order),
+    then the 10,000 test images are opened, once. Interrupted, the same command continues.
+    """
+    if check is not None:
+        return _check(check)
+    _confirm(**options)
+    return 0
+
+
+def _check(path: Path) -> int:
+    """Recompute a certificate's verdict; return the exit code: 0 if it holds."""
+    from study.analysis import certificate
+
+    data = certificate.read(path)
+    problems = certificate.check(data)
+    for problem in problems:
+        click.echo(problem)
+    click.echo(f"{path}: the verdict {'does NOT follow' if problems else 'follows'} from its figures")
+    return 1 if problems else 0
+
+
+def _confirm(
+    *,
+    study: str | None,
+    storage: str,
+    tracking_uri: str,
+    device: str,
+    data_dir: str | None,
+    finalists: int,
+    per_family: int,
+    baseline: str,
+    seeds: int,
+    level: float,
+    margin: float,
+    out: Path,
+    checkpoints: Path,
+) -> None:
+    from dataclasses import replace
+
+    from study.records import store
+    from study.records.tracking_uri import check as check_tracking
+    from study.running.confirmation import Confirmation, open_test_set
+    from study.running.finalists import choose_finalists
+    from study.training.data import choose_device, load_final
+    from study.training.process import prepare_process
+
+    if not out.absolute().parent.is_dir():
+        raise InputError(f"--out {out}: there is no folder {out.parent}")
+    prepare_process()
+    where = choose_device(device)
+    check_tracking(tracking_uri)
+    record = store.load(storage, study)
+    if record.settings.train_images < 50_000:
+        click.echo(
+            f"note: the search saw {record.settings.train_images:,} images only; this trains on all 60,000"
+        )
+    chosen = choose_finalists(
+        record, finalists=finalists, per_family=per_family, baseline=None if baseline == "none" else baseline
+    )
+    settings = replace(record.settings, device=where.type, train_images=60_000)
+    confirmation = Confirmation(settings, chosen, seeds, checkpoints / record.settings.name)
+    click.echo("finalists: " + ", ".join(f"{f.name} ({f.score:.4f} in the search)" for f in chosen))
+    tracker = _train(confirmation, where, data_dir, tracking_uri, record.attributes.get("mlflow_run_id"))
+    outcome: Outcome = "interrupted"
+    try:
+        final = load_final(data_dir, where)  # the test set is opened here, and nowhere else
+        table = open_test_set(confirmation, final)
+        _judge(confirmation, table, final.checksums, tracker, level=level, margin=margin, out=out)
+        outcome = "finished"
+    finally:
+        tracker.close(outcome)
+
+
+def _train(
+    confirmation: Confirmation, where: Any, data_dir: str | None, tracking_uri: str, parent: str | None
+) -> Any:
+    """Train what is not trained yet; return the tracker, still open."""
+    from study.records.tracking import Tracker
+    from study.running.confirmation import train_finalists
+    from study.running.provenance import provenance
+    from study.terminal.progress import Progress
+    from study.training.data import load_training
+
+    settings = confirmation.settings
+    split = load_training(data_dir, where)
+    tracker = Tracker.open(
+        tracking_uri, settings, attributes=provenance(where.type), resume_run_id=parent, kind="confirm"
+    )
+    total = settings.epochs * len(confirmation.finalists) * confirmation.seeds
+    try:
+        with Progress(total, f"confirm {settings.name}") as progress:
+            progress.update(confirmation.trained(), {"seeds": str(confirmation.seeds)})
+            train_finalists(
+                confirmation,
+                split,
+                tracker,
+                lambda done, seed: progress.update(done, {"seed": f"{seed + 1} of {confirmation.seeds}"}),
+            )
+    except BaseException:
+        tracker.close("interrupted")
+        raise
+    return tracker
+
+
+def _judge(
+    confirmation: Confirmation,
+    table: Any,
+    checksums: dict[str, str],
+    tracker: Any,
+    *,
+    level: float,
+    margin: float,
+    out: Path,
+) -> None:
+    """Reach the verdict, write the certificate, print both, and keep them in MLflow."""
+    import json
+
+    from study.analysis import certificate
+    from study.analysis.verdict import verdict
+    from study.running.confirmation import names_of
+    from study.running.provenance import git_revision, versions
+
+    names = names_of(confirmation.finalists)
+    result = verdict(table, names, level=level, margin=margin)
+    conditions = certificate.Conditions(
+        confirmation.settings.to_json(), versions(), checksums, git_revision()
+    )
+    data = certificate.build(
+        conditions,
+        [{"name": f.name, "family": f.asked.family, "score": f.score, "asked": f.asked.to_json()}
+         for f in confirmation.finalists],
+        range(confirmation.seeds),
+        table,
+        result,
+    )  # fmt: skip
+    certificate.write(data, out)
+    tracker.log_text(json.dumps(data, indent=2), "certificate.json")
+    code = _code(confirmation, result.leader)
+    tracker.log_text(code, "winner.py")
+    _print(result, table, names)
+    _warn_of_further_looks(confirmation)
+    click.echo(f"\n{'The winner' if result.winner else 'The leader of the tie'} as code:\n\n{code}")
+    click.echo(f"wrote {out}; python -m study.confirm --check {out} recomputes it")
+
+
+def _print(result: Verdict, table: Any, names: list[str]) -> None:
+    from study.terminal.tables import Column, print_table
+
+    columns = [Column("finalist")]
+    titles = ("mean", "median", "typical run", "interval", "bad runs", "P(best)", "every seed")
+    columns += [Column(title, "right") for title in titles[:-1]] + [Column(titles[-1], flexible=True)]
+    rows = []
+    for finalist in sorted(result.finalists, key=lambda f: -(f.typical or 0.0)):
+        typical = "-" if finalist.typical is None else f"{finalist.typical:.4f}"
+        interval = "-" if finalist.low is None else f"{finalist.low:.4f}..{finalist.high:.4f}"
+        rows.append(
+            [
+                finalist.name,
+                f"{finalist.mean:.4f}",
+                f"{finalist.median:.4f}",
+                typical,
+                interval,
+                f"{finalist.bad_runs}/{finalist.runs}",
+                f"{finalist.probability_best:.2f}",
+                " ".join(f"{value:.3f}" for value in table[:, names.index(finalist.name)]),
+            ]
+        )
+    print_table(columns, rows, title=f"Test accuracy over {result.seeds} fresh seeds")
+    for sentence in result.sentences:
+        click.echo(sentence)
+
+
+def _warn_of_further_looks(confirmation: Confirmation) -> None:
+    """Remember that the test set was looked at with this many seeds; say what a further look costs."""
+    looks = confirmation.place / "looks.txt"
+    earlier = looks.read_text().split() if looks.exists() else []
+    if earlier and str(confirmation.seeds) not in earlier:
+        click.echo(
+            f"Judged before with {', '.join(earlier)} seeds: {SECOND_LOOK}; --level 0.975 makes up for one."
+        )
+    if str(confirmation.seeds) not in earlier:
+        looks.write_text(" ".join([*earlier, str(confirmation.seeds)]))
+
+
+def _code(confirmation: Confirmation, name: str) -> str:
+    """Return a finalist as PyTorch code to paste."""
+    import lrsched
+    from lrsched.pytorch import to_torch_code
+    from study.running.confirmation import steps_an_epoch
+
+    asked = next(f.asked for f in confirmation.finalists if f.name == name)
+    settings: Settings = confirmation.settings
+    steps = steps_an_epoch(60_000, settings.batch_size)
+    return to_torch_code(lrsched.from_json(asked.schedule), asked.base_rate, settings.epochs, steps)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""Finalists trained on all 60,000 images over fresh seeds; the test set opened once, at the end.
+
+One pass a seed: every finalist starts from the same initial weights and sees the same minibatches, so the
+seeds pair the finalists. Checkpoints lie in a folder named after what is confirmed: other finalists,
+another study or other settings never mix with them, and more seeds add to them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from study.records.tracking import Tracker
+from study.records.trial import Asked, Epoch, Settings
+from study.running.finalists import Finalist
+from study.running.passes import Pass, schedule_rates
+from study.training.data import Split
+from study.training.lanes import Lanes
+
+#: Added to a confirmation's seeds, so that none of them is one that the search used.
+FRESH = 1_000_000
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """What is confirmed.
+
+    Attributes:
+        settings: The study's settings.
+        finalists: Who is confirmed.
+        seeds: How many seeds each.
+        folder: Where checkpoints of all confirmations lie.
+    """
+
+    settings: Settings
+    finalists: tuple[Finalist, ...]
+    seeds: int
+    folder: Path
+
+    @property
+    def place(self) -> Path:
+        """The folder of this confirmation alone."""
+        about = [self.settings.to_json(), [[f.name, f.asked.to_json()] for f in self.finalists]]
+        digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+        return self.folder / digest[:12]
+
+    def passes(self) -> list[Pass]:
+        """Return one pass a seed."""
+        width = len(self.finalists)
+        return [
+            Pass(
+                [f.run(seed * width + lane, FRESH + seed) for lane, f in enumerate(self.finalists)],
+                schedule_rates,
+                self.place / f"seed-{seed:04}.pt",
+            )
+            for seed in range(self.seeds)
+        ]
+
+    def lanes(self, split: Split, seed: int) -> Lanes:
+        """Return empty lanes with a seed's data order."""
+        return Lanes(
+            split,
+            batch_size=self.settings.batch_size,
+            order_seed=FRESH + seed,
+            bfloat16=self.settings.precision == "bfloat16",
+        )
+
+    def trained(self) -> int:
+        """Return how many epochs of how many runs earlier processes have trained."""
+        return sum(one.trained() for one in self.passes()) * len(self.finalists)
+
+
+def train_finalists(
+    confirmation: Confirmation, split: Split, tracker: Tracker, show: Callable[[int, int], None]
+) -> None:
+    """Train every pass that is not finished yet, recording each run in MLflow.
+
+    Args:
+        confirmation: What is confirmed.
+        split: All training images, nothing to measure on.
+        tracker: Opened on the study's parent run.
+        show: Called with epochs trained so far and the seed in training, after every epoch of a pass.
+    """
+    done = confirmation.trained()
+    for seed, one in enumerate(confirmation.passes()):
+        before = one.trained()
+        if before == one.epochs:
+            continue
+        names = dict(zip((run.number for run in one.runs), confirmation.finalists, strict=True))
+        with _children(tracker, one, names, seed) as children:
+            count = 0
+
+            def on_epoch(asked: Asked, epoch: Epoch, rates: NDArray[np.float64]) -> None:
+                nonlocal count, done
+                tracker.epoch(children[asked.number], epoch, rates.tolist())
+                count += 1
+                if count > before * len(children):  # noqa: B023 - as above
+                    done += 1
+                    show(done, seed)  # noqa: B023 - as above
+
+            one.train(confirmation.lanes(split, seed), on_epoch)
+
+
+@contextmanager
+def _children(
+    tracker: Tracker, one: Pass, names: Mapping[int, Finalist], seed: int
+) -> Iterator[dict[int, str]]:
+    """Open a run for each finalist of a pass; close it as finished, or as interrupted."""
+    children = {
+        run.number: tracker.start(
+            run,
+            name=f"confirm {names[run.number].name} seed {seed}",
+            tags={"finalist": names[run.number].name, "confirm_seed": str(seed)},
+        )
+        for run in one.runs
+    }
+    try:
+        yield children
+    except BaseException:
+        for child in children.values():
+            tracker.end(child, "interrupted")
+        raise
+    for child in children.values():
+        tracker.end(child, "finished")
+
+
+@torch.no_grad()
+def open_test_set(confirmation: Confirmation, final: Split) -> NDArray[np.float64]:
+    """Return the test accuracies ``[seeds, finalists]`` of the final weights; NaN for a diverged run."""
+    if final.evaluation is None:
+        raise ValueError("the final split has no test images")
+    table = np.full((confirmation.seeds, len(confirmation.finalists)), np.nan)
+    for seed, one in enumerate(confirmation.passes()):
+        lanes = confirmation.lanes(final, seed)
+        one.load(lanes)
+        measured = lanes.evaluate(final.evaluation)
+        for lane, run in enumerate(one.runs):
+            loss, accuracy = measured[run.number]
+            table[seed, lane] = accuracy if math.isfinite(loss) else np.nan
+    return table
+
+
+def steps_an_epoch(images: int, batch_size: int) -> int:
+    """Return the optimizer steps of one epoch, the last one smaller."""
+    return -(-images // batch_size)
+
+
+def names_of(finalists: Sequence[Finalist]) -> list[str]:
+    """Return the finalists' names, in order."""
+    return [finalist.name for finalist in finalists]
