@@ -212,7 +212,13 @@ def _search(
         outcome = "finished"
     finally:
         close_study(study, tracker, outcome)
-    print_closing(store.record(study), storage, tracking_uri, complete=trials if complete else None)
+    print_closing(
+        store.record(study),
+        storage,
+        tracking_uri,
+        tracker.experiment_id,
+        complete=trials if complete else None,
+    )
 
 
 def _open_tracker(study: Any, settings: Settings, storage: str, tracking_uri: str) -> Any:

@@ -23,6 +23,7 @@ _FLAGS = (
     "seed",
     "train_images",
     "device",
+    "precision",
 )
 
 

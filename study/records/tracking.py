@@ -48,7 +48,7 @@ class Tracker:
         tags: Mapping[str, str],
     ) -> None:
         self._client = client
-        self._experiment_id = experiment_id
+        self.experiment_id = experiment_id
         self._dataset = _dataset(settings)
         self._parameters = _study_parameters(settings)
         self._tags = dict(tags)
@@ -116,7 +116,7 @@ class Tracker:
             _PARENT: self.run_id,
         }
         run = self._client.create_run(
-            self._experiment_id,
+            self.experiment_id,
             tags={**self._tags, **about, **(tags or {})},
             run_name=name or f"#{asked.number} {asked.family}",
         )
@@ -206,7 +206,7 @@ class Tracker:
         query = (
             f"tags.`{_PARENT}` = '{self.run_id}' AND attributes.status = 'RUNNING' AND tags.kind = '{kind}'"
         )
-        seen = list(_pages(self._client, self._experiment_id, query))
+        seen = list(_pages(self._client, self.experiment_id, query))
         alive = {str(number) for number in running()} if seen else set()
         for run in seen:
             if run.data.tags.get("trial") in alive:

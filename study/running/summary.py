@@ -49,13 +49,16 @@ def close_study(study: optuna.Study, tracker: Tracker, outcome: Outcome) -> None
     tracker.close(outcome, metrics=metrics, tags=tags, summary=_summary(record))
 
 
-def print_closing(record: StudyRecord, storage: str, tracking_uri: str, *, complete: int | None) -> None:
+def print_closing(
+    record: StudyRecord, storage: str, tracking_uri: str, experiment: str, *, complete: int | None
+) -> None:
     """Print the table of families and where to look further.
 
     Args:
         record: The study.
         storage: Optuna's URL, for the commands printed.
         tracking_uri: MLflow's URI, likewise.
+        experiment: Id of the study's experiment in MLflow, for the page that compares its runs.
         complete: The total that the study had reached before this command; ``None`` if it trained.
     """
     name = record.settings.name
@@ -71,15 +74,21 @@ def print_closing(record: StudyRecord, storage: str, tracking_uri: str, *, compl
     click.echo(
         "\nThese are search scores: the best of many noisy runs, inflated, and no verdict. Look further:\n"
         f"  mlflow ui{database}\n"
+        f"    and http://127.0.0.1:5000/#/experiments/{experiment}/runs"
+        "?workflowType=machine_learning&compareRunsMode=CHART\n"
         f"  optuna-dashboard {storage}\n"
         f"  python -m study.confirm --study {name}{where}"
     )
 
 
 def _print_board(record: StudyRecord) -> None:
+    costs = {cost.family: cost for cost in cost_of_pruning(record) if cost.stopped}
+    titles = ["trials", "pruned", "diverged", "best val acc", "trial"]
+    if costs:
+        titles.append("stopped ones above it")
     columns = [
         Column("schedule"),
-        *(Column(title, "right") for title in ("trials", "pruned", "diverged", "best val acc", "trial")),
+        *(Column(title, "right") for title in titles),
         Column("its parameters", flexible=True),
     ]
     rows = [
@@ -90,18 +99,29 @@ def _print_board(record: StudyRecord) -> None:
             str(row.diverged),
             "-" if row.score is None else f"{row.score:.4f}",
             "-" if row.best is None else f"#{row.best.number}",
+            *([str(costs[row.family].beat_family) if row.family in costs else "-"] if costs else []),
             _parameters(row),
         ]
         for row in board(record)
     ]
     settings = record.settings
     few = "" if settings.train_images == ALL_IMAGES else f", ONLY {settings.train_images:,} TRAINING IMAGES"
-    print_table(columns, rows, title=f"{settings.name}: {settings.epochs} epochs a trial{few}")
+    length = "1 epoch" if settings.epochs == 1 else f"{settings.epochs} epochs"
+    print_table(columns, rows, title=f"{settings.name}: {length} a trial{few}")
 
 
 def _parameters(row: Row) -> str:
-    values = [f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in row.parameters.items()]
+    values = [f"{name}={_short(value)}" for name, value in row.parameters.items()]
     return "  ".join(values) + "".join(f"  [{edge}]" for edge in row.edges)
+
+
+def _short(value: object) -> str:
+    """Return a parameter's value in four digits, each of several."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list | tuple):
+        return ",".join(_short(each) for each in value)
+    return str(value)
 
 
 def _pruning(record: StudyRecord) -> list[str]:
