@@ -101,7 +101,7 @@ def _list_schedules(ctx: click.Context, _param: click.Parameter, asked: bool) ->
     "--prune-after", type=Whole(1), default=10, group="Search", help="Epochs before a trial can be stopped."
 )
 @option("--prune-every", type=Whole(1), default=1, group="Search", help="Epochs between two decisions.")
-@option("--prune-startup", type=Whole(1), default=4, group="Search", help="Other trials a median needs.")
+@option("--prune-startup", type=Whole(1), default=2, group="Search", help="Other trials a median needs.")
 @option(
     "--prune-on",
     type=Choice(["val", "averaged"]),
@@ -185,7 +185,7 @@ def _search(
     settings = Settings(name=chosen.pop("study"), **chosen, device=where.type, data=split.checksums)
     space = Space(settings.schedules, settings.epochs)
     sampler, pruner = make_sampler(settings, space), make_pruner(settings)
-    tracking.check(tracking_uri)
+    tracking.check(tracking_uri, storage)
     study = store.open_study(storage, settings)
     study.sampler, study.pruner = sampler, pruner
 
