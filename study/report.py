@@ -186,6 +186,13 @@ def _write_pictures(page: Page, folder: Path) -> int:
         )
     except OSError as error:
         raise InputError(f"--figures {str(folder)!r} cannot be written: {error.strerror}") from None
+    except RuntimeError as error:
+        # Plotly's own error for it is a plain RuntimeError; what kaleido raised stands behind it.
+        if type(error.__context__).__name__ != "ChromeNotFoundError":
+            raise
+        raise InputError(
+            "--figures needs Chromium or Chrome, and none was found: install one, or name it in BROWSER_PATH"
+        ) from None
     return len(figures)
 
 

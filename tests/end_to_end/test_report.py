@@ -1,0 +1,376 @@
+"""``python -m study.report`` as a user runs it, its page opened in a browser that has no network."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+import pandas as pd
+import pytest
+from optuna.trial import TrialState
+from playwright.sync_api import Browser, Page
+
+from study.analysis import certificate
+from study.analysis.leaderboard import leaderboard
+from study.analysis.verdict import verdict
+from study.records import store
+from study.records.trial import Asked, Epoch, Outcome, Settings, StudyRecord
+from study.sampling.space import Space
+
+pytestmark = pytest.mark.slow
+
+#: A name that does harm wherever it is not escaped: in HTML, in a script, in a shell, in Markdown.
+NASTY = """</script><script>window.harm=1</script> "q" 'x' $(ls) `b` <img src=x onerror=window.harm=2> {{7*7}} ünï"""
+EPOCHS = 6
+FAMILIES = ("constant", "cosine", "multi_step", "one_cycle", "plateau", "square_root")
+
+#: What is wrong with a figure's div, or nothing.
+UNDRAWN = """figures => figures.map(figure => {
+    const plot = figure.querySelector('.js-plotly-plot');
+    if (!plot) return figure.dataset.figure + ' is not drawn';
+    const points = plot.calcdata.reduce((n, trace) => n + trace.length, 0);
+    const marks = plot.querySelectorAll('path.js-line, path.point, .points path').length;
+    return points && marks ? null : `${figure.dataset.figure}: ${points} points, ${marks} marks`;
+}).filter(Boolean)"""
+
+
+def settings(name: str) -> Settings:
+    return Settings(
+        name=name,
+        epochs=EPOCHS,
+        batch_size=256,
+        schedules=FAMILIES,
+        sampler="random",
+        pruner="median",
+        prune_after=1,
+        prune_every=1,
+        prune_startup=4,
+        prune_on="val",
+        reprieve=0.1,
+        seed=0,
+        train_images=50_000,
+        device="cpu",
+        data={"train-images-idx3-ubyte": "c59f468a"},
+    )
+
+
+def made_up_epochs(rate: float, trained: int, rng: np.random.Generator, outcome: Outcome) -> list[Epoch]:
+    """Curves with the shape of real ones; their numbers mean nothing."""
+    final = 0.9 - 0.01 * np.log(rate / 0.3) ** 2 + rng.normal(0, 0.002)
+    loss = float("nan") if outcome == "diverged" else 1.0
+    return [
+        Epoch(
+            epoch=e,
+            rate=rate,
+            train_loss=loss * (0.3 + float(np.exp(-e))),
+            train_accuracy=0.9,
+            val_loss=loss * (0.35 + float(np.exp(-e))),
+            val_accuracy=float(np.clip(final - 0.3 * np.exp(-e), 0.0, 1.0)),
+            averaged_accuracy=None,
+            seconds=1.0,
+        )
+        for e in range(trained)
+    ]
+
+
+def make_study(folder: Path, name: str, outcomes: list[Outcome]) -> StudyRecord:
+    """Write a study through the store's own doors; its trials trained nothing."""
+    made = settings(name)
+    study = store.open_study(f"sqlite:///{folder / 'optuna.db'}", made)
+    study.sampler = optuna.samplers.RandomSampler(seed=0)
+    space, rng = Space(made.schedules, EPOCHS), np.random.default_rng(0)
+    for number, outcome in enumerate(outcomes):
+        study.enqueue_trial({"schedule": FAMILIES[number % len(FAMILIES)]})
+        trial = store.ask(study, len(outcomes))
+        assert trial is not None
+        point = space.suggest(trial)
+        asked = Asked(
+            number=trial.number,
+            family=point.family,
+            schedule=point.schedule.to_json(),
+            base_rate=point.base_rate,
+            params=trial.params,
+            epochs=EPOCHS,
+            seed=number,
+            offset=0,
+            lanes=4,
+        )
+        store.begin(trial, asked)
+        trained = {"finished": EPOCHS, "diverged": 1}.get(outcome, 3)
+        epochs = made_up_epochs(point.base_rate, trained, rng, outcome)
+        for epoch in epochs:
+            store.report(trial, epoch.val_accuracy or 0.0, epoch.epoch)
+        if outcome in {"finished", "pruned", "diverged"}:
+            store.finish(study, trial, epochs, outcome, reprieved_at=2 if number == 0 else None)
+    return store.record(study)
+
+
+def make_certificate(record: StudyRecord, path: Path) -> None:
+    """Write a certificate over made-up test accuracies, one finalist with a bad and a diverged run."""
+    rows = [row for row in leaderboard(record) if row.best is not None][:3]
+    table = 0.9 + np.random.default_rng(1).normal(0, 0.002, (6, len(rows)))
+    table[2, 1], table[4, 1] = 0.8, np.nan
+    names = [f"{row.family} {NASTY[:40]}" for row in rows]
+    finalists = [
+        {"name": name, **row.best.asked.to_json()}
+        for name, row in zip(names, rows, strict=True)
+        if row.best is not None and row.best.asked is not None
+    ]
+    held = certificate.Conditions(record.settings.to_json(), {"torch": "2"}, record.settings.data, None)
+    certificate.write(certificate.build(held, finalists, range(100, 106), table, verdict(table, names)), path)
+
+
+def report(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "study.report", *arguments],
+        cwd=folder,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a study under a nasty name, its certificate, and all that the report writes."""
+    folder = tmp_path_factory.mktemp("report")
+    kinds: list[Outcome] = ["finished", "finished", "pruned", "finished", "finished", "finished"]
+    record = make_study(folder, NASTY, kinds * 6 + ["diverged", "finished"])
+    make_certificate(record, folder / "certificate.json")
+    done = report(folder, "--export", "trials.csv", "--figures", "figures")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def opened(browser: Browser) -> Iterator[Callable[[Path, int], Page]]:
+    """Opens a page without a network and fails on anything that it complains of or asks for."""
+    contexts: list[Any] = []
+    complaints: list[str] = []
+
+    def open_page(path: Path, width: int = 1280) -> Page:
+        context = browser.new_context(viewport={"width": width, "height": 900}, offline=True)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: complaints.append(f"console: {message.text}"))
+        page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
+        page.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))
+        page.on(
+            "request",
+            lambda request: (
+                complaints.append(f"request: {request.url[:80]}") if request.url != path.as_uri() else None
+            ),
+        )
+        page.goto(path.as_uri())
+        page.locator("body[data-drawn]").wait_for(timeout=120_000)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1280, 400])
+def test_the_page_opens_offline_and_every_figure_is_drawn(
+    reported: Path, opened: Callable[[Path, int], Page], width: int
+) -> None:
+    page = opened(reported / "report.html", width)
+    figures = page.locator("figure[data-figure]")
+    assert figures.count() > 20
+    assert page.locator("body").get_attribute("data-drawn") == str(figures.count())
+    assert figures.evaluate_all(UNDRAWN) == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), (
+        "the page is wider than the window"
+    )
+    page.screenshot(path=reported / f"report-{width}.png", full_page=True)
+
+
+@pytest.mark.browser
+def test_a_nasty_name_is_shown_as_text_and_does_nothing(
+    reported: Path, opened: Callable[[Path, int], Page]
+) -> None:
+    page = opened(reported / "report.html", 1280)
+    assert page.evaluate("window.harm") is None
+    assert NASTY in page.locator("h1").inner_text()
+    assert page.locator("main img").count() == 0
+    assert "49" not in page.title()
+
+
+@pytest.mark.browser
+def test_the_logarithmic_switch_and_a_dark_page_keep_every_figure(
+    reported: Path, opened: Callable[[Path, int], Page]
+) -> None:
+    page = opened(reported / "report.html", 1280)
+    page.get_by_label("logarithmic rates").check()
+    kind = "document.querySelector('figure[data-figure=figure-rates] .plot').layout.yaxis.type"
+    page.wait_for_function(f"{kind} === 'log'")
+    page.emulate_media(color_scheme="dark")
+    assert page.locator("figure[data-figure]").evaluate_all(UNDRAWN) == []
+
+
+def test_the_page_says_what_the_records_say(reported: Path) -> None:
+    page = (reported / "report.html").read_text(encoding="utf-8")
+    record = store.load(f"sqlite:///{reported / 'optuna.db'}")
+    for row in leaderboard(record):
+        assert row.score is not None
+        assert f"{row.score:.4f}" in page
+    kept = certificate.read(reported / "certificate.json")
+    assert f"{kept['verdict']['finalists'][0]['mean']:.4f}" in page
+    assert "1 diverged" in page
+    assert "torch.optim.SGD" in page
+    assert "python -m study.search" in page
+    assert "c59f468a" in page
+
+
+def test_it_is_one_file_with_one_plotly_under_8_megabytes(reported: Path) -> None:
+    page = (reported / "report.html").read_text(encoding="utf-8")
+    assert len(page.encode()) < 8e6
+    assert page.count("* plotly.js v") == 1
+    ours = page[: page.index("* plotly.js v")]
+    assert "src=" not in ours.replace("&lt;img src=x", "")
+    assert '<link rel="icon" href="data:,">' in ours
+    assert ours.count("<link") == 1
+
+
+def test_the_table_has_one_row_a_trial(reported: Path) -> None:
+    assert pd.read_csv(reported / "trials.csv")["number"].tolist() == list(range(38))
+
+
+def test_every_figure_is_a_picture_as_well(reported: Path) -> None:
+    names = {path.stem for path in (reported / "figures").iterdir()}
+    assert {
+        "confirmed",
+        "rates",
+        "rates-by-family",
+        "accuracy",
+        "base-rate",
+        "warm-up",
+        "expected-best",
+    } <= names
+    for path in (reported / "figures").iterdir():
+        assert path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+        assert path.stat().st_size > 5_000
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(
+    ("outcomes", "said"),
+    [
+        ([], "This study has no trials yet."),
+        (["running"] * 3, "This study is still running"),
+        (["finished", "running"], "This study is still running"),
+        (["diverged"] * 3, "No trial of this study finished"),
+        (["pruned", "diverged"], "No trial of this study finished"),
+    ],
+)
+def test_any_state_of_a_study_gives_a_page(
+    tmp_path: Path, opened: Callable[[Path, int], Page], outcomes: list[Outcome], said: str
+) -> None:
+    make_study(tmp_path, "any", outcomes)
+    done = report(tmp_path)
+    assert done.returncode == 0, done.stderr
+    page = opened(tmp_path / "report.html", 1280)
+    assert said in page.locator("header").inner_text()
+    assert "No verdict yet" in page.locator("#verdict").inner_text()
+    assert page.locator("figure[data-figure]").evaluate_all(UNDRAWN) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--study", "other"], "other"),
+        (["--storage", "sqlite:///nothing.db"], "holds no study yet"),
+        (["--certificate", "none.json"], "cannot read the certificate"),
+        (["--certificate", "others.json"], "is of study 'another'"),
+        (["--certificate", "forged.json"], "does not hold"),
+        (["--out", "no/such/report.html"], "cannot be written"),
+        (["--export", "trials.xlsx"], "must end in .csv, .parquet or .json"),
+        (["--figures", "report.html/figures"], "cannot be written"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_in_one_line(reported: Path, arguments: list[str], said: str) -> None:
+    kept = json.loads((reported / "certificate.json").read_text(encoding="utf-8"))
+    (reported / "others.json").write_text(
+        json.dumps({**kept, "study": {"name": "another"}}), encoding="utf-8"
+    )
+    forged = json.loads(json.dumps(kept))
+    forged["verdict"]["seeds"] = 600
+    (reported / "forged.json").write_text(json.dumps(forged), encoding="utf-8")
+    before = {path: path.stat().st_mtime_ns for path in reported.iterdir() if path.suffix != ".json"}
+    done = report(reported, *arguments)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert done.stderr.startswith("error: ")
+    assert said in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    after = {path: path.stat().st_mtime_ns for path in reported.iterdir() if path.suffix != ".json"}
+    assert {k: v for k, v in after.items() if "optuna.db" not in k.name} == {
+        k: v for k, v in before.items() if "optuna.db" not in k.name
+    }
+
+
+def test_pictures_without_a_browser_are_refused_in_one_line(reported: Path) -> None:
+    done = report(reported, "--figures", "none", "--out", "other.html", BROWSER_PATH="/no/such/browser")
+    assert (done.returncode, len(done.stderr.strip().splitlines())) == (2, 1), done.stderr
+    assert "needs Chromium or Chrome" in done.stderr
+
+
+def test_a_certificate_of_another_study_that_lies_about_is_left_alone(tmp_path: Path) -> None:
+    record = make_study(tmp_path, "mine", ["finished"] * 6)
+    make_certificate(
+        dataclasses.replace(record, settings=dataclasses.replace(record.settings, name="theirs")),
+        tmp_path / "certificate.json",
+    )
+    assert report(tmp_path).returncode == 0
+    assert "No verdict yet" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_thousand_trials_take_under_20_seconds_and_1_gigabyte(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'optuna.db'}"
+    made = dataclasses.replace(settings("large"), epochs=30)
+    study = store.open_study(url, made)
+    space, rng = Space(made.schedules, 30), np.random.default_rng(0)
+    source = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    trials = []
+    for number in range(1000):
+        drawn = source.ask()
+        point = space.suggest(drawn)
+        finished = number % 2 == 0
+        epochs = made_up_epochs(point.base_rate, 30 if finished else 12, rng, "finished")
+        asked = Asked(
+            number, point.family, point.schedule.to_json(), point.base_rate, drawn.params, 30, 0, 0, 8
+        )
+        trials.append(
+            optuna.trial.create_trial(
+                state=TrialState.COMPLETE if finished else TrialState.PRUNED,
+                value=epochs[-1].val_accuracy if finished else None,
+                params=drawn.params,
+                distributions=drawn.distributions,
+                intermediate_values={e.epoch: e.val_accuracy or 0.0 for e in epochs},
+                user_attrs={
+                    "asked": asked.to_json(),
+                    "outcome": "finished" if finished else "pruned",
+                    "epochs": [epoch.to_json() for epoch in epochs],
+                },
+            )
+        )
+    study.add_trials(trials)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = report(tmp_path)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode == 0, done.stderr
+    # Processor time, so that a busy machine does not decide.
+    assert used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime < 20
+    assert used.ru_maxrss < 1e6  # kilobytes, the largest child so far

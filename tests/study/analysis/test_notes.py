@@ -1,0 +1,79 @@
+"""Laws of the notes: they say what the records say, and nothing in them is taken for markup."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from study.analysis.notes import plain, sparkline, study_note, trial_note
+from study.analysis.page import VerdictText
+from study.records.trial import StudyRecord
+
+Maker = Callable[..., StudyRecord]
+
+
+@pytest.mark.parametrize(
+    ("values", "drawn"),
+    [
+        ([], ""),
+        ([0.0, 0.0], "▁▁"),
+        ([0.0, 1.0], "▁█"),
+        ([1.0, 0.0], "█▁"),
+        ([0.5, 0.5], "██"),
+        ([0.0, 0.25, 0.5, 0.75, 1.0], "▁▃▅▆█"),
+    ],
+)
+def test_a_curve_as_a_line_of_bars(values: list[float], drawn: str) -> None:
+    assert sparkline(np.array(values)) == drawn
+
+
+def test_a_long_curve_is_drawn_in_as_many_bars_as_asked() -> None:
+    assert len(sparkline(np.linspace(0, 1, 601), width=60)) == 60
+
+
+def test_markup_is_shown_as_it_stands() -> None:
+    assert plain("<img src=x> **b** [a](b) `c` | d_e\n# f") == (
+        r"&lt;img src=x&gt; \*\*b\*\* \[a\]\(b\) \`c\` \| d\_e \# f"
+    )
+
+
+def test_a_trials_note_tells_how_it_ended(made_up: Maker) -> None:
+    record = made_up(100)
+    for outcome, words in (
+        ("finished", "trained to its end"),
+        ("pruned", "pruned"),
+        ("diverged", "diverged"),
+    ):
+        trial = next(t for t in record.trials if t.outcome == outcome)
+        note = trial_note(trial, "value = 1", np.array([0.0, 30.0]), np.array([0.3, 0.1]))
+        assert words in note
+        assert "value = 1" in note
+        assert "from 0.1 to 0.3" in note
+        assert trial.asked is not None
+        assert f"base rate {trial.asked.base_rate:.4g}" in note
+
+
+def test_a_reprieved_trial_says_so_and_one_without_a_schedule_has_no_picture(made_up: Maker) -> None:
+    trial = dataclasses.replace(made_up(1).trials[0], reprieved_at=7)
+    assert "at epoch 7" in trial_note(trial, "", np.empty(0), np.empty(0))
+    assert "```" not in trial_note(trial, "", np.empty(0), np.empty(0))
+    cut_off = dataclasses.replace(trial, asked=None)
+    assert trial_note(cut_off, "", np.empty(0), np.empty(0)).startswith("Cut off")
+
+
+def test_the_studys_note_leads_with_the_verdict_and_calls_search_scores_a_shortlist(made_up: Maker) -> None:
+    record = made_up(100)
+    note = study_note(record, VerdictText("winner", "cosine <b>wins</b>.", ("It is ahead.",)))
+    assert note.startswith("## cosine &lt;b&gt;wins&lt;/b&gt;.\n")
+    assert "It is ahead." in note
+    assert note.count("\n| ") == 1 + len(record.settings.schedules)
+    assert "not a result" in note
+
+
+def test_an_empty_studys_note_says_that_it_is_empty(made_up: Maker) -> None:
+    note = study_note(made_up(0), VerdictText("open", "No verdict yet."))
+    assert "no trials yet" in note
+    assert "|" not in note
