@@ -98,7 +98,7 @@ def _list_schedules(ctx: click.Context, _param: click.Parameter, asked: bool) ->
     help="Stop a trial that falls behind the median of its own family, or of all.",
 )
 @option(
-    "--prune-after", type=Whole(1), default=10, group="Search", help="Epochs before a trial can be stopped."
+    "--prune-after", type=Whole(1), default=5, group="Search", help="Epochs before a trial can be stopped."
 )
 @option("--prune-every", type=Whole(1), default=1, group="Search", help="Epochs between two decisions.")
 @option("--prune-startup", type=Whole(1), default=2, group="Search", help="Other trials a median needs.")
