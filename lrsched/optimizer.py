@@ -17,7 +17,7 @@ import math
 from typing import Any, SupportsFloat
 
 import numpy as np
-import torch
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -152,12 +152,11 @@ class Scheduler(LRScheduler):
     def _apply(self) -> None:
         """Set every group's rate, and momentum if there is a schedule for it."""
         groups = self.optimizer.param_groups
-        for group in groups[len(self.base_lrs) :]:
-            # torch's schedulers read a group's base rate from here, also when several share an optimizer.
-            self.base_lrs.append(float(group.setdefault("initial_lr", float(group["lr"]))))
+        if len(groups) > len(self.base_lrs):
+            self._note_base_rates()
         self._last_lr: list[float] = self.get_lr()  # type: ignore[assignment]  # floats, never tensors
         for group, rate in zip(groups, self._last_lr, strict=True):
-            if isinstance(group["lr"], torch.Tensor):
+            if isinstance(group["lr"], Tensor):
                 group["lr"].fill_(rate)
             else:
                 group["lr"] = rate
@@ -168,6 +167,12 @@ class Scheduler(LRScheduler):
                     group["betas"] = (momentum, *group["betas"][1:])
                 else:
                     group["momentum"] = momentum
+
+    def _note_base_rates(self) -> None:
+        """Note the base rate of groups that are new."""
+        for group in self.optimizer.param_groups[len(self.base_lrs) :]:
+            # torch's schedulers read a group's base rate from here, also when several share an optimizer.
+            self.base_lrs.append(float(group.setdefault("initial_lr", float(group["lr"]))))
 
 
 class _Ahead:
@@ -180,7 +185,7 @@ class _Ahead:
         self._schedule = schedule
         self._steps_per_epoch = steps_per_epoch
         # A user's function is asked for no step before its time.
-        self._length = 1 if _plain(schedule) is None else _AHEAD
+        self._length = 0 if _plain(schedule) is None else _AHEAD
         self.forget()
 
     def forget(self) -> None:
@@ -189,6 +194,8 @@ class _Ahead:
 
     def at(self, step: int, state: State) -> float:
         """Return the value at a step; below 0 it is that of step 0."""
+        if not self._length:
+            return self._schedule.at(step / self._steps_per_epoch, state)
         ahead = step - self._begin
         if not 0 <= ahead < len(self._values):
             self._begin = max(step, 0) // self._length * self._length

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -94,5 +94,8 @@ def checked(function: Callable[[Any], float], t: float) -> float:
 
 def _each(function: Callable[[float], float], t: Array) -> Array:
     """Return the function of each time, for functions that know nothing of arrays."""
-    times = np.asarray(t)
-    return np.array([function(x) for x in times.ravel().tolist()], dtype=np.float64).reshape(times.shape)
+    times: Any = t
+    if isinstance(times, float):
+        return cast("Array", function(times))
+    values = [function(x) for x in times.ravel().tolist()]
+    return np.array(values, dtype=np.float64).reshape(times.shape)
