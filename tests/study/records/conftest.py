@@ -1,11 +1,10 @@
-"""A study's records to write, an MLflow schema made once, and a throwaway PostgreSQL server."""
+"""A study's records to write, and a throwaway PostgreSQL server."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import socket
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -110,27 +109,6 @@ def worker() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 def _environment() -> dict[str, str]:
     top = str(Path(__file__).resolve().parents[3])
     return {**os.environ, "PYTHONPATH": top, "OMP_NUM_THREADS": "1"}
-
-
-@pytest.fixture(scope="session")
-def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite file with MLflow's schema and nothing in it: making one takes seconds."""
-    from study.records import tracking_uri
-
-    path = tmp_path_factory.mktemp("schema") / "mlflow.db"
-    tracking_uri.connect(f"sqlite:///{path}")
-    return path
-
-
-@pytest.fixture
-def uri(empty_mlflow: Path, tmp_path: Path) -> str:
-    """An MLflow database of the test's own."""
-    path = tmp_path / "mlflow.db"
-    source, target = sqlite3.connect(empty_mlflow), sqlite3.connect(path)
-    source.backup(target)
-    source.close()
-    target.close()
-    return f"sqlite:///{path}"
 
 
 @pytest.fixture(scope="session")
