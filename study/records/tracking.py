@@ -46,12 +46,14 @@ class Tracker:
         run_id: str,
         settings: Settings,
         tags: Mapping[str, str],
+        measured_on: str = "val",
     ) -> None:
         self._client = client
         self.experiment_id = experiment_id
         self._dataset = _dataset(settings)
         self._parameters = _study_parameters(settings)
         self._tags = dict(tags)
+        self._measured_on = measured_on
         self._open: dict[str, GrowingCurve] = {}  # children by run id
         self.run_id = run_id
 
@@ -65,6 +67,7 @@ class Tracker:
         resume_run_id: str | None = None,
         experiment: str = EXPERIMENT,
         kind: str = "search",
+        measured_on: str = "val",
         running: Callable[[], Collection[int]] = tuple,
     ) -> Tracker:
         """Start or resume a study's parent run.
@@ -80,6 +83,7 @@ class Tracker:
             experiment: The experiment's name; made where there is none.
             kind: What the children of this command are: ``search``, ``confirm``, ``replicate``.
                 Only left-over children of the same kind are closed.
+            measured_on: What the epochs are measured on, as their metrics' names begin: ``val``, ``test``.
             running: Numbers of the trials that other living processes train now; asked once.
 
         Raises:
@@ -95,7 +99,7 @@ class Tracker:
         if "git_revision" in attributes:
             tags["mlflow.source.git.commit"] = attributes["git_revision"]
         run_id = _resumed(client, resume_run_id) or _parent(client, experiment_id, settings, tags)
-        tracker = cls(client, experiment_id, run_id, settings, tags)
+        tracker = cls(client, experiment_id, run_id, settings, tags, measured_on)
         tracker._close_left_over(running)
         return tracker
 
@@ -135,8 +139,8 @@ class Tracker:
         measured = {
             "train_loss": epoch.train_loss,
             "train_accuracy": epoch.train_accuracy,
-            "val_loss": epoch.val_loss,
-            "val_accuracy": epoch.val_accuracy,
+            f"{self._measured_on}_loss": epoch.val_loss,
+            f"{self._measured_on}_accuracy": epoch.val_accuracy,
             "averaged_accuracy": epoch.averaged_accuracy,
         }
         metrics = [Metric(k, v, now, epoch.epoch + 1) for k, v in measured.items() if v is not None]

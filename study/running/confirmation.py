@@ -10,8 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,9 +19,10 @@ import torch
 from numpy.typing import NDArray
 
 from study.records.tracking import Tracker
-from study.records.trial import Asked, Epoch, Settings
+from study.records.trial import Asked, Settings
 from study.running.finalists import Finalist
 from study.running.passes import Pass, schedule_rates
+from study.running.recording import train_recorded
 from study.training.data import Split
 from study.training.lanes import Lanes
 
@@ -90,47 +90,13 @@ def train_finalists(
         tracker: Opened on the study's parent run.
         show: Called with epochs trained so far and the seed in training, after every epoch of a pass.
     """
-    done = confirmation.trained()
-    for seed, one in enumerate(confirmation.passes()):
-        before = one.trained()
-        if before == one.epochs:
-            continue
-        names = dict(zip((run.number for run in one.runs), confirmation.finalists, strict=True))
-        with _children(tracker, one, names, seed) as children:
-            count = 0
+    width = len(confirmation.finalists)
 
-            def on_epoch(asked: Asked, epoch: Epoch, rates: NDArray[np.float64]) -> None:
-                nonlocal count, done
-                tracker.epoch(children[asked.number], epoch, rates.tolist())
-                count += 1
-                if count > before * len(children):  # noqa: B023 - as above
-                    done += 1
-                    show(done, seed)  # noqa: B023 - as above
+    def label(run: Asked, seed: int) -> tuple[str, dict[str, str]]:
+        name = confirmation.finalists[run.number % width].name
+        return f"confirm {name} seed {seed}", {"finalist": name, "confirm_seed": str(seed)}
 
-            one.train(confirmation.lanes(split, seed), on_epoch)
-
-
-@contextmanager
-def _children(
-    tracker: Tracker, one: Pass, names: Mapping[int, Finalist], seed: int
-) -> Iterator[dict[int, str]]:
-    """Open a run for each finalist of a pass; close it as finished, or as interrupted."""
-    children = {
-        run.number: tracker.start(
-            run,
-            name=f"confirm {names[run.number].name} seed {seed}",
-            tags={"finalist": names[run.number].name, "confirm_seed": str(seed)},
-        )
-        for run in one.runs
-    }
-    try:
-        yield children
-    except BaseException:
-        for child in children.values():
-            tracker.end(child, "interrupted")
-        raise
-    for child in children.values():
-        tracker.end(child, "finished")
+    train_recorded(confirmation.passes(), lambda seed: confirmation.lanes(split, seed), tracker, label, show)
 
 
 @torch.no_grad()

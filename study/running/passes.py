@@ -47,7 +47,11 @@ class Pass:
 
     def trained(self) -> int:
         """Return how many epochs an earlier process has trained."""
-        return len(self._saved()[0]) if self.checkpoint.exists() else 0
+        return len(self.history())
+
+    def history(self) -> list[dict[int, Epoch]]:
+        """Return what each epoch trained so far gave, by key."""
+        return self._saved()[0] if self.checkpoint.exists() else []
 
     def train(self, lanes: Lanes, on_epoch: OnEpoch) -> None:
         """Train the runs to their end, in lanes that are still empty.
