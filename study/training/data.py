@@ -2,7 +2,7 @@
 
 The 60,000 training images are split by position: the first 50,000 train, the last 10,000 validate.
 The split has no random part, so it is the same for every study, seed and version. (The published
-order is already shuffled; every class has 942 to 1,036 images among the last 10,000.) The test files
+order is already shuffled; every class has 955 to 1,050 images among the last 10,000.) The test files
 are opened by :func:`load_final` alone, which the search never calls.
 
 Source: Xiao, Rasul, Vollgraf, "Fashion-MNIST", 2017. IDX format: four bytes of magic, then one
@@ -14,6 +14,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import tempfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,7 @@ import torch
 from study.records.errors import InputError
 
 TRAIN_IMAGES = 50_000
+ALL_TRAIN_IMAGES = 60_000
 ENVIRONMENT = "FASHION_MNIST_DIR"
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 TRAIN = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
@@ -94,14 +97,24 @@ def load_search(
     )
 
 
-def load_training(directory: str | None, device: torch.device, *, download: bool = True) -> Split:
-    """Return all 60,000 training images and nothing to measure on: what a confirmation trains with.
+def load_training(
+    directory: str | None,
+    device: torch.device,
+    *,
+    train_images: int = ALL_TRAIN_IMAGES,
+    download: bool = True,
+) -> Split:
+    """Return all 60,000 training images (or the first ``train_images``) and nothing to measure on.
+
+    That is what a confirmation trains with.
 
     Raises:
-        InputError: The files are missing, truncated or foreign.
+        InputError: The files are missing, truncated or foreign, or ``train_images`` is out of range.
     """
+    if not 1 <= train_images <= ALL_TRAIN_IMAGES:
+        raise InputError(f"--train-images must be in 1..{ALL_TRAIN_IMAGES}, got {train_images}")
     images = _read_pair(_find(directory, TRAIN, download=download), TRAIN, device)
-    return Split(train=images, evaluation=None, checksums={name: CHECKSUMS[name] for name in TRAIN})
+    return Split(images.part(0, train_images), None, {name: CHECKSUMS[name] for name in TRAIN})
 
 
 def load_final(directory: str | None, device: torch.device, *, download: bool = True) -> Split:
@@ -169,20 +182,24 @@ def _missing(folder: Path, names: Sequence[str]) -> str:
 
 
 def _download(names: Sequence[str]) -> Path:
-    """Fetch the files with torchvision into ``data/`` and return their folder."""
+    """Fetch the files with torchvision, all or none, into ``data/`` and return that folder."""
     from torchvision.datasets import FashionMNIST
 
-    try:
-        FashionMNIST("data", download=True)
-    except Exception as error:  # torchvision raises whatever its transport does
-        raise InputError(
-            "Fashion-MNIST was not found in data/ or in Debian's dataset-fashion-mnist, and the download "
-            f"failed ({error}); run `make data`, or give --data-dir"
-        ) from error
-    folder = _holder(Path("data"), names)
-    if folder is None:
+    target = Path("data")
+    with tempfile.TemporaryDirectory(prefix="fashion-mnist-", dir=".") as part:
+        try:
+            FashionMNIST(part, download=True)
+        except Exception as error:  # torchvision raises whatever its transport does
+            raise InputError(
+                "Fashion-MNIST was not found in data/ or in Debian's dataset-fashion-mnist, and the download "
+                f"failed ({error}); run `make data`, or give --data-dir"
+            ) from error
+        target.mkdir(exist_ok=True)
+        for archive in Path(part).glob("FashionMNIST/raw/*.gz"):
+            archive.replace(target / archive.name)
+    if _holder(target, names) is None:
         raise InputError("torchvision's download left no Fashion-MNIST in data/; give --data-dir")
-    return folder
+    return target
 
 
 def _read_pair(folder: Path, names: tuple[str, str], device: torch.device) -> Images:
@@ -198,7 +215,7 @@ def _read_idx(folder: Path, name: str) -> np.ndarray:
         raise InputError(f"{folder / name}: the file has gone")
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: cannot be read or is truncated ({error}); fetch it again") from error
     found = hashlib.sha256(content).hexdigest()
     if found != CHECKSUMS[name]:

@@ -1,0 +1,276 @@
+"""Many at once is one alone: a lane trains as a lone network does, whatever its neighbours do.
+
+The oracle is a LeNet of torch.nn layers, trained by torch.optim.SGD on the same minibatches with the rate
+set by hand before every step, in float64.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+import lrsched
+from study.records.trial import Epoch
+from study.running.rates import Rates
+from study.training.data import Images, Split
+from study.training.lanes import Lanes, data_order
+from study.training.lenet import lenet, unstack
+
+ORDER = 5
+Table = dict[int, NDArray[np.float64]]
+
+#: One schedule a lane, each of another kind, all moving with every step (but the constant).
+SCHEDULES = (
+    lrsched.Constant(),
+    lrsched.Cosine(T_max=6.0, final=0.01),
+    lrsched.OneCycle(length=6.0, peak=0.3),
+    lrsched.Warmup(lrsched.Polynomial(length=6.0, power=2.0), length=2.0),
+)
+
+
+def some_rates(steps: int, epochs: int, key: int = 0) -> list[NDArray[np.float64]]:
+    """The rates of a run, epoch by epoch: schedule number ``key`` from base rate 0.1 up."""
+    schedule = SCHEDULES[key % len(SCHEDULES)]
+    rates = Rates(schedule, 0.1 + 0.05 * key, steps)
+    found = []
+    for _ in range(epochs):
+        found.append(rates.current())
+        rates.observe(1.0)
+    return found
+
+
+def alone(
+    split: Split, seed: int, epochs: list[NDArray[np.float64]], *, batch: int, clock: int = 0
+) -> Iterator[tuple[float, nn.Sequential]]:
+    """Train one network as the textbook does; yield every step's summed loss and the network."""
+    network = lenet(seed, torch.float64)
+    sgd = torch.optim.SGD(network.parameters(), lr=1.0)
+    for epoch, rates in enumerate(epochs):
+        order = data_order(len(split.train), ORDER, clock + epoch)
+        for step, indices in enumerate(torch.split(order, batch)):
+            pixels, labels = split.train.pixels[indices].double().unsqueeze(1), split.train.labels[indices]
+            sgd.param_groups[0]["lr"] = rates[step]
+            loss = nn.functional.cross_entropy(network(pixels), labels)
+            sgd.zero_grad()
+            loss.backward()
+            sgd.step()
+            yield loss.item() * len(labels), network
+
+
+def difference(weights: dict[str, torch.Tensor], network: nn.Sequential) -> float:
+    return max(float((weights[n] - w).abs().max()) for n, w in network.state_dict().items())
+
+
+def together(split: Split, *, batch: int = 32, dtype: torch.dtype = torch.float64, **more: object) -> Lanes:
+    return Lanes(split, batch_size=batch, order_seed=ORDER, dtype=dtype, **more)  # type: ignore[arg-type]  # few of them
+
+
+@pytest.mark.parametrize("batch", [25, 32])
+def test_a_lane_is_a_lone_network(few: Split, batch: int) -> None:
+    """50 steps and more, each lane with its own schedule: weights and figures equal to 1e-9.
+
+    With 32 of 200 images, the last minibatch of an epoch holds 8.
+    """
+    lanes = together(few, batch=batch)
+    epochs = math.ceil(50 / lanes.steps)
+    rates = {key: some_rates(lanes.steps, epochs, key) for key in range(4)}
+    for key in rates:
+        lanes.add(key, seed=100 + key)
+    given = [lanes.train_epoch({key: rates[key][e] for key in rates}) for e in range(epochs)]
+    assert few.evaluation is not None
+    for key, own in rates.items():
+        losses, networks = zip(*alone(few, 100 + key, own, batch=batch), strict=True)
+        assert len(losses) >= 50
+        assert difference(lanes.weights(key), networks[-1]) < 1e-9
+        by_epoch = np.array(losses).reshape(epochs, lanes.steps).sum(axis=1) / len(few.train)
+        assert [epoch[key].train_loss for epoch in given] == pytest.approx(by_epoch.tolist(), abs=1e-9)
+        with torch.no_grad():
+            logits = networks[-1](few.evaluation.pixels.double().unsqueeze(1))
+        last = given[-1][key]
+        expected = nn.functional.cross_entropy(logits, few.evaluation.labels).item()
+        assert last.val_loss == pytest.approx(expected, abs=1e-9)
+        right = (logits.argmax(1) == few.evaluation.labels).double().mean().item()
+        assert last.val_accuracy == pytest.approx(right, abs=1e-12)
+        assert last.rate == own[-1][-1]
+        assert [epoch[key].epoch for epoch in given] == list(range(epochs))
+
+
+def test_a_lane_does_not_see_who_comes_and_goes(few: Split) -> None:
+    """One lane trains through, others leave and join: all equal lone networks, each from its own clock."""
+    lanes = together(few)
+    rates = {key: some_rates(lanes.steps, 8, key) for key in range(4)}
+    trained = dict.fromkeys(rates, 0)
+    joins, leaves = {0: (0, 1), 3: (2,), 4: (3,)}, {3: (0,), 6: (2,)}
+    ended = {}
+    for epoch in range(8):
+        for key in leaves.get(epoch, ()):
+            ended[key] = lanes.weights(key)
+            lanes.drop(key)
+        for key in joins.get(epoch, ()):
+            lanes.add(key, seed=100 + key)
+        lanes.train_epoch({key: rates[key][trained[key]] for key in lanes.keys})
+        for key in lanes.keys:
+            trained[key] += 1
+    ended |= {key: lanes.weights(key) for key in lanes.keys}
+    assert trained == {0: 3, 1: 8, 2: 3, 3: 4}
+    for key, clock in {0: 0, 1: 0, 2: 3, 3: 4}.items():
+        own = rates[key][: trained[key]]
+        *_, (_, network) = alone(few, 100 + key, own, batch=32, clock=clock)
+        assert difference(ended[key], network) < 1e-9
+
+
+def test_a_diverged_lane_disturbs_nobody(few: Split) -> None:
+    """A lane at rate 1e6 says that its loss is not finite; the others' bits are what they would have been."""
+    figures, weights = [], []
+    for wild in (1e6, 0.1):
+        lanes = together(few, dtype=torch.float32, averaging=1.0)
+        for key in range(3):
+            lanes.add(key, seed=key)
+        rates = {key: np.full(lanes.steps, wild if key == 1 else 0.1) for key in range(3)}
+        figures.append([lanes.train_epoch(rates) for _ in range(2)])
+        weights.append([lanes.weights(key) for key in range(3)])
+    assert not math.isfinite(figures[0][0][1].train_loss)
+    assert math.isfinite(figures[1][1][1].train_loss)
+    for key in (0, 2):
+        assert all(torch.equal(weights[0][key][name], w) for name, w in weights[1][key].items())
+        assert [timeless(e[key]) for e in figures[0]] == [timeless(e[key]) for e in figures[1]]
+
+
+def timeless(epoch: Epoch) -> Epoch:
+    return replace(epoch, seconds=0.0)
+
+
+@pytest.mark.parametrize("length", [0.5, 2.0])
+def test_the_average_is_exponential(few: Split, length: float) -> None:
+    """After each step: average += (weights - average) / (length x steps an epoch), from the initial weights."""
+    lanes = together(few, averaging=length)
+    lanes.add(0, seed=3)
+    rates = some_rates(lanes.steps, 3, 1)
+    average = {n: w.clone() for n, w in lenet(3, torch.float64).state_dict().items()}
+    for _, network in alone(few, 3, rates, batch=32):
+        for name, weight in network.state_dict().items():
+            average[name] += (weight - average[name]) / (length * lanes.steps)
+    last = [lanes.train_epoch({0: row}) for row in rates][-1][0]
+    kept = unstack(lanes._averaged, 0)
+    assert max(float((kept[n] - w).abs().max()) for n, w in average.items()) < 1e-9
+
+    network = lenet(0, torch.float64)
+    network.load_state_dict(average)
+    assert few.evaluation is not None
+    with torch.no_grad():
+        right = network(few.evaluation.pixels.double().unsqueeze(1)).argmax(1) == few.evaluation.labels
+    assert last.averaged_accuracy == pytest.approx(right.double().mean().item(), abs=1e-12)
+
+
+def test_going_on_equals_never_having_stopped(few: Split) -> None:
+    """What another process reads from a file trains on to the same bits, averages and epoch numbers too."""
+    through = together(few, dtype=torch.float32, averaging=1.0)
+    through.add(4, seed=1)
+    through.add(9, seed=2)
+    rates = {key: some_rates(through.steps, 4, key) for key in (4, 9)}
+    rows: list[Table] = [{key: rates[key][e] for key in rates} for e in range(4)]
+    for row in rows[:2]:
+        through.train_epoch(row)
+    file = io.BytesIO()
+    torch.save(through.state_dict(), file)
+    file.seek(0)
+    resumed = together(few, dtype=torch.float32, averaging=1.0)
+    resumed.load_state_dict(torch.load(file, weights_only=True))
+    assert resumed.keys == [4, 9]
+    for row in rows[2:]:
+        one, other = through.train_epoch(row), resumed.train_epoch(row)
+        assert {k: timeless(e) for k, e in one.items()} == {k: timeless(e) for k, e in other.items()}
+    for key in (4, 9):
+        assert all(torch.equal(resumed.weights(key)[n], w) for n, w in through.weights(key).items())
+
+
+def test_the_data_order_depends_on_seed_and_clock_alone() -> None:
+    """A permutation; the same whenever it is drawn, another for each epoch and each seed; draws nothing else."""
+    state = torch.random.get_rng_state()
+    first = data_order(1000, 0, 0)
+    torch.manual_seed(99)
+    torch.rand(5)
+    assert torch.equal(data_order(1000, 0, 0), first)
+    assert torch.equal(first.sort().values, torch.arange(1000))
+    others = [data_order(1000, *place) for place in ((0, 1), (1, 0), (1, 1), (0, 2))]
+    orders = {tuple(order.tolist()) for order in [first, *others]}
+    assert len(orders) == 5
+    torch.random.set_rng_state(state)
+    data_order(1000, 0, 0)
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_without_images_to_measure_on_nothing_is_measured(few: Split) -> None:
+    """A final training says nothing of an accuracy; its weights can still be measured on other images."""
+    assert few.evaluation is not None
+    lanes, judged = together(Split(few.train, None, {})), together(few)
+    for each in (lanes, judged):
+        each.add(0, seed=0)
+    row = {0: np.full(lanes.steps, 0.1)}
+    blind, seen = lanes.train_epoch(row)[0], judged.train_epoch(row)[0]
+    assert (blind.val_loss, blind.val_accuracy, blind.averaged_accuracy) == (None, None, None)
+    assert blind.train_loss == seen.train_loss
+    assert lanes.evaluate(few.evaluation) == {0: (seen.val_loss, seen.val_accuracy)}
+
+
+def test_bfloat16_is_for_the_steps_only(few: Split) -> None:
+    """Weights and measuring stay in float32: measured alone, the weights give the figures reported."""
+    assert few.evaluation is not None
+    losses = []
+    for bfloat16 in (False, True):
+        lanes = together(few, dtype=torch.float32, bfloat16=bfloat16)
+        lanes.add(0, seed=0)
+        epoch = lanes.train_epoch({0: np.full(lanes.steps, 0.1)})[0]
+        losses.append(epoch.train_loss)
+        weights = lanes.weights(0)
+        assert {w.dtype for w in weights.values()} == {torch.float32}
+        network = lenet(0)
+        network.load_state_dict(weights)
+        with torch.no_grad():
+            logits = network(few.evaluation.pixels.unsqueeze(1))
+        assert epoch.val_loss == pytest.approx(
+            nn.functional.cross_entropy(logits, few.evaluation.labels).item(), rel=1e-5
+        )
+    assert losses[0] != losses[1]
+    assert losses[1] == pytest.approx(losses[0], rel=0.01)
+
+
+def test_mistakes_of_the_holder_are_named(few: Split) -> None:
+    lanes = together(few)
+    lanes.add(3, seed=0)
+    with pytest.raises(ValueError, match="lane 3 trains already"):
+        lanes.add(3, seed=1)
+    with pytest.raises(ValueError, match="no lane trains 4"):
+        lanes.drop(4)
+    assert lanes.keys == [3]
+
+
+def test_emptied_lanes_can_be_filled_again(few: Split) -> None:
+    """All trials may end at one epoch: the next ones start from their own seeds, at the later clock."""
+    lanes = together(few)
+    rates = some_rates(lanes.steps, 2, 1)
+    lanes.add(0, seed=0)
+    lanes.train_epoch({0: rates[0]})
+    lanes.drop(0)
+    lanes.add(1, seed=1)
+    lanes.train_epoch({1: rates[0]})
+    *_, (_, network) = alone(few, 1, rates[:1], batch=32, clock=1)
+    assert difference(lanes.weights(1), network) < 1e-9
+
+
+def test_pixels_of_a_split_are_left_alone(few: Split) -> None:
+    """Training writes to weights only."""
+    before = Images(few.train.pixels.clone(), few.train.labels.clone())
+    lanes = together(few, dtype=torch.float32)
+    lanes.add(0, seed=0)
+    lanes.train_epoch({0: np.full(lanes.steps, 0.1)})
+    assert torch.equal(few.train.pixels, before.pixels)
+    assert torch.equal(few.train.labels, before.labels)
