@@ -47,6 +47,13 @@ SECOND_LOOK = "each further look adds to the chance of a false winner (about 6.6
     help="Family whose best trial is always among them.",
 )
 @option("--seeds", type=Whole(2), default=10, group="Finalists", help="Fresh seeds each, shared by all.")
+@option(
+    "--train-images",
+    type=Whole(1, 60_000),
+    default=60_000,
+    group="Finalists",
+    help="Fewer, for a quick look; the certificate says so.",
+)
 @option("--level", type=Real(0.5, 0.9999), default=0.95, group="Verdict", help="Confidence level.")
 @option(
     "--margin",
@@ -118,6 +125,7 @@ def _confirm(
     per_family: int,
     baseline: str,
     seeds: int,
+    train_images: int,
     level: float,
     margin: float,
     out: Path,
@@ -136,16 +144,19 @@ def _confirm(
         raise InputError(f"--out {out}: there is no folder {out.parent}")
     prepare_process()
     where = choose_device(device)
-    check_tracking(tracking_uri)
+    check_tracking(tracking_uri, storage)
     record = store.load(storage, study)
     if record.settings.train_images < 50_000:
         click.echo(
-            f"note: the search saw {record.settings.train_images:,} images only; this trains on all 60,000"
+            f"note: the search saw {record.settings.train_images:,} images only; this trains on "
+            f"{train_images:,}"
         )
+    if train_images < 60_000:
+        click.echo(f"a quick look: trained on {train_images:,} of 60,000 images, so no verdict on the whole")
     chosen = choose_finalists(
         record, finalists=finalists, per_family=per_family, baseline=None if baseline == "none" else baseline
     )
-    settings = replace(record.settings, device=where.type, train_images=60_000)
+    settings = replace(record.settings, device=where.type, train_images=train_images)
     confirmation = Confirmation(settings, chosen, seeds, checkpoints / record.settings.name)
     click.echo("finalists: " + ", ".join(f"{f.name} ({f.score:.4f} in the search)" for f in chosen))
     tracker = _train(confirmation, where, data_dir, tracking_uri, record.attributes.get("mlflow_run_id"))
@@ -170,7 +181,7 @@ def _train(
     from study.training.data import load_training
 
     settings = confirmation.settings
-    split = load_training(data_dir, where)
+    split = load_training(data_dir, where, train_images=settings.train_images)
     tracker = Tracker.open(
         tracking_uri, settings, attributes=provenance(where.type), resume_run_id=parent, kind="confirm"
     )
@@ -225,13 +236,13 @@ def _judge(
     tracker.log_text(json.dumps(data, indent=2), "certificate.json")
     code = _code(confirmation, result.leader)
     tracker.log_text(code, "winner.py")
-    _print(result, table, names)
+    _print(result, table, names, confirmation.settings.train_images)
     _warn_of_further_looks(confirmation)
     click.echo(f"\n{'The winner' if result.winner else 'The leader of the tie'} as code:\n\n{code}")
     click.echo(f"wrote {out}; python -m study.confirm --check {out} recomputes it")
 
 
-def _print(result: Verdict, table: Any, names: list[str]) -> None:
+def _print(result: Verdict, table: Any, names: list[str], train_images: int) -> None:
     from study.terminal.tables import Column, print_table
 
     columns = [Column("finalist")]
@@ -253,7 +264,10 @@ def _print(result: Verdict, table: Any, names: list[str]) -> None:
                 " ".join(f"{value:.3f}" for value in table[:, names.index(finalist.name)]),
             ]
         )
-    print_table(columns, rows, title=f"Test accuracy over {result.seeds} fresh seeds")
+    title = f"Test accuracy over {result.seeds} fresh seeds"
+    if train_images < 60_000:
+        title += f", ONLY {train_images:,} TRAINING IMAGES"
+    print_table(columns, rows, title=title)
     for sentence in result.sentences:
         click.echo(sentence)
 
@@ -278,7 +292,7 @@ def _code(confirmation: Confirmation, name: str) -> str:
 
     asked = next(f.asked for f in confirmation.finalists if f.name == name)
     settings: Settings = confirmation.settings
-    steps = steps_an_epoch(60_000, settings.batch_size)
+    steps = steps_an_epoch(settings.train_images, settings.batch_size)
     return to_torch_code(lrsched.from_json(asked.schedule), asked.base_rate, settings.epochs, steps)
 
 
