@@ -49,12 +49,16 @@ def _list(arguments: list[str]) -> None:
         prog="python -m lrsched", description="Learning-rate schedules: list them, or draw them all."
     )
     parser.add_argument("--plot", metavar="FILE", help="draw the catalogue on one sheet: .html, .png or .svg")
+    parser.add_argument("--markdown", action="store_true", help="print the catalogue as a page of Markdown")
     parser.epilog = "python -m lrsched NAME --help tells the options of one schedule."
     options = parser.parse_args(arguments)
     if options.plot:
         from lrsched import picture
 
         picture.write(picture.catalogue(), options.plot)
+        return
+    if options.markdown:
+        print(markdown(), end="")  # noqa: T201  # a command
         return
     for name, cls in sorted(REGISTRY.items()):
         print(f"{name}: {(cls.__doc__ or '').splitlines()[0]}")  # noqa: T201  # a command
@@ -93,7 +97,7 @@ def _parser(cls: type[Schedule]) -> argparse.ArgumentParser:
     """Return a parser whose options are the schedule's declared fields."""
     parser = _Parser(
         prog=f"python -m lrsched {cls.name}",
-        description=cls.__doc__,
+        description=(cls.__doc__ or "").partition("\nAttributes:")[0],
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     for declared in _plain_parameters(cls):
@@ -115,19 +119,46 @@ def _parser(cls: type[Schedule]) -> argparse.ArgumentParser:
 def describe(declared: Parameter) -> str:
     """Return a field in one line: name, meaning, domain, default and search range."""
     default = "required" if declared.required else f"default {declared.default!r}"
+    return f"{declared.name} ({declared.unit}): {declared.meaning}; {default}; {searched(declared)}"
+
+
+def searched(declared: Parameter) -> str:
+    """Return where a study looks for a field's value, in words."""
     search = declared.search
     if search is None:
-        where = "not searched"
-    elif search.choices is not None:
-        where = "searched over " + ", ".join(str(c) for c in search.choices)
-    elif search.low == search.high:
-        where = "set to the run's length"
-    else:
-        run = " of the run" if search.of_run else ""
-        scale = ", log scale" if search.log else ""
-        where = f"searched in {search.low:g}..{search.high:g}{run}{scale}"
-        where = f"{search.count} values {where}" if search.count > 1 else where
-    return f"{declared.name} ({declared.unit}): {declared.meaning}; {default}; {where}"
+        return "not searched"
+    if search.choices is not None:
+        return "searched over " + ", ".join(str(c) for c in search.choices)
+    if search.low == search.high:
+        return "set to the run's length"
+    run = " of the run" if search.of_run else ""
+    scale = ", log scale" if search.log else ""
+    where = f"searched in {search.low:g}..{search.high:g}{run}{scale}"
+    return f"{search.count} values {where}" if search.count > 1 else where
+
+
+def markdown() -> str:
+    """Return the catalogue as a page: of each schedule what it is, its formula, and a table of its fields."""
+    lines = [
+        "# The schedules",
+        "",
+        "Made by `python -m lrsched --markdown > docs/schedules.md`, from what the code declares. `t` is time in any",
+        "unit, and the value is multiplied by the base rate. Before 0 and after its end a schedule does not change.",
+        "",
+        "![All schedules on one sheet](schedules.png)",
+    ]
+    for name, cls in sorted(REGISTRY.items()):
+        text = (cls.__doc__ or "").replace("``", "`")  # reStructuredText's mark of code
+        source = " ".join(text.partition("Source: ")[2].partition("\n\n")[0].split())
+        lines += ["", f"## {name}", "", text.partition("\n\nFormula::")[0], ""]
+        lines += ["```python", cls.formula(), "```", "", f"Source: {source}"]
+        if cls.parameters():
+            lines += ["", "| field | meaning | values | default | search |", "|---|---|---|---|---|"]
+        for p in cls.parameters():
+            values = p.unit if p.unit in ("schedule", "function") else p.rule
+            default = "required" if p.required else f"`{p.default!r}`"
+            lines.append(f"| `{p.name}` | {p.meaning} | {values} | {default} | {searched(p)} |")
+    return "\n".join(lines) + "\n"
 
 
 def _plain_parameters(cls: type[Schedule]) -> list[Parameter]:

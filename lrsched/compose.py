@@ -34,6 +34,9 @@ class Warmup(Schedule, name="warmup"):
         value = rise * inner(t)
 
     Source: Goyal et al. 2017, section 2.2.
+
+    >>> Warmup(Linear(length=20), length=10)(5)
+    0.375
     """
 
     inner: Schedule = parameter("what is warmed up", "schedule", example=Cosine(20))
@@ -131,6 +134,9 @@ class Join(Parts, name="join"):
         value = schedules[i](x)
 
     Source: torch's ``SequentialLR``; optax's ``join_schedules``.
+
+    >>> Join((Linear(5, start=0.0), Cosine(T_max=15)), milestones=(5,))(5)
+    1.0
     """
 
     milestones: tuple[float, ...] = parameter(
@@ -191,6 +197,9 @@ class Product(Parts, name="product"):
         value = prod(s(t) for s in schedules)
 
     Source: torch's ``ChainedScheduler`` of multiplicative schedulers.
+
+    >>> Product((Cosine(T_max=20), Linear(20)))(10)
+    0.25
     """
 
     @property
@@ -215,6 +224,9 @@ class Mirror(Schedule, name="mirror"):
         value = high * (1 - inner(t)) + low * inner(t)
 
     Source: Smith and Topin 2018; torch's ``cycle_momentum``.
+
+    >>> Mirror(Cosine(T_max=20), low=0.5, high=1.0)(10)
+    0.75
     """
 
     inner: Schedule = parameter("what is turned upside down", "schedule", example=Noam(5))

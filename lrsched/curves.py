@@ -27,6 +27,9 @@ class Rex(Decay, name="rex"):
         value = final + (1 - final) * (1 - u) / (1 - beta + beta * (1 - u))
 
     Source: Chen et al. 2022, REX: Revisiting budgeted training with an improved schedule (beta 0.5).
+
+    >>> Rex(length=20, beta=0.75)(10)
+    0.8
     """
 
     beta: float = parameter("how late it falls", "ratio", below=True, default=0.5, search=Search(0.0, 0.95))
@@ -44,6 +47,9 @@ class LinearToZero(Decay, name="linear_to_zero"):
         value = 1 - min(t / length, 1)
 
     Source: Bergsma et al. 2025, Straight to zero; Defazio et al. 2023.
+
+    >>> LinearToZero(length=20)(15)
+    0.25
     """
 
     def _shape(self, u: Array) -> Array:
@@ -62,6 +68,9 @@ class KDecay(Decay, name="k_decay"):
         value = final + (1 - final) * left[shape]
 
     Source: Zhang and Li 2020, k-decay: A new method for learning rate schedule.
+
+    >>> KDecay(length=20, k=2)(20)
+    0.0
     """
 
     k: float = parameter(
@@ -95,6 +104,9 @@ class Tanh(Decay, name="tanh"):
         value = final + (1 - final) * (1 - tanh(lower * (1 - u) + upper * u)) / 2
 
     Source: Hsueh et al. 2019, Stochastic gradient descent with hyperbolic-tangent decay.
+
+    >>> Tanh(length=20, lower=-3, upper=3)(10)
+    0.5
     """
 
     lower: float = parameter(
@@ -121,6 +133,9 @@ class PowerDecay(Schedule, name="power_decay"):
         value = (1 + t / timescale) ** -power
 
     Source: Robbins and Monro 1951; Caffe's "inv" policy.
+
+    >>> PowerDecay(timescale=1, power=1)(3)
+    0.25
     """
 
     timescale: float = parameter(
@@ -145,7 +160,10 @@ class ByHand(Schedule, name="by_hand"):
 
         value = ([1] + [v for at, v in zip(times, values) if at <= t])[-1]
 
-    Source: the sources' "by hand"; Keras' ``PiecewiseConstantDecay``.
+    Source: Keras' ``PiecewiseConstantDecay``.
+
+    >>> ByHand(times=(5, 12), values=(0.3, 0.6))(12)
+    0.6
     """
 
     times: tuple[float, ...] = parameter(
@@ -194,6 +212,9 @@ class Spline(Schedule, name="spline"):
         value = pchip(times, values)(min(max(t, times[0]), times[-1]))
 
     Source: Fritsch and Butland 1984; the ends as in scipy's ``PchipInterpolator``.
+
+    >>> Spline(times=(0, 10, 20), values=(1.0, 0.5, 0.0))(5)
+    0.75
     """
 
     times: tuple[float, ...] = parameter(

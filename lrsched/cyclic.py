@@ -31,6 +31,9 @@ class CosineRestarts(Schedule, name="cosine_restarts"):
         value = final + (1 - final) * decay ** n * (1 + cos(pi * x)) / 2
 
     Source: Loshchilov and Hutter 2017 (SGDR), equation 5; the decay per cycle as in timm.
+
+    >>> CosineRestarts(T_0=8, T_mult=2)(8)
+    1.0
     """
 
     T_0: float = parameter(
@@ -79,6 +82,9 @@ class Cyclic(Schedule, name="cyclic"):
         value = low + (1 - low) * height * (x / up if x < up else (up + down - x) / down)
 
     Source: Smith 2017, Cyclical learning rates; torch's ``CyclicLR`` (low = base_lr / max_lr).
+
+    >>> Cyclic(up=4, down=4, low=0.5)(2)
+    0.75
     """
 
     up: float = parameter("time of the rise", "time", example=4, search=Search(0.05, 0.5, of_run=True))
@@ -132,6 +138,9 @@ class OneCycle(Decay, name="one_cycle"):
 
     Source: Smith and Topin 2018, Super-convergence; torch's ``OneCycleLR``, whose last step is step
     ``total_steps - 1``: with n steps, ``length`` is n - 1 steps.
+
+    >>> OneCycle(length=20, peak=0.25)(5)
+    1.0
     """
 
     peak: float = parameter(

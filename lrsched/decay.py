@@ -45,7 +45,10 @@ class Constant(Schedule, name="constant"):
 
         value = 1
 
-    Source: the sources' "constant"; the baseline of every comparison.
+    Source: plain SGD; the baseline of every comparison.
+
+    >>> Constant()(7)
+    1.0
     """
 
     @property
@@ -65,6 +68,9 @@ class Hold(Schedule, name="hold"):
         value = factor if t < length else 1
 
     Source: torch's ``ConstantLR``.
+
+    >>> Hold(factor=0.5, length=8)(7)
+    0.5
     """
 
     factor: float = parameter(
@@ -91,6 +97,9 @@ class Step(Schedule, name="step"):
         value = factor ** int(t / step_size)
 
     Source: torch's ``StepLR``.
+
+    >>> Step(step_size=4, factor=0.5)(9)
+    0.25
     """
 
     step_size: float = parameter(
@@ -110,6 +119,9 @@ class MultiStep(Schedule, name="multi_step"):
         value = factor ** sum(m <= t for m in milestones)
 
     Source: Zhang et al., Dive into Deep Learning, "multi-factor"; torch's ``MultiStepLR``.
+
+    >>> MultiStep(milestones=(15, 30), factor=0.5)(15)
+    0.5
     """
 
     milestones: tuple[float, ...] = parameter(
@@ -150,6 +162,9 @@ class Linear(Decay, name="linear"):
         value = start * (1 - u) + final * u
 
     Source: torch's ``LinearLR``.
+
+    >>> Linear(length=8, start=0.5, final=1.0)(4)
+    0.75
     """
 
     length: float = parameter("time at which the end is reached", "time", example=20, search=AROUND_THE_END)
@@ -168,6 +183,9 @@ class Exponential(Schedule, name="exponential"):
         value = gamma ** t
 
     Source: torch's ``ExponentialLR`` (equal at whole t).
+
+    >>> Exponential(gamma=0.5)(3)
+    0.125
     """
 
     gamma: float = parameter(
@@ -181,14 +199,17 @@ class Exponential(Schedule, name="exponential"):
 class Factor(Schedule, name="factor"):
     """Multiply by ``factor`` at each whole time, but never fall below ``floor``.
 
-    Closed form of the recurrence value(t+1) = max(floor, value(t) * factor), value(0) = 1. It steps, as the
-    sources' does; ``exponential`` is the smooth one.
+    Closed form of the recurrence value(t+1) = max(floor, value(t) * factor), value(0) = 1. It steps, as its
+    source's does; ``exponential`` is the smooth one.
 
     Formula::
 
         value = max(floor, factor ** int(t))
 
     Source: Zhang et al., Dive into Deep Learning, "factor scheduler".
+
+    >>> Factor(factor=0.5, floor=0.2)(2.9)
+    0.25
     """
 
     factor: float = parameter("multiplier per unit of time", "ratio", default=0.9, search=Search(0.7, 0.995))
@@ -206,6 +227,9 @@ class SquareRoot(Schedule, name="square_root"):
         value = (1 + t / timescale) ** -0.5
 
     Source: Zhang et al., Dive into Deep Learning, "square root scheduler" (timescale 1).
+
+    >>> SquareRoot()(3)
+    0.5
     """
 
     timescale: float = parameter(
@@ -230,6 +254,9 @@ class InverseSquareRoot(Schedule, name="inverse_square_root"):
         value = sqrt(timescale / max(t, timescale))
 
     Source: Raffel et al. 2020 (T5), section 3.1.2.
+
+    >>> InverseSquareRoot(timescale=5)(20)
+    0.5
     """
 
     timescale: float = parameter(
@@ -254,6 +281,9 @@ class Noam(Schedule, name="noam"):
         value = min(t / warmup, sqrt(warmup / max(t, warmup)))
 
     Source: Vaswani et al. 2017, section 5.3.
+
+    >>> Noam(warmup=5)(20)
+    0.5
     """
 
     warmup: float = parameter(
@@ -277,6 +307,9 @@ class Polynomial(Decay, name="polynomial"):
         value = final + (1 - final) * (1 - u) ** power
 
     Source: torch's ``PolynomialLR`` (final 0); Chen et al. 2017 (DeepLab), "poly".
+
+    >>> Polynomial(length=8, power=2)(2)
+    0.5625
     """
 
     length: float = parameter("time at which the end is reached", "time", example=20, search=AROUND_THE_END)
@@ -304,6 +337,9 @@ class Cosine(Schedule, name="cosine"):
         value = final + (1 - final) * (1 + cos(pi * min(t / T_max, 1))) / 2
 
     Source: Loshchilov and Hutter 2017 (SGDR), equation 5, without restarts.
+
+    >>> Cosine(T_max=20, final=0.1)(10)
+    0.55
     """
 
     T_max: float = parameter("time at which the end is reached", "time", example=20, search=AROUND_THE_END)

@@ -36,6 +36,9 @@ class WarmupStableDecay(Decay, name="warmup_stable_decay"):
         value = final + (1 - final) * left[shape]
 
     Source: Zhai et al. 2022; Hu et al. 2024 (MiniCPM), WSD; Hägele et al. 2024.
+
+    >>> WarmupStableDecay(length=20, decay=0.5)(15)
+    0.5
     """
 
     decay: float = parameter(
@@ -63,6 +66,9 @@ class FlatCosine(Decay, name="flat_cosine"):
         value = final + (1 - final) * (1 + cos(pi * d)) / 2
 
     Source: fastai's ``fit_flat_cos`` (flat 0.75).
+
+    >>> FlatCosine(length=20, flat=0.5)(15)
+    0.5
     """
 
     flat: float = parameter(
@@ -82,6 +88,9 @@ class Knee(Decay, name="knee"):
         value = 1 - min(max(t - explore * length, 0) / ((1 - explore) * length), 1)
 
     Source: Iyer et al. 2023, Wide-minima density hypothesis and the explore-exploit schedule.
+
+    >>> Knee(length=20, explore=0.5)(15)
+    0.5
     """
 
     explore: float = parameter(
@@ -103,6 +112,9 @@ class TriStage(Decay, name="tri_stage"):
         value = rise if u < warmup else fall
 
     Source: Park et al. 2019 (SpecAugment), section 3.2; fairseq's tri-stage scheduler.
+
+    >>> TriStage(length=20, warmup=0.1, hold=0.4, final=0.01)(15)
+    0.1
     """
 
     warmup: float = parameter(

@@ -112,6 +112,15 @@ class Parameter:
             f"{kind} in {'(' if self.above else '['}{self.low:g}, {self.high:g}{')' if self.below else ']'}"
         )
 
+    @property
+    def summary(self) -> str:
+        """The field in one line: meaning, domain, default."""
+        each = " each" if self.many else ""
+        kind = self.unit if self.unit in ("schedule", "function") else self.rule
+        return f"{self.meaning} ({kind}{each}); " + (
+            "required" if self.required else f"default {self.default!r}"
+        )
+
     def check(self, value: Any) -> Any:
         """Return ``value`` as plain immutable Python data.
 

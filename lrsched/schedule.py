@@ -52,6 +52,7 @@ class Schedule(ABC):
         super().__init_subclass__(**kwargs)
         dataclass(frozen=True)(cls)
         cls._parameters = tuple(f.metadata["parameter"].named(f.name) for f in fields(cls))  # type: ignore[arg-type]  # made a dataclass one line above
+        cls.__doc__ = _with_fields(cls.__doc__ or "", cls._parameters)
         if name is not None:
             if name in REGISTRY:
                 raise ValueError(f"a schedule named {name!r} is already registered: {REGISTRY[name]}")
@@ -89,8 +90,7 @@ class Schedule(ABC):
     @classmethod
     def formula(cls) -> str:
         """Return the lines that the docstring gives as the formula."""
-        text = inspect.cleandoc(cls.__doc__ or "")
-        _, _, after = text.partition("Formula::\n")
+        _, _, after = (cls.__doc__ or "").partition("Formula::\n")
         return inspect.cleandoc(after.partition("\nSource:")[0])
 
     @property
@@ -171,6 +171,12 @@ class Schedule(ABC):
         """
         plain = {p.name: _to_plain(getattr(self, p.name), p) for p in self._parameters}
         return {"schedule": self.name, **plain}
+
+
+def _with_fields(text: str, parameters: tuple[Parameter, ...]) -> str:
+    """Return a docstring with the declared fields at its end, so that nobody writes them down twice."""
+    lines = [f"    {p.name}: {p.summary}" for p in parameters]
+    return "\n".join([inspect.cleandoc(text), *(["", "Attributes:", *lines] if lines else [])])
 
 
 def _to_plain(value: Any, declared: Parameter) -> Any:

@@ -36,6 +36,9 @@ class Function(Schedule, name="function"):
 
     Raises:
         ValueError: When called, if the function gives a negative or non-finite number.
+
+    >>> Function(lambda t: 1 / (1 + t))(3)
+    0.25
     """
 
     function: Callable[[Any], float] = parameter(
@@ -65,6 +68,9 @@ class Multiplicative(Schedule, name="multiplicative"):
 
     Raises:
         ValueError: When called, if the function gives a negative or non-finite number.
+
+    >>> Multiplicative(lambda i: 0.5)(3)
+    0.125
     """
 
     function: Callable[[int], float] = parameter(

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import pytest
+
 import lrsched
 from lrsched import optimizer, picture, pytorch
+from lrsched.__main__ import markdown
 
 #: Widening this list is a decision.
 PUBLIC = {
@@ -87,6 +92,26 @@ def test_searched_families_can_be_searched() -> None:
 
 def test_it_is_typed() -> None:
     assert (Path(lrsched.__file__).parent / "py.typed").is_file()
+
+
+@pytest.mark.parametrize("file", sorted(p.stem for p in Path(lrsched.__file__).parent.glob("[a-z]*.py")))
+def test_examples_in_docstrings(file: str) -> None:
+    """What the docstrings show is what happens."""
+    module = importlib.import_module(f"lrsched.{file}")
+    assert doctest.testmod(module).failed == 0
+
+
+@pytest.mark.parametrize("name", lrsched.REGISTRY)
+def test_each_docstring_has_an_example_and_its_fields(name: str) -> None:
+    text = lrsched.REGISTRY[name].__doc__ or ""
+    assert ">>> " in text
+    assert all(f"    {p.name}: {p.meaning} (" in text for p in lrsched.REGISTRY[name].parameters())
+
+
+def test_the_page_of_all_schedules_is_up_to_date(repository: Path) -> None:
+    """Declared once: the page is what the command prints."""
+    page = (repository / "docs" / "schedules.md").read_text("utf-8")
+    assert page == markdown(), "run: python -m lrsched --markdown > docs/schedules.md"
 
 
 def test_importing_it_is_quick_and_needs_numpy_alone() -> None:
