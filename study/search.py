@@ -199,10 +199,11 @@ def _search(
         bfloat16=settings.precision == "bfloat16",
         clock=next_clock((t.asked.offset, len(t.epochs)) for t in known if t.asked),
     )
-    complete = store.remaining(study, trials) == 0
+    counted = sum(t.outcome != "interrupted" for t in known)
+    complete = counted if store.remaining(study, trials) == 0 else None
     outcome: Outcome = "interrupted"
     try:
-        if not complete:
+        if complete is None:
             with Progress(trials * settings.epochs, settings.name) as progress:
                 SearchLoop(
                     study, settings, space, tracker, fleet,
@@ -217,7 +218,7 @@ def _search(
         storage,
         tracking_uri,
         tracker.experiment_id,
-        complete=trials if complete else None,
+        complete=complete,
     )
 
 
