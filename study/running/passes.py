@@ -92,7 +92,7 @@ class Pass:
             saved = torch.load(self.checkpoint, weights_only=True)
             asked, history = json.loads(saved["asked"]), json.loads(saved["history"])
         except Exception as error:  # torch and pickle raise what they like on a damaged file
-            raise InputError(f"{self.checkpoint}: not a checkpoint of ours ({error}); remove it") from error
+            raise InputError(f"{self.checkpoint}: damaged, or no checkpoint of ours; remove it") from error
         if asked != self._identity():
             raise InputError(f"{self.checkpoint}: is of other runs; remove it, or use another folder")
         return [{int(k): Epoch.from_json(v) for k, v in row.items()} for row in history], saved["state"]

@@ -132,7 +132,7 @@ def test_files_packed_and_unpacked_are_the_same(source: Path, *, packed: bool, s
     for name in TRAIN:
         content = unpacked(source, name)
         path = folder / (f"{name}.gz" if packed else name)
-        path.write_bytes(gzip.compress(content, 1) if packed else content)
+        path.write_bytes(gzip.compress(content, 0) if packed else content)
     found = load_search(str(folder), CPU, train_images=100)
     assert torch.equal(found.train.pixels, search_split.train.pixels[:100])
 
@@ -242,7 +242,7 @@ def mirror(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     folder.mkdir()
     resources = []
     for name in TRAIN + TEST:
-        packed = gzip.compress(unpacked(source, name), 1)
+        packed = gzip.compress(unpacked(source, name), 0)
         (folder / f"{name}.gz").write_bytes(packed)
         resources.append((f"{name}.gz", hashlib.md5(packed, usedforsecurity=False).hexdigest()))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder))
