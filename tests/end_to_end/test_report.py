@@ -145,8 +145,8 @@ def report(folder: Path, *arguments: str, **environment: str) -> subprocess.Comp
 def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a study under a nasty name, its certificate, and all that the report writes."""
     folder = tmp_path_factory.mktemp("report")
-    kinds: list[Outcome] = ["finished", "finished", "pruned", "finished", "finished", "finished"]
-    record = make_study(folder, NASTY, kinds * 6 + ["diverged", "finished"])
+    kinds: list[Outcome] = ["finished", "finished", "pruned", "finished", "finished"]
+    record = make_study(folder, NASTY, kinds * 7 + ["diverged", "finished", "finished"])
     make_certificate(record, folder / "certificate.json")
     done = report(folder, "--export", "trials.csv", "--figures", "figures")
     assert done.returncode == 0, done.stderr
