@@ -1,0 +1,241 @@
+"""``python -m study.confirm`` on a tiny study: a verdict, a kill on the way, a certificate that is checked."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from study.confirm import main
+
+#: Two seeds of two finalists, on few images.
+SMALL = ("--finalists", "2", "--seeds", "2", "--train-images", "5000", "--device", "cpu")
+EPOCHS = 3
+PATIENCE = 300
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "160"}
+
+
+def words(command: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", f"study.{command}", *arguments]
+
+
+def run(folder: Path, command: str, *arguments: str, code: int = 0) -> str:
+    """Run a command in a folder; return what it printed."""
+    done = subprocess.run(
+        words(command, *arguments),
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+def certificate(folder: Path) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads((folder / "certificate.json").read_text("utf-8"))
+    return data
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study of two families, four trials. Tests work on copies."""
+    folder = tmp_path_factory.mktemp("searched")
+    small = ("--epochs", str(EPOCHS), "--train-images", "1000", "--lanes", "4", "--device", "cpu")
+    run(folder, "search", "--trials", "4", "--schedules", "constant,cosine", "--pruner", "none", *small)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def confirmed(study: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The study confirmed, and what was printed. Tests that change something work on copies."""
+    folder = tmp_path_factory.mktemp("confirmed") / "study"
+    shutil.copytree(study, folder)
+    return folder, run(folder, "confirm", *SMALL)
+
+
+def children(folder: Path) -> list[Any]:
+    """MLflow's runs of the confirmation."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    experiments = [e.experiment_id for e in client.search_experiments()]
+    return list(client.search_runs(experiments, "tags.kind = 'confirm'"))
+
+
+@pytest.mark.slow
+def test_a_verdict_is_reached(confirmed: tuple[Path, str]) -> None:
+    """Finalists of both families, every run recorded; the certificate says what was done and to what."""
+    folder, printed = confirmed
+    data = certificate(folder)
+    names = [finalist["name"] for finalist in data["finalists"]]
+    assert {name.split(" #")[0] for name in names} == {"constant", "cosine"}
+    assert [len(row) for row in data["accuracies"]] == [2, 2]
+    assert all(0.0 < value < 1.0 for row in data["accuracies"] for value in row)
+    assert data["study"]["train_images"] == 5000
+    assert sorted(data["data"]) == sorted(
+        f"{part}-ubyte" for part in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
+    )  # fmt: skip
+    for part in (*names, "ONLY 5,000 TRAINING IMAGES", "torch.optim.SGD", "wrote certificate.json"):
+        assert part in printed
+    runs = children(folder)
+    assert sorted((r.data.tags["finalist"], r.data.tags["confirm_seed"]) for r in runs) == sorted(
+        (name, seed) for name in names for seed in ("0", "1")
+    )
+    assert {r.info.status for r in runs} == {"FINISHED"}
+    assert all({"lr", "train_loss"} <= r.data.metrics.keys() for r in runs)
+    assert all("val_accuracy" not in r.data.metrics for r in runs)  # nothing is measured before the end
+
+
+@pytest.mark.slow
+def test_the_search_is_left_as_it_was(study: Path, confirmed: tuple[Path, str]) -> None:
+    from study.records import store
+
+    assert store.load(f"sqlite:///{confirmed[0]}/optuna.db") == store.load(f"sqlite:///{study}/optuna.db")
+
+
+@pytest.mark.slow
+def test_a_certificate_is_checked(confirmed: tuple[Path, str], tmp_path: Path) -> None:
+    """The verdict follows from its figures; with one figure or the winner changed it does not."""
+    path = tmp_path / "certificate.json"
+    genuine = certificate(confirmed[0])
+    path.write_text(json.dumps(genuine), "utf-8")
+    assert "the verdict follows from its figures" in run(tmp_path, "confirm", "--check", "certificate.json")
+
+    tampered = json.loads(json.dumps(genuine))
+    tampered["accuracies"][0][0] += 0.01
+    path.write_text(json.dumps(tampered), "utf-8")
+    said = run(tmp_path, "confirm", "--check", "certificate.json", code=1)
+    assert "the verdict does NOT follow from its figures" in said
+    assert [p.name for p in tmp_path.iterdir()] == ["certificate.json"]
+
+
+@pytest.mark.slow
+def test_the_same_again_trains_nothing_and_more_seeds_add(
+    confirmed: tuple[Path, str], tmp_path: Path
+) -> None:
+    """The same figures without training; a third seed keeps the first two, and the further look is named."""
+    folder = Path(shutil.copytree(confirmed[0], tmp_path / "copy"))
+    first, before = certificate(folder), len(children(folder))
+    run(folder, "confirm", *SMALL)
+    assert certificate(folder)["accuracies"] == first["accuracies"]
+    assert len(children(folder)) == before
+    printed = run(folder, "confirm", *SMALL, "--seeds", "3")
+    assert certificate(folder)["accuracies"][:2] == first["accuracies"]
+    assert len(certificate(folder)["accuracies"]) == 3
+    assert len(children(folder)) == before + 2
+    assert "Judged before with 2 seeds" in printed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
+def test_cut_off_and_continued(
+    study: Path, confirmed: tuple[Path, str], tmp_path: Path, stop: signal.Signals
+) -> None:
+    """Stopped in the middle, the same command ends with the figures of a run that was never stopped."""
+    folder = Path(shutil.copytree(study, tmp_path / "copy"))
+    with subprocess.Popen(
+        words("confirm", *SMALL),
+        cwd=folder,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        give_up = time.monotonic() + PATIENCE
+        while not list(folder.glob("runs/confirm/*/*/seed-0000.pt")):
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < give_up
+            time.sleep(0.02)
+        process.send_signal(stop)
+        _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == (-signal.SIGKILL if stop is signal.SIGKILL else 130), said
+    assert not (folder / "certificate.json").exists()
+
+    run(folder, "confirm", *SMALL)
+    assert certificate(folder)["accuracies"] == certificate(confirmed[0])["accuracies"]
+    assert certificate(folder)["verdict"] == certificate(confirmed[0])["verdict"]
+    runs = children(folder)
+    finished = [
+        (r.data.tags["finalist"], r.data.tags["confirm_seed"]) for r in runs if r.info.status == "FINISHED"
+    ]
+    assert len(finished) == len(set(finished)) == 4
+    assert {r.info.status for r in runs} <= {"FINISHED", "KILLED"}
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Run the command in this process; return its one line."""
+    with pytest.raises(SystemExit) as left:
+        main.main(list(arguments))
+    said = capsys.readouterr()
+    assert left.value.code == 2, said
+    assert said.err.startswith("error: ")
+    assert said.err.count("\n") == 1
+    return said.err.removeprefix("error: ").rstrip("\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--finalists", "1"), "--finalists: must be a whole number of 2 or more, got 1"),
+        (("--seeds", "1"), "--seeds: must be a whole number of 2 or more, got 1"),
+        (("--train-images", "60001"), "--train-images: must be a whole number from 1 to 60000, got 60001"),
+        (("--level", "1"), "--level: must be"),
+        (("--margin", "-0.1"), "--margin: must be"),
+        (("--out", "nowhere/certificate.json"), "--out nowhere/certificate.json: there is no folder nowhere"),
+        (("--check", "missing.json"), "cannot read the certificate missing.json"),
+        (("--storage", "nonsense"), "--storage "),
+        ((), "holds no study yet: run python -m study.search first"),
+    ],
+)
+def test_bad_input(
+    arguments: tuple[str, ...],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """One line, exit code 2, nothing created."""
+    monkeypatch.chdir(tmp_path)
+    assert message in refused(capsys, *arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_refusals_about_the_study(
+    study: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(study, tmp_path / "copy"))
+    monkeypatch.chdir(folder)
+    before = sorted(p.name for p in folder.iterdir())
+    assert "--baseline linear: study 'lr-schedules' has no finished trial of it" in refused(
+        capsys, "--baseline", "linear"
+    )
+    assert "--study 'other' is not in" in refused(capsys, "--study", "other")
+    assert sorted(p.name for p in folder.iterdir()) == before
+
+
+def test_flags_are_a_decision() -> None:
+    """Adding or removing an option is one: this list changes with it."""
+    flags = """
+        --study --finalists --per-family --baseline --seeds --train-images --level --margin --out --check
+        --storage --tracking-uri --checkpoints --device --data-dir
+    """
+    options = [p for p in main.params if isinstance(p, click.Option)]
+    assert sorted(o for p in options for o in p.opts) == sorted(flags.split())

@@ -1,0 +1,430 @@
+"""``python -m study.search`` as a user runs it: to its end, again, further, cut off, and with bad input."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import torch
+
+from study.records import store
+from study.records.trial import StudyRecord
+from study.search import FAMILIES, main
+
+SMALL = ("--epochs", "2", "--train-images", "1000", "--lanes", "4", "--device", "cpu")
+PATIENCE = 300
+#: MLflow's metrics of an epoch.
+MEASURED = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
+
+
+def environment() -> dict[str, str]:
+    """One thread, so that numbers and times depend less on what else the machine does."""
+    return {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
+
+
+def words(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "study.search", *arguments]
+
+
+def search(folder: Path, *arguments: str, code: int = 0) -> str:
+    """Run the command in a folder; return what it printed."""
+    run = subprocess.run(
+        words(*arguments),
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert run.returncode == code, run.stdout + run.stderr
+    assert "Traceback" not in run.stderr
+    assert "Warning" not in run.stderr
+    return run.stdout + run.stderr
+
+
+def record(folder: Path) -> StudyRecord:
+    return store.load(f"sqlite:///{folder}/optuna.db")
+
+
+def states(folder: Path) -> Counter[str]:
+    """Optuna's trials by their state, the retried ones too."""
+    with sqlite3.connect(folder / "optuna.db") as connection:
+        return Counter(row[0] for row in connection.execute("SELECT state FROM trials"))
+
+
+def runs(folder: Path) -> tuple[list[Any], list[Any]]:
+    """MLflow's parent runs and their children."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    found = client.search_runs([e.experiment_id for e in client.search_experiments()], max_results=1000)
+    children = [run for run in found if "mlflow.parentRunId" in run.data.tags]
+    return [run for run in found if run not in children], children
+
+
+def figures(study: StudyRecord) -> list[Any]:
+    """What must be the same in two runs: all but the times."""
+    return [
+        (t.asked, t.outcome, t.value, [{**e.to_json(), "seconds": 0} for e in t.epochs]) for t in study.trials
+    ]
+
+
+def timed(study: StudyRecord) -> list[Any]:
+    return [(t.number, t.started, t.ended, t.epochs) for t in study.trials]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A study of 12 trials that ran through, and what it printed. Tests work on copies."""
+    folder = tmp_path_factory.mktemp("finished")
+    return folder, search(folder, "--trials", "12", *SMALL)
+
+
+@pytest.fixture
+def copy(finished: tuple[Path, str], tmp_path: Path) -> Path:
+    return Path(shutil.copytree(finished[0], tmp_path / "copy"))
+
+
+# To its end
+
+
+@pytest.mark.slow
+def test_twelve_trials_of_twelve_families(finished: tuple[Path, str]) -> None:
+    """Every trial ended, each family once; the terminal names all of them and says that it is no verdict."""
+    folder, printed = finished
+    trials = record(folder).trials
+    assert [t.outcome for t in trials] == ["finished"] * 12
+    assert {t.asked.family for t in trials if t.asked} == set(FAMILIES)
+    assert all(len(t.epochs) == 2 for t in trials)
+    assert states(folder) == {"COMPLETE": 12}
+    for family in FAMILIES:
+        assert family in printed
+    for sentence in (
+        "no verdict",
+        "mlflow ui",
+        "optuna-dashboard sqlite:///optuna.db",
+        "python -m study.confirm",
+    ):
+        assert sentence in printed
+    assert "ONLY 1,000 TRAINING IMAGES" in printed
+
+
+@pytest.mark.slow
+def test_mlflow_holds_a_parent_and_its_children(finished: tuple[Path, str]) -> None:
+    """One parent, 12 finished children; each has its rate curve, all metrics of both epochs, its dataset."""
+    from mlflow import MlflowClient
+
+    folder, _ = finished
+    parents, children = runs(folder)
+    assert len(parents) == 1
+    assert parents[0].info.status == "FINISHED"
+    assert len(children) == 12
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    by_number = {t.number: t for t in record(folder).trials}
+    for child in children:
+        assert child.info.status == "FINISHED"
+        assert child.data.tags["mlflow.parentRunId"] == parents[0].info.run_id
+        trial = by_number[int(child.data.tags["trial"])]
+        for name in MEASURED:
+            history = sorted((m.step, m.value) for m in client.get_metric_history(child.info.run_id, name))
+            assert history == [(e.epoch + 1, getattr(e, name)) for e in trial.epochs]
+        curve = {m.step: m.value for m in client.get_metric_history(child.info.run_id, "lr")}
+        assert {0, 7} <= curve.keys() <= set(range(8))  # 2 epochs of 4 steps
+        assert curve[7] == pytest.approx(trial.epochs[-1].rate)
+        assert child.inputs.dataset_inputs
+    kept = {a.path for a in client.list_artifacts(parents[0].info.run_id)}
+    assert {"summary.json", "rate_curves.html"} <= kept
+
+
+@pytest.mark.slow
+def test_nothing_else_is_left_in_the_folder(finished: tuple[Path, str]) -> None:
+    assert {p.name for p in finished[0].iterdir()} <= {"optuna.db", "mlflow.db", "mlruns", "mlartifacts"}
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_numbers(finished: tuple[Path, str], tmp_path: Path) -> None:
+    """In a fresh folder, the same command gives the same trials with the same figures, to the last bit."""
+    search(tmp_path, "--trials", "12", *SMALL)
+    assert figures(record(tmp_path)) == figures(record(finished[0]))
+
+
+# Again, and further
+
+
+@pytest.mark.slow
+def test_a_complete_study_says_so_and_stays_as_it_is(copy: Path) -> None:
+    before = timed(record(copy))
+    children = {r.info.run_id: (r.info.end_time, r.data.metrics) for r in runs(copy)[1]}
+    printed = search(copy, "--trials", "12", *SMALL)
+    assert "is complete with 12 trials; --trials 24 would extend it" in printed
+    assert timed(record(copy)) == before
+    assert {r.info.run_id: (r.info.end_time, r.data.metrics) for r in runs(copy)[1]} == children
+    parents, _ = runs(copy)
+    assert [p.info.status for p in parents] == ["FINISHED"]
+
+
+@pytest.mark.slow
+def test_a_smaller_total_takes_nothing_away(copy: Path) -> None:
+    """Asked for fewer trials than there are, it tells how many there are."""
+    before = timed(record(copy))
+    assert "is complete with 12 trials; --trials 24 would" in search(copy, "--trials", "5", *SMALL)
+    assert timed(record(copy)) == before
+
+
+@pytest.mark.slow
+def test_more_trials_extend_it(copy: Path) -> None:
+    before = timed(record(copy))
+    search(copy, "--trials", "14", *SMALL)
+    after = record(copy)
+    assert timed(after)[:12] == before
+    assert [t.outcome for t in after.trials] == ["finished"] * 14
+    parents, children = runs(copy)
+    assert (len(parents), len(children)) == (1, 14)
+    clocks = [t.asked.offset for t in after.trials if t.asked]
+    assert min(clocks[12:]) >= max(clocks[:12]) + 2
+
+
+@pytest.mark.slow
+def test_a_trial_can_be_trained_again(finished: tuple[Path, str]) -> None:
+    """Alone, from its place in the data order; the study stays as it is."""
+    folder, _ = finished
+    before = timed(record(folder))
+    printed = search(folder, "--rerun", "7", "--device", "cpu")
+    assert "trial 7, then and again" in printed
+    assert printed.rstrip().endswith(": agrees")
+    assert timed(record(folder)) == before
+    said = search(folder, "--rerun", "12", "--device", "cpu", code=2)
+    assert said == "error: --rerun 12: study lr-schedules has no such ended trial; its last is 11\n"
+
+
+# Cut off
+
+
+def wait_for_training(process: subprocess.Popen[str], folder: Path) -> None:
+    """Wait until trials of the study have reported an epoch and some are still in training."""
+    give_up = time.monotonic() + PATIENCE
+    while time.monotonic() < give_up:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.1)
+        if (folder / "optuna.db").exists():
+            uri = f"file:{folder}/optuna.db?mode=ro"
+            try:
+                with sqlite3.connect(uri, uri=True) as connection:
+                    (ended,) = connection.execute(
+                        "SELECT COUNT(*) FROM trials WHERE state = 'COMPLETE'"
+                    ).fetchone()
+            except sqlite3.OperationalError:  # no tables yet
+                continue
+            if ended:
+                return
+    pytest.fail("no trial ended")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_cut_off_and_continued(tmp_path: Path, stop: signal.Signals) -> None:
+    """Stopped in the middle, the same command ends with exactly 12 finished trials and nothing left open."""
+    command = words("--trials", "12", *SMALL)
+    with subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # so that no Ctrl-C of the person who tests reaches it
+    ) as process:
+        wait_for_training(process, tmp_path)
+        process.send_signal(stop)
+        _, said = process.communicate(timeout=PATIENCE)
+    if stop is signal.SIGKILL:
+        assert process.returncode == -signal.SIGKILL
+        assert states(tmp_path)["RUNNING"] > 0
+    else:
+        assert process.returncode == 130
+        assert said.rstrip().endswith("interrupted; the same command continues")
+        assert "Traceback" not in said
+        assert states(tmp_path)["RUNNING"] == 0
+        assert {run.info.status for part in runs(tmp_path) for run in part} == {"FINISHED", "KILLED"}
+    ended = [t for t in record(tmp_path).trials if t.outcome == "finished"]
+    assert 0 < len(ended) < 12
+
+    printed = search(tmp_path, "--trials", "12", *SMALL)
+    assert ("trials were cut off earlier" in printed) == (stop is signal.SIGKILL)
+    trials = record(tmp_path).trials
+    assert [t.outcome for t in trials] == ["finished"] * 12
+    assert {t.asked.family for t in trials if t.asked} == set(FAMILIES)
+    kept = {t.number: t for t in trials}
+    assert all(kept[t.number] == t for t in ended)
+    after = states(tmp_path)
+    assert (after["COMPLETE"], after["RUNNING"], after["WAITING"]) == (12, 0, 0)
+    parents, children = runs(tmp_path)
+    assert [p.info.status for p in parents] == ["FINISHED"]
+    by_state = Counter(f"{run.info.status} {run.data.tags['state']}" for run in children)
+    assert by_state["FINISHED finished"] == 12
+    assert by_state.keys() <= {"FINISHED finished", "KILLED interrupted"}
+
+
+# At the terminal
+
+
+def test_help_is_quick() -> None:
+    """Less than a second of work, and none of the heavy imports."""
+    best = min(seconds_of_help() for _ in range(3))
+    assert best < 1.0
+    listed = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "study.search", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    imported = {line.rpartition("|")[2].strip() for line in listed.stderr.splitlines()}
+    assert not imported & {"torch", "optuna", "mlflow", "plotly", "scipy", "pandas", "torchvision"}
+    assert "--list-schedules" in listed.stdout
+
+
+def seconds_of_help() -> float:
+    """Processor seconds of one ``--help``: what the clock says on a machine that does nothing else."""
+    before = os.times()
+    subprocess.run(words("--help"), check=True, capture_output=True)
+    after = os.times()
+    return after.children_user + after.children_system - before.children_user - before.children_system
+
+
+def test_flags_are_a_decision() -> None:
+    """Adding or removing an option is one: this list changes with it."""
+    flags = """
+        --trials --epochs --study --schedules --batch-size --train-images --seed --sampler --pruner
+        --prune-after --prune-every --prune-startup --prune-on --reprieve --lanes --precision --device
+        --data-dir --storage --tracking-uri --rerun --list-schedules
+    """
+    options = [p for p in main.params if isinstance(p, click.Option)]
+    assert sorted(o for p in options for o in p.opts) == sorted(flags.split())
+
+
+def test_the_catalogue_is_printed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit) as left:
+        main.main(["--list-schedules"])
+    assert left.value.code == 0
+    printed = capsys.readouterr().out
+    for family in FAMILIES:
+        assert family in printed
+    assert "base_rate" in printed
+
+
+# Bad input: one line, exit code 2, nothing created
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Run the command in this process; return its one line."""
+    with pytest.raises(SystemExit) as left:
+        main.main(list(arguments))
+    said = capsys.readouterr()
+    assert left.value.code == 2
+    assert said.out == ""
+    assert said.err.startswith("error: ")
+    assert said.err.count("\n") == 1
+    return said.err.removeprefix("error: ").rstrip("\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--schedules", "cosinus"), "--schedules: unknown name cosinus; did you mean cosine?"),
+        (("--schedules", ""), "--schedules: "),
+        (("--trials", "0"), "--trials: must be a whole number of 1 or more, got 0"),
+        (("--trials", "-1"), "--trials: must be a whole number of 1 or more, got -1"),
+        (("--trials", "many"), "--trials: must be a whole number of 1 or more, got many"),
+        (("--epochs", "0"), "--epochs: must be a whole number of 1 or more, got 0"),
+        (("--epochs", "-1"), "--epochs: must be a whole number of 1 or more, got -1"),
+        (("--lanes", "0"), "--lanes: must be auto or a whole number of 1 or more, got 0"),
+        (("--batch-size", "0"), "--batch-size: must be"),
+        (("--train-images", "50001"), "--train-images: must be"),
+        (("--seed", "-1"), "--seed: must be"),
+        (("--reprieve", "1.5"), "--reprieve: must be"),
+        (("--pruner", "mean"), "--pruner: "),
+        (("--device", "tpu"), "--device: "),
+        (("--trails", "3"), "no such option --trails; did you mean --trials?"),
+        (("--data-dir", "nowhere"), "--data-dir nowhere: train-images-idx3-ubyte[.gz] is not there"),
+        (("--storage", "optuna.db"), "--storage "),
+        (("--storage", "sqlite:////no/such/folder/optuna.db"), "--storage "),
+        (("--storage", "postgresql+psycopg://nobody@127.0.0.1:9/none"), "--storage "),
+        (("--storage", "sqlite:///one.db", "--tracking-uri", "sqlite:///one.db"), "--tracking-uri and --storage"),
+        (("--tracking-uri", "somewhere"), "--tracking-uri "),
+        (("--tracking-uri", "sqlite:////no/such/folder/mlflow.db"), "--tracking-uri "),
+        (("--rerun", "0"), "holds no study yet"),
+        (("--rerun", "-1"), "--rerun: must be"),
+    ],
+)  # fmt: skip
+def test_bad_input(
+    arguments: tuple[str, ...],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert message in refused(capsys, *arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="CUDA is there")
+def test_a_device_that_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert refused(capsys, "--device", "cuda").startswith("--device cuda: PyTorch ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_corrupt_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The damaged file is named, and nothing is created beside it."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"):
+        (tmp_path / name).write_bytes(b"\x1f\x8b damaged")
+    said = refused(capsys, "--data-dir", ".")
+    assert said.startswith("train-images-idx3-ubyte.gz: cannot be read or is truncated")
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_file_that_is_no_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.db").write_text("a note, longer than the header of a database would be")
+    for option in ("--storage", "--tracking-uri"):
+        assert "is not a SQLite database" in refused(capsys, option, "sqlite:///notes.db")
+    assert [p.name for p in tmp_path.iterdir()] == ["notes.db"]
+
+
+@pytest.mark.slow
+def test_other_settings_are_refused_and_change_nothing(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The field, both values and the way out are named; the study stays as it was."""
+    monkeypatch.chdir(copy)
+    before, files = timed(record(copy)), sorted(p.name for p in copy.iterdir())
+    said = refused(capsys, "--trials", "12", *SMALL, "--seed", "1")
+    assert said == (
+        "study 'lr-schedules' exists with other settings: seed is 0, not 1; "
+        "give --seed 0 to continue it, or --study OTHER to start another"
+    )
+    assert timed(record(copy)) == before
+    assert sorted(p.name for p in copy.iterdir()) == files
+    assert [p.info.status for p in runs(copy)[0]] == ["FINISHED"]
