@@ -27,12 +27,14 @@ _COLUMNS = (
     "best in",
 )
 _LEGEND = (
-    "Accuracies on the test set, opened once, after training on all 60,000 images with the same fresh seeds for every "
+    "Accuracies on the test set, opened once, after training on {images:,} images with the same fresh seeds for every "
     "finalist. Mean and median: over all runs. Typical: the mean without bad runs, those that diverged or ended far "
     "below the others; with its interval. Behind by: the leader minus this one, paired by seed, with the interval of "
-    "its Holm step. Best in: how often it leads when the seeds are drawn again. In the figure, dots are seeds, diamonds are "
-    "typical means with their intervals, and triangles at the left are runs that ended below the picture."
+    "its Holm step. Best in: how often it leads when the seeds are drawn again. In the figure, dots are seeds, "
+    "diamonds are typical means with their intervals, and triangles at the left are runs that ended below the picture."
 )
+#: Images that finalists train on unless a quick look was asked for: the whole published training set.
+ALL_CONFIRMED = 60_000
 
 
 def open_verdict(study: str) -> VerdictText:
@@ -55,11 +57,13 @@ class Confirmation:
         verdict: The verdict, computed from the certificate's figures.
         scores: Test accuracies by finalist's name, one a seed, NaN for a diverged run.
         finalists: What the certificate says of each, by name.
+        images: Images that the finalists were trained on.
     """
 
     verdict: Verdict
     scores: Mapping[str, Floats]
     finalists: Mapping[str, Mapping[str, Any]]
+    images: int
 
     @classmethod
     def read(cls, certificate: Mapping[str, Any]) -> Confirmation:
@@ -73,12 +77,14 @@ class Confirmation:
             verdict(table, names, level=certificate["level"], margin=certificate["margin"]),
             {name: table[:, i] for i, name in enumerate(names)},
             dict(zip(names, finalists, strict=True)),
+            certificate["study"].get("train_images", ALL_CONFIRMED),
         )
 
     @property
-    def leader(self) -> Mapping[str, Any]:
-        """What the certificate says of the leader, winner or not."""
-        return self.finalists[self.verdict.leader]
+    def leader(self) -> Mapping[str, Any] | None:
+        """What the leader, winner or not, was asked to train, if the certificate says it."""
+        asked: Mapping[str, Any] | None = self.finalists[self.verdict.leader].get("asked")
+        return asked
 
     def by_family(self) -> dict[str, float]:
         """Return the best confirmed mean of each family, all runs counted."""
@@ -93,13 +99,18 @@ class Confirmation:
         """Return the verdict in words and as a table, the leader first, then by typical accuracy."""
         behind = {difference.name: difference for difference in self.verdict.differences}
         headline, *sentences = self.verdict.sentences
+        if self.images < ALL_CONFIRMED:
+            sentences.insert(
+                0,
+                f"A quick look: trained on {self.images:,} of {ALL_CONFIRMED:,} images, no verdict on the whole.",
+            )
         return VerdictText(
             "winner" if self.verdict.winner is not None else "tie",
             headline,
             tuple(sentences),
             columns=_COLUMNS,
             rows=tuple(_row(finalist, behind.get(finalist.name)) for finalist in self._ordered()),
-            legend=_LEGEND,
+            legend=_LEGEND.format(images=self.images),
         )
 
     def drawings(self) -> tuple[Drawing, ...]:

@@ -4,27 +4,13 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from study.records.trial import Settings, StudyRecord
 
-# Settings by the option that gives them; the name and the data are said otherwise.
-_FLAGS = (
-    "epochs",
-    "batch_size",
-    "schedules",
-    "sampler",
-    "pruner",
-    "prune_after",
-    "prune_every",
-    "prune_startup",
-    "prune_on",
-    "reprieve",
-    "seed",
-    "train_images",
-    "device",
-    "precision",
-)
+# The name is said first, and the data by its checksums; every other setting is an option of the same name.
+_FLAGS = tuple(field.name for field in fields(Settings) if field.name not in {"name", "data"})
 
 
 def search_command(settings: Settings, trials: int) -> str:

@@ -22,8 +22,6 @@ from study.sampling.importance import FEWEST_TRIALS, importances
 
 #: Where ``study.confirm`` puts its certificate unless told otherwise.
 CERTIFICATE = Path("certificate.json")
-#: Images that finalists train on: the whole published training set.
-CONFIRMED_ON = 60_000
 
 
 def confirmation(study: str, given: Path | None) -> Confirmation | None:
@@ -91,10 +89,10 @@ def _code(record: StudyRecord, confirmed: Confirmation | None) -> page.Code | No
     batch = record.settings.batch_size
     if confirmed is not None and confirmed.leader is not None:
         asked = Asked.from_json(confirmed.leader)
-        won = confirmed.verdict.winner is not None
+        won, images = confirmed.verdict.winner is not None, confirmed.images
         title = "The winner as code" if won else "The leader of the tie as code"
-        note = f"{confirmed.verdict.leader}, for {asked.epochs} epochs on {CONFIRMED_ON:,} images in batches of {batch}."
-        return page.Code(title, note, _torch_code(asked, CONFIRMED_ON, batch))
+        note = f"{confirmed.verdict.leader}, for {asked.epochs} epochs on {images:,} images in batches of {batch}."
+        return page.Code(title, note, _torch_code(asked, images, batch))
     best = best_trial(record.trials)
     if best is None or best.asked is None:
         return None

@@ -10,6 +10,7 @@ import optuna
 from study.analysis.audit import ALL, cost_of_pruning
 from study.analysis.figures import rate_curves
 from study.analysis.figures_data import best_trial, rate_curves_of
+from study.analysis.figures_style import on_white
 from study.analysis.leaderboard import Row, leaderboard
 from study.records import store
 from study.records.tracking import Tracker
@@ -43,8 +44,8 @@ def close_study(study: optuna.Study, tracker: Tracker, outcome: Outcome) -> None
         tags = {"leading_schedule": best.asked.family, "leading_trial": str(best.number)}
     curves = rate_curves_of(record, rate_curve)
     if curves:
-        figure = rate_curves(curves, height=640)
-        figure.update_layout(title_text="Learning rate of every trial, coloured by validation accuracy")
+        title = "Learning rate of every trial, coloured by validation accuracy"
+        figure = on_white(rate_curves(curves, height=640), title)
         tracker.log_text(figure.to_html(include_plotlyjs=True, full_html=True), "rate_curves.html")
     tracker.close(outcome, metrics=metrics, tags=tags, summary=_summary(record))
 

@@ -121,11 +121,12 @@ def make_certificate(record: StudyRecord, path: Path) -> None:
     table[2, 1], table[4, 1] = 0.8, np.nan
     names = [f"{row.family} {NASTY[:40]}" for row in rows]
     finalists = [
-        {"name": name, **row.best.asked.to_json()}
+        {"name": name, "family": row.family, "score": row.score, "asked": row.best.asked.to_json()}
         for name, row in zip(names, rows, strict=True)
         if row.best is not None and row.best.asked is not None
     ]
-    held = certificate.Conditions(record.settings.to_json(), {"torch": "2"}, record.settings.data, None)
+    conditions = dataclasses.replace(record.settings, train_images=60_000).to_json()
+    held = certificate.Conditions(conditions, {"torch": "2"}, record.settings.data, None)
     certificate.write(certificate.build(held, finalists, range(100, 106), table, verdict(table, names)), path)
 
 
@@ -230,6 +231,8 @@ def test_the_page_says_what_the_records_say(reported: Path) -> None:
     kept = certificate.read(reported / "certificate.json")
     assert f"{kept['verdict']['finalists'][0]['mean']:.4f}" in page
     assert "1 diverged" in page
+    assert "The leader of the tie as code" in page or "The winner as code" in page
+    assert "on 60,000 images" in page
     assert "torch.optim.SGD" in page
     assert "python -m study.search" in page
     assert "c59f468a" in page
