@@ -236,7 +236,7 @@ def train_epoch(network: nn.Module, sgd: torch.optim.SGD, batches: Batches) -> N
         sgd.zero_grad()
         logits = network(pixels)
         loss = nn.functional.cross_entropy(logits, labels)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch has no type for it
         sgd.step()
         with torch.no_grad():
             loss_sum += float(loss) * len(labels)

@@ -60,7 +60,7 @@ def alone(
             sgd.param_groups[0]["lr"] = rates[step]
             loss = nn.functional.cross_entropy(network(pixels), labels)
             sgd.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]  # torch has no type for it
             sgd.step()
             yield loss.item() * len(labels), network
 
