@@ -57,6 +57,7 @@ def expected_best_figure(curves: Mapping[str, tuple[Floats, Floats, Floats, Floa
             figure.add_scatter(
                 x=np.concatenate([trials, trials[::-1]]),
                 y=np.concatenate([high, low[::-1]]),
+                mode="lines",
                 fill="toself",
                 fillcolor="rgba(209, 73, 91, 0.16)",
                 line={"width": 0},

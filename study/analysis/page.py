@@ -25,6 +25,7 @@ from study.analysis.figures_data import (
     epochs_spent,
     families,
     last_accuracy,
+    learning_curves,
     of_family,
 )
 from study.analysis.figures_families import (
@@ -35,7 +36,6 @@ from study.analysis.figures_families import (
     warm_up_figure,
 )
 from study.analysis.figures_statistics import expected_best_figure, intervals_figure
-from study.analysis.figures_style import LEGEND_FITS
 from study.analysis.leaderboard import Row
 from study.records.trial import StudyRecord
 
@@ -68,9 +68,7 @@ class Drawing:
         figure.update_traces(marker_showscale=False, selector={"name": COLOUR_BAR})
         if any(trace.name == COLOUR_BAR for trace in figure.data):
             figure.update_layout(margin_t=12)
-        if len(figure.data) > LEGEND_FITS:
-            figure.update_layout(showlegend=False)
-        return figure
+        return figure.update_layout(showlegend=any(trace.type == "bar" for trace in figure.data))
 
 
 @dataclass(frozen=True)
@@ -280,8 +278,6 @@ def _rates_by_family(
 
 
 def _learning(record: StudyRecord) -> tuple[Drawing, ...]:
-    if not any(trial.epochs for trial in record.trials):
-        return ()
     titles: dict[str, tuple[Quantity, str]] = {
         "accuracy": ("val_accuracy", "Validation accuracy"),
         "validation-loss": ("val_loss", "Validation loss"),
@@ -290,6 +286,7 @@ def _learning(record: StudyRecord) -> tuple[Drawing, ...]:
     return tuple(
         Drawing(id_, learning_figure(record, quantity), f"{title} after each epoch of each trial", title)
         for id_, (quantity, title) in titles.items()
+        if np.isfinite(learning_curves(record.trials, quantity).y).any()
     )
 
 

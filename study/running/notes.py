@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import optuna
 
+import lrsched
 from study.analysis.figures_style import on_white
 from study.analysis.notes import study_note, trial_note
 from study.analysis.page import Page
 from study.records.notes import save_to_dashboard, save_to_mlflow
 from study.records.trial import StudyRecord
-from study.sampling.curves import formula, rate_curve
+from study.sampling.curves import rate_curve
 
 #: The page's figures that optuna-dashboard shows as well.
 FIGURES = ("confirmed", "rates", "accuracy", "expected-best")
@@ -35,7 +36,7 @@ def publish(
     if run_id is not None:
         save_to_mlflow(tracking_uri, run_id, note, {"report.html": html})
     trials = {
-        trial.number: trial_note(trial, formula(trial.asked.family), *rate_curve(trial))
+        trial.number: trial_note(trial, lrsched.REGISTRY[trial.asked.family].formula(), *rate_curve(trial))
         for trial in record.trials
         if trial.asked is not None and trial.ended is not None
     }
