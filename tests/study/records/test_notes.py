@@ -34,7 +34,7 @@ def attributes(study: optuna.Study) -> dict[str, object]:
 
 
 def note_of(study: optuna.Study, number: int) -> str:
-    return get_note(optuna.Trial(study, study.trials[number]._trial_id))
+    return str(get_note(optuna.Trial(study, study.trials[number]._trial_id)))
 
 
 def test_notes_are_read_back_long_ones_and_unicode_too(study: optuna.Study) -> None:

@@ -17,17 +17,17 @@ def study(
 ) -> StudyRecord:
     """A study whose accuracies follow one parameter; nobody trained it."""
     made = Settings(
-        "s", 30, 256, families, "random", "none", 1, 1, 4, "val", 0.0, 0, 50_000, "cpu", {}
+        "s", 30, 256, families, "random", "none", 1, 1, 4, "val", 0.0, 0, 50_000, "cpu"
     )  # fmt: skip
     space, rng = Space(families, 30), np.random.default_rng(0)
     records = []
     for number in range(trials):
         family = families[number % len(families)]
-        params = {"schedule": family}
+        params: dict[str, str | float] = {"schedule": family}
         for name, distribution in space.distributions(family).items():
             low, high = distribution.low, distribution.high  # type: ignore[attr-defined]  # floats all
             params[name] = float(rng.uniform(low, high))
-        level = params[decides] if decides in params else float(family == families[0])
+        level = float(params[decides]) if decides in params else float(family == families[0])
         value = 0.9 if equal else 0.8 + 0.01 * float(level) + float(rng.normal(0, 1e-4))
         asked = Asked(number, family, {}, float(params["base_rate"]), params, 30, 0, 0, 1)
         records.append(TrialRecord(number, asked, (), "finished", value, {}, None, None, None))
