@@ -33,13 +33,13 @@ def curves_figure(measured: Sequence[Measured], title: str) -> go.Figure:
         cols=columns,
         subplot_titles=[safe(one.title) for one in measured],
         horizontal_spacing=0.06,
-        vertical_spacing=0.18 / rows,
+        vertical_spacing=0.22 / rows,
     )
     for place, one in enumerate(measured):
         for trace in _traces(one, legend=place == 0):
             figure.add_trace(trace, row=place // columns + 1, col=place % columns + 1)
     figure.update_layout(template=TEMPLATE, height=_PANEL * rows + 60, margin_t=72, legend_y=1 + 0.12 / rows)
-    figure.update_xaxes(title_text="epoch")
+    figure.update_xaxes(title_text="epoch", row=rows)
     figure.update_yaxes(rangemode="tozero")
     return on_white(figure, title)
 
