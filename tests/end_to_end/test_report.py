@@ -16,7 +16,9 @@ import numpy as np
 import optuna
 import pandas as pd
 import pytest
+from mlflow import MlflowClient
 from optuna.trial import TrialState
+from optuna_dashboard import get_note
 from playwright.sync_api import Browser, Page
 
 from study.analysis import certificate
@@ -328,6 +330,23 @@ def test_pictures_without_a_browser_are_refused_in_one_line(reported: Path) -> N
     done = report(reported, "--figures", "none", "--out", "other.html", BROWSER_PATH="/no/such/browser")
     assert (done.returncode, len(done.stderr.strip().splitlines())) == (2, 1), done.stderr
     assert "needs Chromium or Chrome" in done.stderr
+
+
+def test_publish_puts_the_page_and_the_notes_where_people_browse(tmp_path: Path) -> None:
+    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    experiment = client.create_experiment("e", artifact_location=(tmp_path / "artifacts").as_uri())
+    run = client.create_run(experiment).info.run_id
+    make_study(tmp_path, "mine", ["finished"] * 6)
+    study = store.existing_study(f"sqlite:///{tmp_path / 'optuna.db'}")
+    study.set_user_attr("mlflow_run_id", run)
+    done = report(tmp_path, "--publish")
+    assert done.returncode == 0, done.stderr
+    study = store.existing_study(f"sqlite:///{tmp_path / 'optuna.db'}")
+    assert get_note(study).startswith("## No verdict yet")
+    assert "rate = base rate" in get_note(optuna.Trial(study, study.trials[0]._trial_id))
+    assert client.get_run(run).data.tags["mlflow.note.content"] == get_note(study)
+    kept = tmp_path / "artifacts" / run / "artifacts" / "report.html"
+    assert kept.read_text("utf-8") == (tmp_path / "report.html").read_text("utf-8")
 
 
 def test_a_certificate_of_another_study_that_lies_about_is_left_alone(tmp_path: Path) -> None:
