@@ -31,6 +31,7 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -169,11 +170,12 @@ def textbook(way: Way, images: int, root: str) -> Epoch:
     from torchvision.transforms import ToTensor
 
     everything = FashionMNIST(root, train=True, transform=ToTensor())
-    train = DataLoader(Subset(everything, range(images)), BATCH, shuffle=True, num_workers=way.workers)
+    # The quick way to start workers, Linux's default; this process was spawned and would spawn them as well.
+    start = "fork" if way.workers and sys.platform == "linux" else None
+    loader = partial(DataLoader, batch_size=BATCH, num_workers=way.workers, multiprocessing_context=start)
     first = data.TRAIN_IMAGES
-    held_out = DataLoader(
-        Subset(everything, range(first, first + images // 5)), BATCH, num_workers=way.workers
-    )
+    train = loader(Subset(everything, range(images)), shuffle=True)
+    held_out = loader(Subset(everything, range(first, first + images // 5)))
     network, sgd = network_and_sgd()
 
     def epoch() -> None:
