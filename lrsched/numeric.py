@@ -25,7 +25,8 @@ def ramp(t: Array, start: float, end: float) -> Array:
 
 def cycles(t: Array, period: float) -> tuple[Array, Array]:
     """Return the number of whole periods before t and the time since the last one, in [0, period]."""
-    n = np.floor(t / period)
+    with np.errstate(over="ignore"):  # more periods than a number can count: t stands at the start of one
+        n = np.floor(t / period)
     return n, np.minimum(np.maximum(t - n * period, 0.0), period)
 
 
