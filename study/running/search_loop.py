@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import optuna
+from numpy.typing import NDArray
 
 import lrsched
 from study.records import store
 from study.records.tracking import Tracker
 from study.records.trial import Asked, Epoch, Outcome, Settings
 from study.running.rates import Rates
+from study.running.signals import held_back
 from study.sampling.pruning import decide
 from study.sampling.space import Space
 from study.training.lanes import Lanes
@@ -94,21 +96,24 @@ class SearchLoop:
         """Train until the study is complete.
 
         On Ctrl-C and on any error the trials in training are put back, so that the same command goes on.
+        A signal stops the training at once, but never the records of an epoch half-way.
         """
         try:
             while self._fill():
                 self._train_epoch()
                 self._show(self._tally())
         finally:
-            self._put_back()
+            with held_back():
+                self._put_back()
 
     def _fill(self) -> bool:
         """Give every free lane a trial; return whether anything is left to train."""
         while len(self._jobs) < self._width:
-            trial = store.ask(self._study, self._total)
-            if trial is None:
-                break
-            self._start(trial)
+            with held_back():
+                trial = store.ask(self._study, self._total)
+                if trial is None:
+                    break
+                self._start(trial)
         return bool(self._jobs)
 
     def _start(self, trial: optuna.Trial) -> None:
@@ -131,9 +136,15 @@ class SearchLoop:
         self._jobs[trial.number] = Job(trial, asked, rates, run)
 
     def _train_epoch(self) -> None:
-        """Train all lanes for an epoch; all report before any is decided, so that order changes nothing."""
+        """Train all lanes for an epoch and record it."""
         table = {number: job.rates.current() for number, job in self._jobs.items()}
-        for number, epoch in self._lanes.train_epoch(table).items():
+        epochs = self._lanes.train_epoch(table)
+        with held_back():
+            self._record(epochs, table)
+
+    def _record(self, epochs: Mapping[int, Epoch], table: Mapping[int, NDArray[np.float64]]) -> None:
+        """Report all lanes before any is decided, so that their order changes nothing."""
+        for number, epoch in epochs.items():
             job = self._jobs[number]
             job.epochs.append(epoch)
             job.rates.observe(epoch.train_loss)
