@@ -137,6 +137,7 @@ def _confirm(
     from study.records.tracking_uri import check as check_tracking
     from study.running.confirmation import Confirmation, open_test_set
     from study.running.finalists import choose_finalists
+    from study.running.notes import publish
     from study.training.data import choose_device, load_final
     from study.training.process import prepare_process
 
@@ -168,6 +169,7 @@ def _confirm(
         outcome = "finished"
     finally:
         tracker.close(outcome)
+    publish(store.existing_study(storage, record.settings.name), tracking_uri, out)
 
 
 def _train(

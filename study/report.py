@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from study.records.errors import InputError
 from study.terminal.command import command, option, storage_option, study_option, tracking_option
-
-# Plotly's markers as SVG paths in a box of 12 around the origin, for the key beside a figure.
-_SYMBOLS = {
-    "circle": "M5 0A5 5 0 1 1-5 0A5 5 0 1 1 5 0Z",
-    "diamond": "M6 0L0 6L-6 0L0-6Z",
-    "square": "M5 5H-5V-5H5Z",
-    "triangle-up": "M-6 4H6L0-6Z",
-    "triangle-down": "M-6-4H6L0 6Z",
-    "cross": "M6 2H2V6H-2V2H-6V-2H-2V-6H2V-2H6Z",
-    "x": "M0 3L3 6L6 3L3 0L6-3L3-6L0-3L-3-6L-6-3L-3 0L-6 3L-3 6Z",
-    "pentagon": "M0-6L5.7-1.9L3.5 4.9H-3.5L-5.7-1.9Z",
-}
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -94,6 +82,7 @@ def main(
     Works on a study that still runs, on an empty and on a failed one. Nothing is trained.
     """
     from study.records import store
+    from study.running.html import render
     from study.running.page import confirmation, gather
 
     opened = store.existing_study(storage, study)
@@ -106,57 +95,13 @@ def main(
         click.echo(f"wrote {export}")
     if figures is not None:
         click.echo(f"wrote {_write_pictures(page, figures)} figures into {figures}")
-    html = _html(page)
-    _write(out, html)
+    _write(out, render(page))
     click.echo(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)")
     if publish:
         from study.running.notes import publish as put
 
-        put(opened, record, page, html, tracking_uri)
+        put(opened, tracking_uri, certificate)
         click.echo("put the page and the notes into MLflow and optuna-dashboard")
-
-
-def _html(page: Page) -> str:
-    """Fill in the template; everything is escaped but our own scripts and JSON."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from plotly.io.json import to_json_plotly
-    from plotly.offline import get_plotlyjs
-
-    from study.analysis.figures_style import ACCENT, ACCURACY_COLOURS, family_style
-
-    environment = Environment(
-        loader=PackageLoader("study"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"words": _words, "accuracy": _accuracy, "value": _value}
-    template = environment.get_template("report.html.jinja")
-    return template.render(
-        page=page,
-        json_of=to_json_plotly,
-        style_of=family_style,
-        dashes={"solid": "none", "dash": "6 3", "dot": "2 3"},
-        symbols=_SYMBOLS,
-        colours=ACCURACY_COLOURS,
-        accent=ACCENT,
-        plotly_js=get_plotlyjs(),
-    )
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def _accuracy(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return f"({', '.join(map(_value, value))})"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _write(path: Path, text: str) -> None:

@@ -2,39 +2,40 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import optuna
 
 import lrsched
 from study.analysis.figures_style import on_white
 from study.analysis.notes import study_note, trial_note
-from study.analysis.page import Page
+from study.records import store
 from study.records.notes import save_to_dashboard, save_to_mlflow
-from study.records.trial import StudyRecord
+from study.running.html import render
+from study.running.page import confirmation, gather
 from study.sampling.curves import rate_curve
 
 #: The page's figures that optuna-dashboard shows as well.
 FIGURES = ("confirmed", "rates", "accuracy", "expected-best")
 
 
-def publish(
-    study: optuna.Study, record: StudyRecord, page: Page, html: str, tracking_uri: str | None
-) -> None:
+def publish(study: optuna.Study, tracking_uri: str | None, certificate: Path | None = None) -> None:
     """Keep a study's page and notes with it, in optuna-dashboard and in its parent run of MLflow.
 
     Args:
         study: The study, open.
-        record: The same as plain data.
-        page: Its page.
-        html: The page as it is written.
         tracking_uri: Where MLflow records.
+        certificate: The confirmation's certificate; by default ``certificate.json``, if it is this study's.
 
     Raises:
         InputError: MLflow's database does not hold the study's run.
     """
+    record = store.record(study)
+    page = gather(record, confirmation(record.settings.name, certificate))
     note = study_note(record, page.verdict)
     run_id = record.attributes.get("mlflow_run_id")
     if run_id is not None:
-        save_to_mlflow(tracking_uri, run_id, note, {"report.html": html})
+        save_to_mlflow(tracking_uri, run_id, note, {"report.html": render(page)})
     trials = {
         trial.number: trial_note(trial, lrsched.REGISTRY[trial.asked.family].formula(), *rate_curve(trial))
         for trial in record.trials
