@@ -34,16 +34,12 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     ),
     "study/terminal": ({"study.terminal", *PLAIN}, {"click", "rich"}),
     # What several commands share when they train: all below it, no command.
-    "study/running": (
-        {"study.running", "lrsched", *BELOW},
-        {"click", "numpy", "optuna", "torch"},
-    ),
+    "study/running": ({"study.running", "lrsched", *BELOW},),
     # Commands: everything below them, but no other command.
     "study": (
         {"study.running", "lrsched", *BELOW},
         {
             "click",
-            "jinja2",
             "mlflow",
             "numpy",
             "optuna",
