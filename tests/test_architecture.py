@@ -34,22 +34,12 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     ),
     "study/terminal": ({"study.terminal", *PLAIN}, {"click", "rich"}),
     # What several commands share when they train: all below it, no command.
-    "study/running": ({"study.running", "lrsched", *BELOW},),
-    # Commands: everything below them, but no other command.
-    "study": (
+    "study/running": (
         {"study.running", "lrsched", *BELOW},
-        {
-            "click",
-            "mlflow",
-            "numpy",
-            "optuna",
-            "optuna_dashboard",
-            "pandas",
-            "plotly",
-            "rich",
-            "torch",
-        },
+        {"click", "jinja2", "numpy", "optuna", "plotly", "torch"},
     ),
+    # Commands: everything below them, but no other command.
+    "study": ({"study.running", "lrsched", *BELOW}, {"click", "plotly"}),
 }
 
 #: Slow to import, so never needed for ``--help`` or for a schedule.
