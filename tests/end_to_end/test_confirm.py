@@ -223,12 +223,14 @@ def test_refusals_about_the_study(
 ) -> None:
     folder = Path(shutil.copytree(study, tmp_path / "copy"))
     monkeypatch.chdir(folder)
-    before = sorted(p.name for p in folder.iterdir())
+    before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
     assert "--baseline linear: study 'lr-schedules' has no finished trial of it" in refused(
         capsys, "--baseline", "linear"
     )
     assert "--study 'other' is not in" in refused(capsys, "--study", "other")
-    assert sorted(p.name for p in folder.iterdir()) == before
+    assert {p: p.read_bytes() for p in before} == before
+    added = {p.name for p in folder.rglob("*") if p.is_file()} - {p.name for p in before}
+    assert all(name.endswith((".db-wal", ".db-shm")) for name in added)  # SQLite's, of a reader
 
 
 def test_flags_are_a_decision() -> None:
