@@ -23,6 +23,9 @@ from study.records.process import Process, current
 from study.records.storage import GRACE_SECONDS, HEARTBEAT_SECONDS, is_local
 from study.records.trial import Asked, Epoch, Outcome
 
+#: Longest that signing a trial just asked for may take on one machine.
+SIGNING_SECONDS = 10
+
 _COUNTED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
 _last_beat: WeakKeyDictionary[optuna.Study, float] = WeakKeyDictionary()
 
@@ -156,9 +159,10 @@ def recover(study: optuna.Study) -> int:
 def _is_in_training(study: optuna.Study, trial: FrozenTrial) -> bool | None:
     """Return whether some process trains a RUNNING trial; ``None`` where only its heart can tell."""
     if "owner" not in trial.user_attrs:
-        # Cut off between being asked for and being signed, unless that is happening right now.
-        started = trial.datetime_start
-        old = started is None or datetime.now() - started > timedelta(seconds=GRACE_SECONDS)  # noqa: DTZ005 - Optuna's clock
+        # Cut off between being asked for and being signed, unless that is happening right now: here that
+        # takes milliseconds, on a server's clients as long as their clocks may differ.
+        started, grace = trial.datetime_start, SIGNING_SECONDS if is_local(study) else GRACE_SECONDS
+        old = started is None or datetime.now() - started > timedelta(seconds=grace)  # noqa: DTZ005 - Optuna's clock
         return False if old else None
     owner = Process.from_json(trial.user_attrs["owner"])
     alive = owner.is_alive()

@@ -23,17 +23,20 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from study.records.budget import Budget
 from study.records.curve import GrowingCurve
 from study.records.tracking_uri import check, connect, experiment_in, resolve
 from study.records.trial import Asked, Epoch, Outcome, Settings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Metric
 
 EXPERIMENT = "lr-schedules"
 
 _STATUS = {"finished": "FINISHED", "pruned": "KILLED", "diverged": "FAILED", "interrupted": "KILLED"}
 _PARENT = "mlflow.parentRunId"
+_BATCH = 1_000  # metrics that MLflow takes at once
 
 
 class Tracker:
@@ -55,6 +58,8 @@ class Tracker:
         self._tags = dict(tags)
         self._measured_on = measured_on
         self._open: dict[str, GrowingCurve] = {}  # children by run id
+        self._held: dict[str, list[Metric]] = {}  # metrics not written yet, likewise
+        self._budget = Budget()
         self.run_id = run_id
 
     @classmethod
@@ -132,7 +137,11 @@ class Tracker:
         return child
 
     def epoch(self, child: str, epoch: Epoch, rates: Sequence[float]) -> None:
-        """Record an epoch of a child: its metrics, and the rates that its steps used, in order."""
+        """Record an epoch of a child: its metrics, and the rates that its steps used, in order.
+
+        Written at once, unless writing has taken more than its share of the time (see ``Budget``): then
+        with a later epoch, or at the child's end.
+        """
         from mlflow.entities import Metric
 
         now = _now()
@@ -145,7 +154,9 @@ class Tracker:
         }
         metrics = [Metric(k, v, now, epoch.epoch + 1) for k, v in measured.items() if v is not None]
         metrics += [Metric("lr", rate, now, step) for step, rate in self._open[child].add(rates)]
-        self._client.log_batch(child, metrics)
+        self._held.setdefault(child, []).extend(metrics)
+        if self._budget.allows():
+            self._write(child)
 
     def end(self, child: str, outcome: Outcome, metrics: Mapping[str, float] | None = None) -> None:
         """Close a child. Call it before the trial is told to Optuna: see ``_close_left_over``.
@@ -160,8 +171,17 @@ class Tracker:
         now = _now()
         last = [Metric("lr", rate, now, step) for step, rate in self._open.pop(child).rest()]
         last += [Metric(key, value, now, 0) for key, value in (metrics or {}).items()]
-        self._client.log_batch(child, last, tags=[RunTag("state", outcome)])
+        self._held.setdefault(child, []).extend(last)
+        self._write(child)
+        self._client.log_batch(child, tags=[RunTag("state", outcome)])
         self._client.set_terminated(child, _STATUS[outcome])
+
+    def _write(self, child: str) -> None:
+        """Write the metrics that are held back, in batches that MLflow takes."""
+        metrics = self._held.pop(child, [])
+        with self._budget.spending():
+            for first in range(0, len(metrics), _BATCH):
+                self._client.log_batch(child, metrics[first : first + _BATCH])
 
     def close(
         self,

@@ -265,7 +265,7 @@ url, settings, total = sys.argv[1], Settings.from_json(json.loads(sys.argv[2])),
 space = Space(settings.schedules, settings.epochs)
 study = store.open_study(url, settings)
 study.sampler = make_sampler(settings, space)
-life.GRACE_SECONDS = 0  # a trial that was killed before it was signed is dead at once
+life.SIGNING_SECONDS = 0  # a trial that was killed before it was signed is dead at once
 store.recover(study)
 lanes = []
 while True:
