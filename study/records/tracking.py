@@ -166,14 +166,14 @@ class Tracker:
             outcome: How the trial ended; sets the run's status and its tag ``state``.
             metrics: Final metrics, such as a confirmed ``test_accuracy``.
         """
-        from mlflow.entities import Metric, RunTag
+        from mlflow.entities import Metric
 
         now = _now()
         last = [Metric("lr", rate, now, step) for step, rate in self._open.pop(child).rest()]
         last += [Metric(key, value, now, 0) for key, value in (metrics or {}).items()]
         self._held.setdefault(child, []).extend(last)
         self._write(child)
-        self._client.log_batch(child, tags=[RunTag("state", outcome)])
+        self._client.set_tag(child, "state", outcome)
         self._client.set_terminated(child, _STATUS[outcome])
 
     def _write(self, child: str) -> None:
