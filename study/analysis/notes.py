@@ -8,7 +8,8 @@ import numpy as np
 
 from study.analysis.figures_data import Floats, best_trial, last_accuracy
 from study.analysis.leaderboard import leaderboard
-from study.analysis.page import VerdictText, facts, notices
+from study.analysis.page import VerdictText
+from study.analysis.page_text import facts, notices
 from study.records.trial import StudyRecord, TrialRecord
 
 _BARS = "▁▂▃▄▅▆▇█"

@@ -11,7 +11,8 @@ import numpy as np
 
 from study.analysis.figures_data import Floats
 from study.analysis.figures_statistics import seeds_figure
-from study.analysis.page import Drawing, VerdictText, percent
+from study.analysis.page import Drawing, VerdictText
+from study.analysis.page_text import percent
 from study.analysis.verdict import Difference, Finalist, Verdict, verdict
 
 _COLUMNS = (

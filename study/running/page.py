@@ -8,7 +8,7 @@ from pathlib import Path
 import lrsched
 from lrsched.pasteable import to_torch_code
 from study.analysis import certificate as certificates
-from study.analysis import page, reproduce
+from study.analysis import page, page_text, reproduce
 from study.analysis.audit import cost_of_pruning
 from study.analysis.figures_data import accuracy_scale, best_trial, families, rate_curves_of
 from study.analysis.page import Page
@@ -65,8 +65,8 @@ def gather(record: StudyRecord, confirmed: Confirmation | None) -> Page:
     )
     return Page(
         name=record.settings.name,
-        facts=page.facts(record),
-        notices=page.notices(record),
+        facts=page_text.facts(record),
+        notices=page_text.notices(record),
         verdict=open_verdict(record.settings.name) if confirmed is None else confirmed.text(),
         families=families(record),
         rows=rows,
@@ -76,7 +76,7 @@ def gather(record: StudyRecord, confirmed: Confirmation | None) -> Page:
         drawings=page.drawings(record, parts),
         fewest=FEWEST_TRIALS,
         too_few=tuple((e.family, e.trials) for e in explained if e.shares is None),
-        pruning=page.pruning_sentences(costs),
+        pruning=page_text.pruning_sentences(costs),
         code=_code(record, confirmed),
         commands=reproduce.commands(record, revision),
         provenance=reproduce.provenance(record, versions(), revision),

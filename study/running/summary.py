@@ -7,19 +7,18 @@ from typing import Any
 import click
 import optuna
 
-from study.analysis.audit import ALL, cost_of_pruning
+from study.analysis.audit import cost_of_pruning
 from study.analysis.figures import rate_curves
 from study.analysis.figures_data import best_trial, rate_curves_of
 from study.analysis.figures_style import on_white
 from study.analysis.leaderboard import Row, leaderboard
+from study.analysis.page_text import ALL_IMAGES, pruning_sentences
 from study.records import store
 from study.records.tracking import Tracker
 from study.records.trial import Outcome, StudyRecord
 from study.sampling.curves import rate_curve
 from study.sampling.space import Space
 from study.terminal.tables import Column, print_table
-
-ALL_IMAGES = 50_000
 
 
 def board(record: StudyRecord) -> tuple[Row, ...]:
@@ -68,8 +67,8 @@ def print_closing(
             f"study {name} is complete with {complete} trials; --trials {2 * complete} would extend it"
         )
     _print_board(record)
-    for line in _pruning(record):
-        click.echo(line)
+    if _outcomes(record)["pruned"]:
+        click.echo("\n".join(pruning_sentences(cost_of_pruning(record))))
     database = "" if tracking_uri == "sqlite:///mlflow.db" else f" --backend-store-uri {tracking_uri}"
     where = "" if storage == "sqlite:///optuna.db" else f" --storage {storage}"
     click.echo(
@@ -123,19 +122,6 @@ def _short(value: object) -> str:
     if isinstance(value, list | tuple):
         return ",".join(_short(each) for each in value)
     return str(value)
-
-
-def _pruning(record: StudyRecord) -> list[str]:
-    """Return what pruning saved and what it probably cost, if anything was pruned."""
-    counts = _outcomes(record)
-    if not counts["pruned"]:
-        return []
-    whole = record.settings.epochs
-    saved = sum(whole - len(t.epochs) for t in record.trials if t.outcome == "pruned")
-    share = saved / (whole * len(record.trials))
-    lines = [f"Pruning stopped {counts['pruned']} trials and saved {saved} epochs, {share:.0%} of the study."]
-    lines.extend(cost.sentence for cost in cost_of_pruning(record) if cost.family == ALL)
-    return lines
 
 
 def _outcomes(record: StudyRecord) -> dict[str, int]:

@@ -1,0 +1,68 @@
+"""What the page says in words before any figure: the study in short, what to know, what pruning did."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from study.analysis.audit import ALL, Cost
+from study.analysis.figures_data import families
+from study.records.trial import StudyRecord
+
+#: Images of the whole training split; fewer are said aloud wherever results stand.
+ALL_IMAGES = 50_000
+
+
+def facts(record: StudyRecord) -> tuple[str, ...]:
+    """Return the study in a few words each: trials by outcome, budget, data."""
+    ended = Counter(trial.outcome for trial in record.trials)
+    settings = record.settings
+    counts = [
+        f"{ended[o]} {o}" for o in ("finished", "pruned", "diverged", "running", "interrupted") if ended[o]
+    ]
+    return (
+        _plural(len(record.trials), "trial"),
+        *counts,
+        _plural(len(families(record)), "schedule family").replace("familys", "families"),
+        _plural(settings.epochs, "epoch"),
+        f"batch {settings.batch_size}",
+        f"{settings.train_images:,} training images",
+    )
+
+
+def percent(share: float) -> str:
+    """Return a share as our sentences write it."""
+    return f"{100 * share:.0f} %"
+
+
+def notices(record: StudyRecord) -> tuple[str, ...]:
+    """Return what a reader must know before reading on."""
+    said = []
+    if not record.trials:
+        said.append("This study has no trials yet.")
+    elif any(t.outcome == "running" for t in record.trials):
+        said.append("This study is still running: everything below will change.")
+    elif not any(t.outcome == "finished" for t in record.trials):
+        said.append("No trial of this study finished: there is nothing to compare.")
+    if record.settings.train_images < ALL_IMAGES:
+        said.append(
+            f"A quick look: trained on {record.settings.train_images:,} of {ALL_IMAGES:,} images. "
+            "Its ranking need not hold for all of them."
+        )
+    return tuple(said)
+
+
+def pruning_sentences(costs: Sequence[Cost]) -> tuple[str, ...]:
+    """Return what pruning saved and what it threw away, in words."""
+    total = next((cost for cost in costs if cost.family == ALL), None)
+    if total is None or total.trials == 0:
+        return ("No trial has ended yet.",)
+    if total.stopped == 0:
+        return (f"Nothing was pruned: all {total.trials} ended trials ran their course.",)
+    saved = f"Pruning stopped {total.stopped - total.reprieved} of {total.trials} trials and saved "
+    saved += f"{total.saved:,} of {total.budget:,} epochs ({percent(total.saved / total.budget)})."
+    return (saved, total.sentence)
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
