@@ -25,7 +25,6 @@ from study.records.errors import InputError
 BUSY_SECONDS = 60
 #: What this process holds of ``exclusively``: folders and servers' URLs.
 _held: set[str] = set()
-_SQLITE_HEADER = b"SQLite format 3\x00"
 _EXAMPLES = "sqlite:///FILE.db or postgresql+psycopg://USER@HOST/NAME"
 
 
@@ -89,6 +88,7 @@ def tables(url: sqlalchemy.URL, flag: str) -> frozenset[str]:
 
 
 def _sqlite_tables(path: Path, named: str) -> frozenset[str]:
+    """Ask SQLite alone, never the file: closing a plain handle drops every lock of this process on it."""
     if path.is_dir():
         raise InputError(f"{named} is a folder: name a file in it")
     if not path.exists():
@@ -98,21 +98,14 @@ def _sqlite_tables(path: Path, named: str) -> frozenset[str]:
             raise InputError(f"{named} cannot be made: the folder {str(path.parent)!r} is not writable")
         return frozenset()
     try:
-        with path.open("rb") as file:
-            start = file.read(len(_SQLITE_HEADER))
-    except OSError as error:
-        raise InputError(f"{named} cannot be read: {error.strerror}") from None
-    if not start:
-        return frozenset()
-    if start != _SQLITE_HEADER:
-        raise InputError(f"{named} is not a SQLite database: name another file")
-    try:
         connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=BUSY_SECONDS)
         try:
             rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
         finally:
             connection.close()
     except sqlite3.Error as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+            raise InputError(f"{named} is not a SQLite database: name another file") from None
         raise InputError(f"{named} cannot be read: {error}") from None
     return frozenset(name for (name,) in rows)
 

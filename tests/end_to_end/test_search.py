@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ from study.records import store
 from study.records.trial import StudyRecord
 from study.search import FAMILIES, main
 
-SMALL = ("--epochs", "2", "--train-images", "1000", "--lanes", "4", "--device", "cpu")
+LANES = 4
+SMALL = ("--epochs", "2", "--train-images", "1000", "--lanes", str(LANES), "--device", "cpu")
 PATIENCE = 300
 #: MLflow's metrics of an epoch.
 MEASURED = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
@@ -60,8 +62,8 @@ def record(folder: Path) -> StudyRecord:
 
 def states(folder: Path) -> Counter[str]:
     """Optuna's trials by their state, the retried ones too."""
-    with sqlite3.connect(folder / "optuna.db") as connection:
-        return Counter(row[0] for row in connection.execute("SELECT state FROM trials"))
+    with closing(sqlite3.connect(folder / "optuna.db")) as connection:
+        return Counter(state for (state,) in connection.execute("SELECT state FROM trials").fetchall())
 
 
 def runs(folder: Path) -> tuple[list[Any], list[Any]]:
@@ -229,21 +231,24 @@ def test_a_trial_can_be_trained_again(finished: Finished) -> None:
 
 
 def wait_for_training(process: subprocess.Popen[str], folder: Path) -> None:
-    """Wait until trials of the study have reported an epoch and some are still in training."""
+    """Wait until trials of the study have ended, and all lanes have begun to train the next ones."""
+    begun = """
+        SELECT COUNT(*) FROM trials JOIN trial_user_attributes USING (trial_id)
+        WHERE state = 'RUNNING' AND key = 'asked' AND trial_id NOT IN (SELECT trial_id FROM trial_intermediate_values)
+        AND (SELECT COUNT(*) FROM trials WHERE state = 'COMPLETE') > 0
+    """
     give_up = time.monotonic() + PATIENCE
     while time.monotonic() < give_up:
         assert process.poll() is None, process.communicate()
-        time.sleep(0.1)
+        time.sleep(0.02)
         if (folder / "optuna.db").exists():
             uri = f"file:{folder}/optuna.db?mode=ro"
             try:
-                with sqlite3.connect(uri, uri=True) as connection:
-                    (ended,) = connection.execute(
-                        "SELECT COUNT(*) FROM trials WHERE state = 'COMPLETE'"
-                    ).fetchone()
+                with closing(sqlite3.connect(uri, uri=True)) as connection:
+                    (training,) = connection.execute(begun).fetchone()
             except sqlite3.OperationalError:  # no tables yet
                 continue
-            if ended:
+            if training == LANES:
                 return
     pytest.fail("no trial ended")
 

@@ -7,6 +7,7 @@ import math
 import os
 import sqlite3
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from study.records import life, storage, store
+from study.records import database, life, storage, store
 from study.records.errors import InputError
 from study.records.process import current
 from study.records.trial import Asked, Epoch, Settings
@@ -81,7 +82,7 @@ UNUSABLE = {
     "a folder": ("sqlite:///{tmp}", "is a folder"),
     "a file in no folder": ("sqlite:///{tmp}/no/such/optuna.db", "there is no folder '{tmp}/no/such'"),
     "a text file": ("sqlite:///{tmp}/text.db", "is not a SQLite database"),
-    "a broken database": ("sqlite:///{tmp}/broken.db", "cannot be read"),
+    "a broken database": ("sqlite:///{tmp}/broken.db", "is not a SQLite database"),
     "another program's database": ("sqlite:///{tmp}/foreign.db", "another program's database"),
     "a server that is not there": ("postgresql+psycopg://u:secret@127.0.0.1:9/x", "cannot be reached"),
 }
@@ -166,6 +167,23 @@ def test_loading_does_not_wait_for_who_writes(url: str, settings: Settings, star
     assert time.monotonic() - began < 10
     writer.execute("ROLLBACK")
     writer.close()
+
+
+def test_looking_keeps_this_process_in_the_file(url: str, settings: Settings) -> None:
+    """Who holds the study open and looks at it keeps its lock: another's exit takes no log away under it.
+
+    POSIX drops all of a process's locks on a file when any handle of it on that file is closed.
+    """
+    path = url.removeprefix("sqlite:///")
+    storage.close(store.open_study(url, settings))
+    holder = sqlite3.connect(path)
+    assert holder.execute("SELECT count(*) FROM studies").fetchone() == (1,)
+    database.tables(database.parse(url, "--storage"), "--storage")
+    script = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('CREATE TABLE new (x)'); c.close()"
+    subprocess.run([sys.executable, "-c", script, path], check=True)
+    assert Path(f"{path}-wal").exists()
+    assert "new" in database.tables(database.parse(url, "--storage"), "--storage")
+    holder.close()
 
 
 # --------------------------------------------------------------------------- a trial's life
