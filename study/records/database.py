@@ -104,7 +104,7 @@ def _sqlite_tables(path: Path, named: str) -> frozenset[str]:
         finally:
             connection.close()
     except sqlite3.Error as error:
-        if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
             raise InputError(f"{named} is not a SQLite database: name another file") from None
         raise InputError(f"{named} cannot be read: {error}") from None
     return frozenset(name for (name,) in rows)

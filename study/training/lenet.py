@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
+
+from study.training.convolution import grouped_convolution
 
 CLASSES = 10
 Weights = Mapping[str, torch.Tensor]
@@ -77,68 +78,12 @@ def forward(weights: Weights, pixels: torch.Tensor) -> torch.Tensor:
         images, _kernels(weights["conv1.weight"]), weights["conv1.bias"].flatten(), padding=2
     )
     h = functional.relu(functional.max_pool2d(h, 2))
-    h = _second_convolution(h, _kernels(weights["conv2.weight"]), weights["conv2.bias"].flatten(), lanes)
+    h = grouped_convolution(h, _kernels(weights["conv2.weight"]), weights["conv2.bias"].flatten(), lanes)
     h = functional.relu(functional.max_pool2d(h, 2))
     h = h.reshape(batch, lanes, 400).transpose(0, 1)
     h = functional.relu(torch.baddbmm(weights["linear1.bias"], h, weights["linear1.weight"]))
     h = functional.relu(torch.baddbmm(weights["linear2.bias"], h, weights["linear2.weight"]))
     return torch.baddbmm(weights["linear3.bias"], h, weights["linear3.weight"])
-
-
-def _second_convolution(
-    h: torch.Tensor, kernels: torch.Tensor, bias: torch.Tensor, lanes: int
-) -> torch.Tensor:
-    """Return the grouped convolution of ``[B, 6L, 14, 14]`` to ``[B, 16L, 10, 10]``, one group a lane."""
-    if h.device.type != "cpu":
-        return functional.conv2d(h, kernels, bias, groups=lanes)
-    # Under autocast h is in bfloat16 already; a Function is not cast for.
-    convolved: torch.Tensor = _PairedColumns.apply(h, kernels.to(h.dtype), bias.to(h.dtype), lanes)
-    return convolved
-
-
-class _PairedColumns(torch.autograd.Function):
-    """A grouped convolution whose gradient for its input is computed two columns at a time.
-
-    The CPU kernel for that gradient pads a lane's 6 channels to the 16 of a vector register and wastes
-    the rest; it is the slowest part of a step. Two neighbouring columns make 12 channels of one
-    convolution of the output's gradient with stride (1, 2)::
-
-        dX[2j + p] = sum over u of dY[2j - 4 + u] * K[p, u],   K[p, u] = W[p + 4 - u],   u = 0..5, p = 0, 1
-
-    (columns only; rows are as in any transposed convolution). Needs an odd kernel and an input of even width.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any, images: torch.Tensor, kernels: torch.Tensor, bias: torch.Tensor, groups: int
-    ) -> torch.Tensor:
-        ctx.save_for_backward(images, kernels)
-        ctx.groups = groups
-        return functional.conv2d(images, kernels, bias, groups=groups)
-
-    @staticmethod
-    def backward(  # type: ignore[override]  # one gradient comes in
-        ctx: Any, gradient: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, None]:
-        images, kernels = ctx.saved_tensors
-        _, for_kernels, for_bias = torch.ops.aten.convolution_backward(
-            gradient, images, kernels, [len(kernels)], [1, 1], [0, 0], [1, 1], False, [0, 0], ctx.groups,
-            [False, True, True],
-        )  # fmt: skip
-        return _input_gradient(gradient, kernels, ctx.groups), for_kernels, for_bias, None
-
-
-def _input_gradient(gradient: torch.Tensor, kernels: torch.Tensor, groups: int) -> torch.Tensor:
-    """Return a grouped convolution's gradient for its input: ``[B, G * out, h, w]`` to ``[B, G * in, H, W]``."""
-    batch = len(gradient)
-    channels, side = kernels.shape[1], kernels.shape[2]
-    turned = kernels.unflatten(0, (groups, -1)).flip(3, 4).transpose(1, 2)  # [G, in, out, 5, 5]
-    pairs = torch.stack([functional.pad(turned, (0, 1)), functional.pad(turned, (1, 0))], dim=1)
-    pairs = pairs.flatten(0, 2).contiguous(memory_format=torch.channels_last)  # [G * 2 * in, out, 5, 6]
-    h = functional.conv2d(gradient, pairs, stride=(1, 2), padding=side - 1, groups=groups)
-    height, half = h.shape[2:]
-    h = h.permute(0, 2, 3, 1).view(batch, height, half, groups, 2, channels).transpose(3, 4)
-    return h.reshape(batch, height, 2 * half, groups * channels).permute(0, 3, 1, 2)
 
 
 def _kernels(stacked: torch.Tensor) -> torch.Tensor:

@@ -179,7 +179,9 @@ def test_looking_keeps_this_process_in_the_file(url: str, settings: Settings) ->
     holder = sqlite3.connect(path)
     assert holder.execute("SELECT count(*) FROM studies").fetchone() == (1,)
     database.tables(database.parse(url, "--storage"), "--storage")
-    script = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('CREATE TABLE new (x)'); c.close()"
+    script = (
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('CREATE TABLE new (x)'); c.close()"
+    )
     subprocess.run([sys.executable, "-c", script, path], check=True)
     assert Path(f"{path}-wal").exists()
     assert "new" in database.tables(database.parse(url, "--storage"), "--storage")
