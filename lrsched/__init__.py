@@ -15,23 +15,20 @@ from lrsched.compose import Join, Mirror, Product, Warmup
 from lrsched.curves import ByHand, KDecay, LinearToZero, PowerDecay, Rex, Spline, Tanh
 from lrsched.cyclic import CosineRestarts, Cyclic, OneCycle
 from lrsched.decay import (
-    Constant,
     Cosine,
     Exponential,
     Factor,
-    Hold,
     InverseSquareRoot,
     Linear,
-    MultiStep,
     Noam,
     Polynomial,
     SquareRoot,
-    Step,
 )
 from lrsched.holding import FlatCosine, Knee, TriStage, WarmupStableDecay
 from lrsched.parameter import Parameter, Search, parameter
 from lrsched.plateau import Plateau, follow
 from lrsched.schedule import REGISTRY, Schedule, from_json, schedule_class
+from lrsched.steps import Constant, Hold, MultiStep, Step
 from lrsched.user import Function, Multiplicative
 
 __all__ = [

@@ -18,9 +18,10 @@ import numpy as np
 
 from lrsched.compose import Warmup
 from lrsched.cyclic import CosineRestarts, Cyclic, OneCycle
-from lrsched.decay import Constant, Cosine, Exponential, Factor, Hold, Linear, MultiStep, Polynomial, Step
+from lrsched.decay import Cosine, Exponential, Factor, Linear, Polynomial
 from lrsched.plateau import Plateau
 from lrsched.schedule import Schedule
+from lrsched.steps import Constant, Hold, MultiStep, Step
 
 _MATHS = ("cos", "pi", "prod", "sqrt", "tanh")
 _EACH_STEP = "# after each optimizer.step(): scheduler.step()"

@@ -24,10 +24,11 @@ from typing import Any
 from lrsched.compose import Join, Product
 from lrsched.curves import ByHand
 from lrsched.cyclic import CosineRestarts, Cyclic, OneCycle
-from lrsched.decay import Constant, Cosine, Exponential, Hold, Linear, MultiStep, Polynomial, Step
+from lrsched.decay import Cosine, Exponential, Linear, Polynomial
 from lrsched.pasteable import to_torch_code
 from lrsched.plateau import Plateau
 from lrsched.schedule import Schedule
+from lrsched.steps import Constant, Hold, MultiStep, Step
 from lrsched.user import Function, Multiplicative
 
 __all__ = ["from_torch", "peak_rates", "to_torch_code"]
