@@ -38,6 +38,8 @@ from study.records.trial import StudyRecord
 
 #: Name of the trace that holds nothing but the scale of accuracy.
 COLOUR_BAR = "scale of accuracy"
+#: Said before the accuracy of the lowest colour, which whatever ended below it has as well.
+AT_MOST = "≤ "
 # Few enough to be read; Plotly's own choice on a short log axis shows a lone "5".
 _LOG_TICKS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 _QUANTITIES: dict[Quantity, str] = {
@@ -124,7 +126,7 @@ def learning_figure(record: StudyRecord, quantity: Quantity, *, height: int = 34
     if quantity == "val_accuracy":
         finals = [t.epochs[-1].val_accuracy for t in record.trials if t.epochs and t.outcome == "finished"]
         low, high = accuracy_range(finals)
-        figure.update_yaxes(range=[low - 1.5 * (high - low), high], tickformat=".2f")
+        figure.update_yaxes(range=[max(0.0, low - 1.5 * (high - low)), high], tickformat=".2f")
     else:
         figure.update_yaxes(
             type="log",
@@ -162,6 +164,7 @@ def _label(curve: RateCurve) -> str:
 
 def _colour_bar(scale: AccuracyScale) -> go.Scatter:
     steps = [[i / (len(ACCURACY_COLOURS) - 1), c] for i, c in enumerate(ACCURACY_COLOURS)]
+    ticks = np.linspace(scale.low, scale.high, 4).tolist()
     return go.Scatter(
         x=[None],
         y=[None],
@@ -182,8 +185,8 @@ def _colour_bar(scale: AccuracyScale) -> go.Scatter:
                 "len": 0.5,
                 "thickness": 8,
                 "outlinewidth": 0,
-                "tickformat": ".3f",
-                "nticks": 4,
+                "tickvals": ticks,
+                "ticktext": [f"{AT_MOST}{ticks[0]:.3f}", *(f"{tick:.3f}" for tick in ticks[1:])],
                 "title": {"text": "final validation accuracy", "side": "top", "font": {"size": 11}},
             },
         },

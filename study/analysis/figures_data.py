@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from study.analysis.comparison import FAILED_BELOW
 from study.records.trial import Outcome, StudyRecord, TrialRecord
 
 Floats = NDArray[np.float64]
@@ -177,16 +178,21 @@ def best_trial(trials: Iterable[TrialRecord]) -> TrialRecord | None:
 
 
 def accuracy_scale(accuracies: Iterable[float | None]) -> AccuracyScale:
-    """Return the scale from the lower decile to the maximum: one failed run must not blur the others."""
+    """Return the scale from the lower decile of the runs that learned something to the best.
+
+    Dead runs may be one in five of a search, and bad ones are always some: if either set the lower end,
+    all others would be of one colour. Both are drawn in the lowest colour.
+    """
     known = np.array([a for a in accuracies if a is not None and math.isfinite(a)])
     if known.size == 0:
         return AccuracyScale(0.0, 1.0)
-    low, high = float(np.quantile(known, 0.1)), float(known.max())
+    alive = known[known >= FAILED_BELOW]
+    low, high = float(np.quantile(alive if alive.size else known, 0.1)), float(known.max())
     return AccuracyScale(low, high) if high - low > 1e-9 else AccuracyScale(low - 0.01, high + 0.01)
 
 
 def accuracy_range(accuracies: Iterable[float | None]) -> tuple[float, float]:
-    """Return the part of the accuracy axis worth showing: the upper nine tenths of the trials, and air."""
+    """Return the part of the accuracy axis worth showing: what ``accuracy_scale`` tells apart, and air."""
     scale = accuracy_scale(accuracies)
     air = 0.06 * (scale.high - scale.low)
     return scale.low - air, scale.high + air

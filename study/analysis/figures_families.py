@@ -52,6 +52,8 @@ def base_rate_figure(
 
 def warm_up_figure(clouds: Mapping[str, Points]) -> go.Figure:
     """Draw final accuracy against warm-up length over all families, with medians and quartiles."""
+    together = _together(clouds.values())
+    low, high = accuracy_range(together.accuracies[together.finished])
     figure = blank("warm-up, epochs", "validation accuracy", height=420)
     for family, cloud in clouds.items():
         if not cloud.finished.any():
@@ -59,15 +61,15 @@ def warm_up_figure(clouds: Mapping[str, Points]) -> go.Figure:
         style, name = family_style(family), title_of(family)
         figure.add_scatter(
             x=cloud.x[cloud.finished],
-            y=cloud.accuracies[cloud.finished],
-            customdata=cloud.numbers[cloud.finished],
+            y=np.clip(cloud.accuracies[cloud.finished], low, None),
+            customdata=np.stack([cloud.numbers, cloud.accuracies], axis=1)[cloud.finished],
             mode="markers",
             marker={"color": style.colour, "symbol": style.symbol, "size": 7, "opacity": 0.85},
             name=name,
-            hovertemplate=f"{name}, trial %{{customdata}}<br>warm-up %{{x:.1f}} epochs<br>"
-            "accuracy %{y:.4f}<extra></extra>",
+            hovertemplate=f"{name}, trial %{{customdata[0]}}<br>warm-up %{{x:.1f}} epochs<br>"
+            "accuracy %{customdata[1]:.4f}<extra></extra>",
+            cliponaxis=False,
         )
-    together = _together(clouds.values())
     medians = trend(together)
     if medians is not None:
         figure.add_scatter(
@@ -88,7 +90,7 @@ def warm_up_figure(clouds: Mapping[str, Points]) -> go.Figure:
             name="median and quartiles",
             hovertemplate="about %{x:.1f} epochs: median %{y:.4f}<extra></extra>",
         )
-    figure.update_yaxes(range=list(accuracy_range(together.accuracies[together.finished])), tickformat=".3f")
+    figure.update_yaxes(range=[low, high], tickformat=".3f")
     return figure
 
 

@@ -42,16 +42,19 @@ def intervals_figure(
     return figure
 
 
-def expected_best_figure(curves: Mapping[str, tuple[Floats, Floats, Floats, Floats]]) -> go.Figure:
+def expected_best_figure(
+    curves: Mapping[str, tuple[Floats, Floats, Floats, Floats]], limits: tuple[float, float] | None = None
+) -> go.Figure:
     """Draw the expected best accuracy against the number of trials, with its interval.
 
     Args:
         curves: By name, (trials, expected, low, high), shape [points] each; the first has its
             interval drawn, the others are lines.
+        limits: Range of accuracies shown, by default all.
     """
     figure = blank("trials", "expected best accuracy", height=420)
     for place, (name, (trials, expected, low, high)) in enumerate(curves.items()):
-        style, safe = family_style(name), title_of(name)
+        style, title = family_style(name), title_of(name)
         colour = ACCENT if place == 0 else style.colour
         if place == 0:
             figure.add_scatter(
@@ -74,12 +77,12 @@ def expected_best_figure(curves: Mapping[str, tuple[Floats, Floats, Floats, Floa
                 "dash": "solid" if place == 0 else style.dash,
                 "width": 3 if place == 0 else 1.5,
             },
-            name=safe,
-            hovertemplate=f"{safe}<br>%{{x}} trials: %{{y:.4f}}<br>"
+            name=title,
+            hovertemplate=f"{title}<br>%{{x}} trials: %{{y:.4f}}<br>"
             "%{customdata[0]:.4f} to %{customdata[1]:.4f}<extra></extra>",
         )
     figure.update_xaxes(type="log", tickvals=_COUNTS, ticktext=[f"{count:,}" for count in _COUNTS])
-    figure.update_yaxes(tickformat=".3f")
+    figure.update_yaxes(tickformat=".3f", range=limits)
     return figure
 
 
@@ -144,7 +147,7 @@ def _where_runs_went_well(
     """Return the part of the axis from one breadth below the lowest interval to the highest run."""
     every = np.concatenate([*scores.values()])
     known = every[np.isfinite(every)]
-    lowest = min([low for _, low, _ in typical.values()], default=float(known.min(initial=0.0)))
+    lowest = min([low for _, low, _ in typical.values()], default=float(known.min(initial=1.0)))
     highest = max([*(high for _, _, high in typical.values()), float(known.max(initial=lowest))])
     below = known[known >= lowest - (highest - lowest)]
     return min(lowest, float(below.min(initial=lowest))) - 1e-4, highest

@@ -161,7 +161,7 @@ def drawings(record: StudyRecord, parts: Parts) -> dict[str, tuple[Drawing, ...]
         "base_rate": _base_rate(record),
         "warm_up": _warm_up(record),
         "importance": _importance(parts.explained),
-        "expected_best": _expected_best(parts),
+        "expected_best": _expected_best(record, parts),
         "pruning": _pruning(record, parts.costs),
     }
 
@@ -277,10 +277,11 @@ def _importance(explained: Sequence[Explained]) -> tuple[Drawing, ...]:
     )
 
 
-def _expected_best(parts: Parts) -> tuple[Drawing, ...]:
+def _expected_best(record: StudyRecord, parts: Parts) -> tuple[Drawing, ...]:
     if not parts.expected_best:
         return ()
-    figure = expected_best_figure(parts.expected_best)
+    # Few trials, each dead by chance, are expected to give little: in full this presses all else into a line.
+    figure = expected_best_figure(parts.expected_best, accuracy_range(t.value for t in record.trials))
     return (Drawing("expected-best", figure, "Expected best accuracy against the number of trials"),)
 
 

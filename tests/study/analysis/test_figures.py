@@ -113,11 +113,13 @@ def test_accuracy_to_colour(accuracy: float, bin_: int) -> None:
         ([None], 0.0, 1.0),
         ([0.9], 0.89, 0.91),
         ([0.9, 0.9], 0.89, 0.91),
-        ([0.1] + [0.8 + i / 100 for i in range(10)], 0.8, 0.89),
+        ([0.1] * 5 + [0.8 + i / 100 for i in range(11)], 0.81, 0.9),
+        ([0.3, *(0.8 + i / 100 for i in range(10))], 0.8, 0.89),
+        ([0.1, 0.1], 0.09, 0.11),
         ([math.nan, 0.8, 0.9], 0.81, 0.9),
     ],
 )
-def test_one_failed_run_does_not_set_the_scale(
+def test_failed_runs_do_not_set_the_scale_however_many(
     accuracies: list[float | None], low: float, high: float
 ) -> None:
     scale = accuracy_scale(accuracies)
@@ -152,6 +154,14 @@ def test_the_best_curve_is_drawn_last(made_up: Maker) -> None:
     *_, last, bar = rate_curves(rate_curves_of(record, recorded)).data
     assert bar.name == COLOUR_BAR
     assert any(text.startswith(f"trial {best.number},") for text in last.text)
+
+
+def test_the_scale_says_that_its_lowest_colour_is_for_all_below(made_up: Maker) -> None:
+    scale = AccuracyScale(0.86, 0.91)
+    bar = rate_curves(rate_curves_of(made_up(60), recorded), scale).data[-1].marker.colorbar
+    assert (bar.tickvals[0], bar.tickvals[-1]) == pytest.approx((0.86, 0.91))
+    assert bar.ticktext[0] == "≤ 0.860"
+    assert bar.ticktext[-1] == "0.910"
 
 
 def test_learning_curves_are_the_records(made_up: Maker) -> None:
@@ -266,6 +276,42 @@ def test_a_point_below_the_picture_lies_on_its_floor_and_keeps_its_value(made_up
     assert min(min(trace.y) for trace in figure.data) == floor
     told = np.concatenate([trace.customdata[:, 1] for trace in figure.data])
     assert sorted(told.tolist()) == sorted(cloud.accuracies.tolist())
+
+
+def test_a_finished_trial_below_the_warm_up_picture_lies_on_its_floor_and_keeps_its_value(
+    made_up: Maker,
+) -> None:
+    record = made_up(100)
+    first = next(t for t in record.trials if t.outcome == "finished")
+    dead = [dataclasses.replace(t, value=0.1) if t.number == first.number else t for t in record.trials]
+    figure = warm_up_figure({"all": by_warm_up(dead)})
+    dots = figure.data[0]
+    told = {int(number): (y, value) for (number, value), y in zip(dots.customdata, dots.y, strict=True)}
+    assert told[first.number] == (figure.layout.yaxis.range[0], 0.1)
+    assert told.keys() == {t.number for t in record.trials if t.outcome == "finished"}
+
+
+def test_no_axis_of_accuracy_goes_below_zero(made_up: Maker) -> None:
+    trials = [
+        dataclasses.replace(trial, outcome="finished", value=epochs[-1].val_accuracy, epochs=epochs)
+        for trial, level in zip(made_up(11).trials, np.linspace(0.2, 0.9, 11).tolist(), strict=True)
+        for epochs in [(dataclasses.replace(trial.epochs[0], val_accuracy=level),)]
+    ]
+    figure = learning_figure(dataclasses.replace(made_up(0), trials=tuple(trials)), "val_accuracy")
+    assert figure.layout.yaxis.range[0] == 0
+
+
+def test_seeds_without_any_interval_fill_the_picture() -> None:
+    figure = seeds_figure({"a": np.array([0.9, np.nan]), "b": np.array([np.nan, 0.91])}, {})
+    low, high = figure.layout.xaxis.range
+    assert 0.89 < low < 0.9
+    assert 0.91 <= high < 0.92
+
+
+def test_the_expected_best_is_shown_within_the_limits_given() -> None:
+    n = np.arange(1.0, 4.0)
+    figure = expected_best_figure({"all families": (n, n / 4, n / 5, n / 3)}, (0.5, 0.8))
+    assert figure.layout.yaxis.range == (0.5, 0.8)
 
 
 def test_a_bad_run_and_a_diverged_one_stand_at_the_edge_and_are_told() -> None:
