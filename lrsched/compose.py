@@ -33,7 +33,7 @@ class Warmup(Schedule, name="warmup"):
             rise = start if u < 1 else 1
         value = rise * inner(t)
 
-    Source: Goyal et al. 2017, section 2.2.
+    Source: Goyal et al. 2017, Accurate, large minibatch SGD, section 2.2 (constant and linear).
 
     >>> Warmup(Linear(length=20), length=10)(5)
     0.375
@@ -223,7 +223,7 @@ class Mirror(Schedule, name="mirror"):
 
         value = high * (1 - inner(t)) + low * inner(t)
 
-    Source: Smith and Topin 2018; torch's ``cycle_momentum``.
+    Source: Smith and Topin 2018, Super-convergence; torch's ``cycle_momentum``.
 
     >>> Mirror(Cosine(T_max=20), low=0.5, high=1.0)(10)
     0.75

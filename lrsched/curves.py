@@ -46,7 +46,8 @@ class LinearToZero(Decay, name="linear_to_zero"):
 
         value = 1 - min(t / length, 1)
 
-    Source: Bergsma et al. 2025, Straight to zero; Defazio et al. 2023.
+    Source: Bergsma et al. 2025, Straight to zero; Defazio et al. 2023, When, why and how much? Adaptive
+    learning rate scheduling by refinement.
 
     >>> LinearToZero(length=20)(15)
     0.25
@@ -95,7 +96,7 @@ class KDecay(Decay, name="k_decay"):
 class Tanh(Decay, name="tanh"):
     """Fall along a piece of the hyperbolic tangent, from ``lower`` to ``upper``.
 
-    It starts a little below 1 and ends a little above ``final``: by 1.2e-5 and 0.0025 of the way at the
+    It starts a little below 1 and ends a little above ``final``: by 6.1e-6 and 0.0025 of the way at the
     default bounds.
 
     Formula::
@@ -103,7 +104,7 @@ class Tanh(Decay, name="tanh"):
         u = min(t / length, 1)
         value = final + (1 - final) * (1 - tanh(lower * (1 - u) + upper * u)) / 2
 
-    Source: Hsueh et al. 2019, Stochastic gradient descent with hyperbolic-tangent decay.
+    Source: Hsueh et al. 2019, Stochastic gradient descent with hyperbolic-tangent decay on classification.
 
     >>> Tanh(length=20, lower=-3, upper=3)(10)
     0.5
@@ -132,7 +133,7 @@ class PowerDecay(Schedule, name="power_decay"):
 
         value = (1 + t / timescale) ** -power
 
-    Source: Robbins and Monro 1951; Caffe's "inv" policy.
+    Source: Robbins and Monro 1951, A stochastic approximation method (power 1); Caffe's "inv" policy.
 
     >>> PowerDecay(timescale=1, power=1)(3)
     0.25
@@ -211,7 +212,8 @@ class Spline(Schedule, name="spline"):
 
         value = pchip(times, values)(min(max(t, times[0]), times[-1]))
 
-    Source: Fritsch and Butland 1984; the ends as in scipy's ``PchipInterpolator``.
+    Source: Fritsch and Butland 1984, A method for constructing local monotone piecewise cubic interpolants;
+    the ends as in scipy's ``PchipInterpolator``.
 
     >>> Spline(times=(0, 10, 20), values=(1.0, 0.5, 0.0))(5)
     0.75

@@ -30,7 +30,8 @@ class CosineRestarts(Schedule, name="cosine_restarts"):
         x = (t - begin) / (T_0 * T_mult ** n)
         value = final + (1 - final) * decay ** n * (1 + cos(pi * x)) / 2
 
-    Source: Loshchilov and Hutter 2017 (SGDR), equation 5; the decay per cycle as in timm.
+    Source: Loshchilov and Hutter 2017 (SGDR), equation 5. ``decay`` is timm's ``cycle_decay`` where ``final`` is 0;
+    above 0, timm shrinks the peak itself, ours only what lies above ``final``, so that no peak falls below it.
 
     >>> CosineRestarts(T_0=8, T_mult=2)(8)
     1.0
@@ -40,14 +41,14 @@ class CosineRestarts(Schedule, name="cosine_restarts"):
         "time until the first restart", "time", above=True, example=8, search=Search(0.1, 0.7, of_run=True)
     )
     T_mult: float = parameter(
-        "each cycle's length as a multiple of the last one's",
+        "each cycle's length as a multiple of the previous one's",
         "number",
         low=1.0,
         default=1,
         search=Search(choices=(1, 2)),
     )
     decay: float = parameter(
-        "each cycle's height as a share of the last one's", "ratio", default=1.0, search=Search(0.3, 1.0)
+        "each cycle's height as a share of the previous one's", "ratio", default=1.0, search=Search(0.3, 1.0)
     )
     final: float = parameter("lowest multiplier", "ratio", default=0.0)
 
@@ -81,7 +82,7 @@ class Cyclic(Schedule, name="cyclic"):
         height = {"triangular": 1, "triangular2": 0.5 ** n, "exp_range": gamma ** t}[mode]
         value = low + (1 - low) * height * (x / up if x < up else (up + down - x) / down)
 
-    Source: Smith 2017, Cyclical learning rates; torch's ``CyclicLR`` (low = base_lr / max_lr).
+    Source: Smith 2017, Cyclical learning rates for training neural networks; torch's ``CyclicLR`` (low = base_lr / max_lr).
 
     >>> Cyclic(up=4, down=4, low=0.5)(2)
     0.75

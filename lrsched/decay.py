@@ -136,7 +136,7 @@ class InverseSquareRoot(Schedule, name="inverse_square_root"):
 
         value = sqrt(timescale / max(t, timescale))
 
-    Source: Raffel et al. 2020 (T5), section 3.1.2.
+    Source: Raffel et al. 2020, Exploring the limits of transfer learning (T5), section 3.1.2.
 
     >>> InverseSquareRoot(timescale=5)(20)
     0.5
@@ -163,7 +163,7 @@ class Noam(Schedule, name="noam"):
 
         value = min(t / warmup, sqrt(warmup / max(t, warmup)))
 
-    Source: Vaswani et al. 2017, section 5.3.
+    Source: Vaswani et al. 2017, Attention is all you need, section 5.3.
 
     >>> Noam(warmup=5)(20)
     0.5

@@ -1,4 +1,4 @@
-"""Schedules that hold the base rate and decay late.
+"""Schedules that hold the base rate for a share of the length, then decay.
 
 Notation: t time, length the total, d progress of the decay in [0, 1]. The lines after ``Formula::`` are
 Python; a test evaluates them against the code.
@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from lrsched.decay import Decay
+from lrsched.decay import FINAL_SEARCH, Decay
 from lrsched.numeric import blend, falling_cosine, ramp
 from lrsched.parameter import Search, parameter
 from lrsched.schedule import Array
@@ -35,7 +35,8 @@ class WarmupStableDecay(Decay, name="warmup_stable_decay"):
         left = {"linear": 1 - d, "1-sqrt": 1 - sqrt(d), "cosine": (1 + cos(pi * d)) / 2, "1-square": 1 - d * d}
         value = final + (1 - final) * left[shape]
 
-    Source: Zhai et al. 2022; Hu et al. 2024 (MiniCPM), WSD; Hägele et al. 2024.
+    Source: Zhai et al. 2022, Scaling vision transformers; Hu et al. 2024, MiniCPM (which named it WSD);
+    Hägele et al. 2024, Scaling laws and compute-optimal training beyond fixed training durations.
 
     >>> WarmupStableDecay(length=20, decay=0.5)(15)
     0.5
@@ -87,7 +88,7 @@ class Knee(Decay, name="knee"):
 
         value = 1 - min(max(t - explore * length, 0) / ((1 - explore) * length), 1)
 
-    Source: Iyer et al. 2023, Wide-minima density hypothesis and the explore-exploit schedule.
+    Source: Iyer et al. 2023, Wide-minima density hypothesis and the explore-exploit learning rate schedule.
 
     >>> Knee(length=20, explore=0.5)(15)
     0.5
@@ -124,9 +125,7 @@ class TriStage(Decay, name="tri_stage"):
         "share of the length spent at the base rate", "ratio", default=0.4, search=Search(0.02, 0.65)
     )
     start: float = parameter("multiplier at the start", "ratio", default=0.01)
-    final: float = parameter(
-        "multiplier at the end", "ratio", above=True, default=0.01, search=Search(1e-4, 0.3, log=True)
-    )
+    final: float = parameter("multiplier at the end", "ratio", above=True, default=0.01, search=FINAL_SEARCH)
 
     def _check(self) -> None:
         if self.warmup + self.hold > 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -15,12 +15,12 @@ class Plateau(Schedule, name="plateau"):
     """Multiply by ``factor`` when the metric has not improved for more than ``patience`` epochs.
 
     The state is a plain dictionary: ``best`` metric so far, ``bad`` epochs since, ``cooldown`` epochs left,
-    ``multiplier`` now. A metric that is not a number never counts as an improvement. Unlike torch there is
+    ``multiplier`` now. A metric that is not finite never counts as an improvement. Unlike torch there is
     no ``eps``: every reduction happens.
 
     Formula::
 
-        value = max(floor, factor ** reductions) if reductions else 1
+        value = max(floor, factor ** reductions)
 
     Source: torch's ``ReduceLROnPlateau``.
 
@@ -36,7 +36,10 @@ class Plateau(Schedule, name="plateau"):
         "multiplier at each reduction", "ratio", below=True, default=0.1, search=Search(0.05, 0.9)
     )
     patience: int = parameter(
-        "epochs without improvement that are borne", "count", default=10, search=Search(0, 8, integer=True)
+        "epochs without improvement that are tolerated",
+        "count",
+        default=10,
+        search=Search(0, 8, integer=True),
     )
     threshold: float = parameter(
         "improvement that counts", "number", low=0.0, default=1e-4, search=Search(1e-4, 3e-2, log=True)
@@ -52,7 +55,7 @@ class Plateau(Schedule, name="plateau"):
 
     @property
     def metric_driven(self) -> bool:
-        """True."""
+        """True: the multiplier follows from the metrics."""
         return True
 
     def initial(self) -> State:
@@ -76,8 +79,10 @@ class Plateau(Schedule, name="plateau"):
 
     def _improves(self, metric: float, best: float | None) -> bool:
         """Whether the metric beats the best by more than the threshold."""
+        if not math.isfinite(metric):
+            return False
         if best is None:
-            return math.isfinite(metric)
+            return True
         sign = -1.0 if self.mode == "min" else 1.0
         margin = sign * self.threshold
         bar = best * (1.0 + margin) if self.threshold_mode == "rel" else best + margin
@@ -90,12 +95,12 @@ class Plateau(Schedule, name="plateau"):
         return np.full_like(t, state["multiplier"])
 
 
-def follow(schedule: Schedule, metrics: Any) -> list[float]:
+def follow(schedule: Schedule, metrics: Iterable[float]) -> list[float]:
     """Return the multiplier during each epoch, given the metric after each epoch.
 
     Args:
         schedule: Any schedule whose unit of time is the epoch.
-        metrics: One number an epoch.
+        metrics: One number an epoch, in order; any iterable.
     """
     state, multipliers = schedule.initial(), []
     for epoch, metric in enumerate(metrics):

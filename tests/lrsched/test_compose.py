@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -121,7 +123,8 @@ def test_plateau_decisions() -> None:
         (Plateau(0.5, patience=0, cooldown=2), [5, 5, 5, 5, 5], [1, 1, 0.5, 0.5, 0.5]),
         (Plateau(0.1, patience=0, floor=0.05), [5, 5, 5, 5, 5], [1, 1, 0.1, 0.05, 0.05]),
         (Plateau(0.5, patience=0, mode="max"), [1, 2, 3, 3, 4], [1, 1, 1, 1, 0.5]),
-        (Plateau(0.5, patience=0), [float("nan"), 5, 4, 3, 2], [1, 0.5, 0.5, 0.5, 0.5]),
+        (Plateau(0.5, patience=0), [math.nan, 5, 4, 3, 2], [1, 0.5, 0.5, 0.5, 0.5]),
+        (Plateau(0.5, patience=0), [5, -math.inf, 4, 3, 2], [1, 1, 0.5, 0.5, 0.5]),
     ]
     for plateau, losses, expected in table:
         assert follow(plateau, losses) == pytest.approx(expected), plateau

@@ -91,10 +91,10 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
 }
 
 
-def by_formula(schedule: Schedule, t: float) -> float:
+def by_formula(schedule: Schedule, t: float, reductions: int = 0) -> float:
     """Run the lines of the docstring's formula at one time."""
     fields = {p.name: getattr(schedule, p.name) for p in schedule.parameters()}
-    space = {**NAMES, "pchip": PchipInterpolator, "reductions": 0, **fields, "t": t}
+    space = {**NAMES, "pchip": PchipInterpolator, "reductions": reductions, **fields, "t": t}
     exec(schedule.formula(), space)  # noqa: S102  # our own docstrings
     return float(space["value"])
 
@@ -113,6 +113,20 @@ def test_the_docstring_is_the_code(name: str) -> None:
                 schedule,
                 t,
             )
+
+
+@pytest.mark.parametrize(("factor", "floor"), [(0.5, 0.0), (0.5, 0.2), (0.0, 0.3), (0.9, 1.0)])
+def test_the_plateaus_formula_holds_after_each_reduction(factor: float, floor: float) -> None:
+    """Without patience a metric that never improves reduces once an epoch, from the second epoch's end on."""
+    plateau = lrsched.Plateau(factor, patience=0, floor=floor)
+    multipliers = lrsched.follow(plateau, [1.0] * 9)[1:]
+    assert multipliers == pytest.approx([by_formula(plateau, 0.0, reductions=n) for n in range(8)], rel=1e-12)
+
+
+def test_tanh_misses_its_ends_by_what_the_docstring_says() -> None:
+    curve = lrsched.Tanh(20)
+    assert 1 - curve(0) == pytest.approx(6.1e-6, rel=0.01)
+    assert curve(20) == pytest.approx(0.0025, rel=0.02)
 
 
 @settings(max_examples=100)
