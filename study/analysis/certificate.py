@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from study.analysis.verdict import Verdict, verdict
+from study.analysis.verdict import verdict
+from study.analysis.verdict_record import Verdict
 from study.records.errors import InputError
 
 FORMAT = "learning-rate schedule certificate"

@@ -13,7 +13,8 @@ from study.analysis.figures_data import Floats
 from study.analysis.figures_statistics import seeds_figure
 from study.analysis.page import Drawing, VerdictText
 from study.analysis.page_text import percent
-from study.analysis.verdict import Difference, Finalist, Verdict, verdict
+from study.analysis.verdict import verdict
+from study.analysis.verdict_record import Difference, Finalist, Verdict
 
 _COLUMNS = (
     "finalist",
