@@ -118,8 +118,7 @@ def _parser(cls: type[Schedule]) -> argparse.ArgumentParser:
 
 def describe(declared: Parameter) -> str:
     """Return a field in one line: name, meaning, domain, default and search range."""
-    default = "required" if declared.required else f"default {declared.default!r}"
-    return f"{declared.name} ({declared.unit}): {declared.meaning}; {default}; {searched(declared)}"
+    return f"{declared.name}: {declared.summary}; {searched(declared)}"
 
 
 def searched(declared: Parameter) -> str:
@@ -155,20 +154,19 @@ def markdown() -> str:
         if cls.parameters():
             lines += ["", "| field | meaning | values | default | search |", "|---|---|---|---|---|"]
         for p in cls.parameters():
-            values = p.unit if p.unit in ("schedule", "function") else p.rule
             default = "required" if p.required else f"`{p.default!r}`"
-            lines.append(f"| `{p.name}` | {p.meaning} | {values} | {default} | {searched(p)} |")
+            lines.append(f"| `{p.name}` | {p.meaning} | {p.rule} | {default} | {searched(p)} |")
     return "\n".join(lines) + "\n"
 
 
 def _plain_parameters(cls: type[Schedule]) -> list[Parameter]:
     """Return the fields that can be given at the terminal."""
-    return [p for p in cls.parameters() if p.unit not in ("schedule", "function")]
+    return [p for p in cls.parameters() if p.plain]
 
 
 def _parts(cls: type[Schedule]) -> dict[str, Any]:
     """Return the example's parts and functions, which cannot be given at the terminal."""
-    return {p.name: p.example for p in cls.parameters() if p.unit in ("schedule", "function")}
+    return {p.name: p.example for p in cls.parameters() if not p.plain}
 
 
 def _number(text: str) -> Any:

@@ -71,9 +71,6 @@ class Warmup(Schedule, name="warmup"):
         """Forward to the inner schedule."""
         return self.inner.observe(state, metric)
 
-    def _value(self, t: Array) -> Array:
-        return self._at(t, self.initial())
-
     def _at(self, t: Array, state: State) -> Array:
         return self._ramp(ramp(t, 0.0, self.length)) * self.inner.at(t, state)
 
@@ -108,9 +105,6 @@ class Parts(Schedule):
         if state is None:
             return None
         return [s.observe(own, metric) for s, own in zip(self.schedules, state, strict=True)]
-
-    def _value(self, t: Array) -> Array:
-        return self._at(t, self.initial())
 
     def _states(self, state: State) -> list[State]:
         """Return one state per part."""

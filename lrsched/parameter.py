@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import MISSING, dataclass, field, replace
+from dataclasses import MISSING, dataclass, field
 from typing import Any
 
 #: Domain of each numeric unit: lowest value, highest value, whole numbers only.
@@ -20,6 +20,8 @@ _DOMAINS: dict[str, tuple[float, float, bool]] = {
     "number": (-math.inf, math.inf, False),
     "count": (0.0, math.inf, True),
 }
+#: What a field must be that is neither a number nor a choice, by its unit.
+_PARTS = {"schedule": "a schedule", "function": "a function of time"}
 
 
 def sorted_distinct(values: Sequence[float]) -> tuple[float, ...]:
@@ -94,6 +96,11 @@ class Parameter:
     search: Search | None
 
     @property
+    def plain(self) -> bool:
+        """Whether it holds numbers or choices, which a terminal and a search can give; else schedules or functions."""
+        return self.unit not in _PARTS
+
+    @property
     def integer(self) -> bool:
         """Whether only whole numbers are allowed."""
         return self.unit in _DOMAINS and _DOMAINS[self.unit][2]
@@ -101,6 +108,8 @@ class Parameter:
     @property
     def rule(self) -> str:
         """The domain in words, as error messages say it."""
+        if not self.plain:
+            return _PARTS[self.unit]
         if self.unit == "choice":
             return "one of " + ", ".join(repr(c) for c in self.choices)
         kind = "a whole number" if self.integer else "a number"
@@ -116,10 +125,8 @@ class Parameter:
     def summary(self) -> str:
         """The field in one line: meaning, domain, default."""
         each = " each" if self.many else ""
-        kind = self.unit if self.unit in ("schedule", "function") else self.rule
-        return f"{self.meaning} ({kind}{each}); " + (
-            "required" if self.required else f"default {self.default!r}"
-        )
+        default = "required" if self.required else f"default {self.default!r}"
+        return f"{self.meaning} ({self.rule}{each}); {default}"
 
     def check(self, value: Any) -> Any:
         """Return ``value`` as plain immutable Python data.
@@ -144,14 +151,11 @@ class Parameter:
 
     def _check_one(self, value: Any, label: str) -> Any:
         """Check one item; ``label`` names it in messages."""
-        if self.unit == "function":
-            if not callable(value):
-                raise TypeError(f"{label} must be a function of time, got {label}={value!r}")
-            return value
-        if self.unit == "schedule":
-            # Duck typing keeps this file below schedule.py; `at` is what composition calls.
-            if not hasattr(value, "to_json") or not hasattr(value, "at"):
-                raise TypeError(f"{label} must be a schedule, got {label}={value!r}")
+        if not self.plain:
+            # Duck typing keeps this file below schedule.py; `at` is what composition calls. A class has it too.
+            schedule = hasattr(value, "at") and hasattr(value, "to_json") and not isinstance(value, type)
+            if not (callable(value) if self.unit == "function" else schedule):
+                raise TypeError(f"{label} must be {self.rule}, got {label}={value!r}")
             return value
         value = value.item() if hasattr(value, "item") and getattr(value, "ndim", 0) == 0 else value
         if self.unit == "choice":
@@ -172,10 +176,6 @@ class Parameter:
         over = value > self.low if self.above else value >= self.low
         return over and (value < self.high if self.below else value <= self.high)
 
-    def named(self, name: str) -> Parameter:
-        """Return the same parameter under another name."""
-        return replace(self, name=name)
-
 
 def parameter(
     meaning: str,
@@ -195,7 +195,13 @@ def parameter(
     """Declare a field of a schedule; the arguments are those of ``Parameter``.
 
     ``low`` and ``high`` narrow the unit's own domain. A field without a default must be given.
+
+    Raises:
+        ValueError: There is no such unit.
     """
+    units = (*_DOMAINS, "choice", *_PARTS)
+    if unit not in units:
+        raise ValueError(f"unit must be one of {', '.join(map(repr, units))}, got unit={unit!r}")
     unit_low, unit_high, _ = _DOMAINS.get(unit, (-math.inf, math.inf, False))
     required = default is MISSING
     declared = Parameter(

@@ -88,9 +88,6 @@ class Plateau(Schedule, name="plateau"):
         bar = best * (1.0 + margin) if self.threshold_mode == "rel" else best + margin
         return metric < bar if self.mode == "min" else metric > bar
 
-    def _value(self, t: Array) -> Array:
-        return np.ones_like(t)
-
     def _at(self, t: Array, state: State) -> Array:
         return np.full_like(t, state["multiplier"])
 

@@ -11,9 +11,8 @@ from __future__ import annotations
 import difflib
 import inspect
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Self, TypeAlias, dataclass_transform, overload
 
 import numpy as np
@@ -33,11 +32,16 @@ REGISTRY: dict[str, type[Schedule]] = {}
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(parameter,))
-class Schedule(ABC):
+class Schedule:
     """A pure function of time: ``rate(t) = base_rate * schedule(t)``.
 
     Subclasses are frozen dataclasses (made so here), declare their fields with ``parameter(...)``, are
-    registered by ``class Cosine(Schedule, name="cosine")``, and state their value in ``_value``.
+    registered by ``class Cosine(Schedule, name="cosine")``, and state their value in ``_value``; those that
+    depend on metrics state it in ``_at``.
+
+    Raises:
+        TypeError: A field is of another kind than declared.
+        ValueError: A field lies outside its domain, or fields contradict each other.
 
     >>> from lrsched import Cosine
     >>> Cosine(T_max=20, final=0.1)(10)
@@ -51,7 +55,7 @@ class Schedule(ABC):
         """Make the subclass a frozen dataclass and, if it has a name, register it."""
         super().__init_subclass__(**kwargs)
         dataclass(frozen=True)(cls)
-        cls._parameters = tuple(f.metadata["parameter"].named(f.name) for f in fields(cls))  # type: ignore[arg-type]  # made a dataclass one line above
+        cls._parameters = tuple(replace(f.metadata["parameter"], name=f.name) for f in fields(cls))  # type: ignore[arg-type]  # made a dataclass one line above
         cls.__doc__ = _with_fields(cls.__doc__ or "", cls._parameters)
         if name is not None:
             if name in REGISTRY:
@@ -66,7 +70,7 @@ class Schedule(ABC):
             object.__setattr__(self, declared.name, declared.check(getattr(self, declared.name)))
         self._check()
 
-    def _check(self) -> None:  # noqa: B027  # a hook that most schedules do not need
+    def _check(self) -> None:
         """Raise ValueError where fields contradict each other."""
 
     @classmethod
@@ -78,9 +82,7 @@ class Schedule(ABC):
     def searchable(cls) -> bool:
         """Whether a study can search this family: each field has a default or a search range."""
         known = all(p.search is not None or not p.required for p in cls._parameters)
-        return (
-            bool(cls.name) and known and not any(p.unit in ("schedule", "function") for p in cls._parameters)
-        )
+        return bool(cls.name) and known and all(p.plain for p in cls._parameters)
 
     @classmethod
     def example(cls) -> Self:
@@ -103,12 +105,12 @@ class Schedule(ABC):
         """Whether the value depends on metrics, which ``observe`` is told once an epoch."""
         return False
 
-    @abstractmethod
     def _value(self, t: Array) -> Array:
         """Return the multiplier at ``t``, which is finite and inside [0, duration].
 
         ``t`` is an array of any shape or, for speed in a training loop, a Python float.
         """
+        raise NotImplementedError(f"{type(self).__name__} must state its value in _value or _at")
 
     @overload
     def __call__(self, t: float) -> float: ...
@@ -118,7 +120,7 @@ class Schedule(ABC):
         """Return the multiplier at time ``t``: a float for a number, an array for an array.
 
         Raises:
-            TypeError: ``t`` is no real number.
+            TypeError: ``t`` is neither a number nor a numpy array.
             ValueError: ``t`` is not finite.
         """
         return self.at(t, self.initial())
@@ -128,10 +130,23 @@ class Schedule(ABC):
     @overload
     def at(self, t: NDArray[Any], state: State) -> Array: ...
     def at(self, t: float | NDArray[Any], state: State) -> float | Array:
-        """Return the multiplier at time ``t`` given what was observed; ``__call__`` without metrics."""
+        """Return the multiplier at time ``t`` after the metrics that ``state`` has observed.
+
+        Args:
+            t: Time: a number, or an array of times.
+            state: What ``initial`` or ``observe`` returned; closed forms ignore it.
+
+        Raises:
+            TypeError: ``t`` is neither a number nor a numpy array.
+            ValueError: ``t`` is not finite.
+        """
         if isinstance(t, np.ndarray):
             return self._at_each(t.astype(np.float64, copy=False), state)
-        if not math.isfinite(t):
+        try:
+            finite = math.isfinite(t)
+        except TypeError:
+            raise TypeError(f"t must be a number or a numpy array, got t={t!r}") from None
+        if not finite:
             raise ValueError(f"t must be finite, got t={t}")
         clamped: Any = min(max(float(t), 0.0), self.duration)
         return float(self._at(clamped, state))
@@ -167,8 +182,15 @@ class Schedule(ABC):
         """Return plain data that ``lrsched.from_json`` reads back.
 
         Raises:
-            TypeError: The schedule holds a user's function, which JSON cannot carry.
+            TypeError: The schedule holds a user's function, which JSON cannot carry, or its class is not
+                registered.
         """
+        kind = type(self)
+        if REGISTRY.get(self.name) is not kind:
+            raise TypeError(
+                f"{kind.__name__} has no name of its own to be read back by; "
+                f"declare it as class {kind.__name__}(Schedule, name=...)"
+            )
         plain = {p.name: _to_plain(getattr(self, p.name), p) for p in self._parameters}
         return {"schedule": self.name, **plain}
 

@@ -52,7 +52,7 @@ class Function(Schedule, name="function"):
         return _each(self._one, t)
 
     def _one(self, t: float) -> float:
-        return checked(self.function, math.floor(t) if self.whole else t)
+        return _checked(self.function, math.floor(t) if self.whole else t)
 
 
 class Multiplicative(Schedule, name="multiplicative"):
@@ -86,11 +86,11 @@ class Multiplicative(Schedule, name="multiplicative"):
         last = int(np.max(t, initial=0.0))
         known = self._products
         for i in range(len(known), last + 1):
-            known.append(known[-1] * checked(self.function, i))
+            known.append(known[-1] * _checked(self.function, i))
         return _each(lambda x: known[int(x)], t)
 
 
-def checked(function: Callable[[Any], float], t: float) -> float:
+def _checked(function: Callable[[Any], float], t: float) -> float:
     """Return ``function(t)``, refusing what cannot be a multiplier."""
     value = float(function(t))
     if not (math.isfinite(value) and value >= 0.0):

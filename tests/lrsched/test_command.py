@@ -29,7 +29,7 @@ def test_the_list_names_every_schedule_and_field(capsys: pytest.CaptureFixture[s
     out = capsys.readouterr().out
     for name, cls in lrsched.REGISTRY.items():
         assert f"{name}: " in out
-        assert all(f"    {p.name} ({p.unit}): {p.meaning}" in out for p in cls.parameters())
+        assert all(f"    {p.name}: {p.meaning} ({p.rule}" in out for p in cls.parameters())
     assert "3 values searched in 0.1..1 of the run" in out
 
 
@@ -56,7 +56,7 @@ def test_help_tells_each_field(name: str, capsys: pytest.CaptureFixture[str]) ->
     with pytest.raises(SystemExit, match="0"):
         main([name, "--help"])
     out = capsys.readouterr().out
-    plain = [p for p in lrsched.REGISTRY[name].parameters() if p.unit not in {"schedule", "function"}]
+    plain = [p for p in lrsched.REGISTRY[name].parameters() if p.plain]
     assert all(f"--{p.name} VALUE" in out for p in plain)
 
 
