@@ -63,7 +63,7 @@ def trial_note(trial: TrialRecord, formula: str, times: Floats, rates: Floats) -
         + (
             ""
             if trial.reprieved_at is None
-            else f"; the pruner would have stopped it at epoch {trial.reprieved_at}"
+            else f"; the pruner would have stopped it after {trial.reprieved_at + 1} epochs"
         ),
     ]
     if formula:

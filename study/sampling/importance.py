@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+from optuna.trial import FrozenTrial
 
 from study.records.trial import StudyRecord, TrialRecord
 from study.sampling.space import FAMILY, Space
@@ -67,16 +69,11 @@ def _importance(
     family: str, trials: Sequence[TrialRecord], distributions: Mapping[str, BaseDistribution]
 ) -> Importance:
     searched = {name: d for name, d in distributions.items() if not d.single()}
-    values = {t.value for t in trials}
-    if len(trials) < FEWEST_TRIALS or len(values) < 2 or not searched:
-        return Importance(family, len(trials), None)
+    within = _within(trials, searched)
+    if len(within) < FEWEST_TRIALS or len({t.value for t in within}) < 2 or not searched:
+        return Importance(family, len(within), None)
     study = optuna.create_study(direction="maximize")
-    for trial in trials:
-        if trial.asked is not None and searched.keys() <= trial.asked.params.keys():
-            params = {name: trial.asked.params[name] for name in searched}
-            study.add_trial(
-                optuna.trial.create_trial(params=params, distributions=dict(searched), value=trial.value)
-            )
+    study.add_trials(within)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         shares = get_param_importances(
@@ -85,5 +82,16 @@ def _importance(
             params=list(searched),
         )
     return Importance(
-        family, len(trials), {name.removeprefix(f"{family}."): share for name, share in shares.items()}
+        family, len(within), {name.removeprefix(f"{family}."): share for name, share in shares.items()}
     )
+
+
+def _within(trials: Sequence[TrialRecord], searched: dict[str, BaseDistribution]) -> list[FrozenTrial]:
+    """Return the trials that the space holds: a study may be older than a field or a range of today."""
+    found = []
+    for trial in trials:
+        params = {} if trial.asked is None else trial.asked.params
+        with suppress(KeyError, ValueError):
+            own = {name: params[name] for name in searched}
+            found.append(optuna.trial.create_trial(params=own, distributions=searched, value=trial.value))
+    return found

@@ -100,7 +100,7 @@ class MedianPruner(BasePruner):
         if epoch is None or trial.number in self.reprieved or not self.rule.due(epoch):
             return False
         sign = 1 if study.direction == StudyDirection.MAXIMIZE else -1
-        best = best_so_far({e: sign * v for e, v in trial.intermediate_values.items() if e <= epoch})
+        best = best_so_far({e: sign * v for e, v in trial.intermediate_values.items()})
         if not self.rule.loses(best, self._others(study, trial, epoch, sign)):
             return False
         if is_reprieved(self._seed, trial.number, self._share):

@@ -130,11 +130,6 @@ class Space:
         return ranges
 
 
-def edges(family: str, params: Mapping[str, Any], epochs: int) -> list[str]:
-    """Return ``Space((family,), epochs).edges(family, params)``."""
-    return Space((family,), epochs).edges(family, params)
-
-
 def _searched(family: str) -> list[tuple[Parameter, Search]]:
     return [(p, p.search) for p in lrsched.REGISTRY[family].parameters() if p.search is not None]
 

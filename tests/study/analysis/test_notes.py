@@ -57,8 +57,8 @@ def test_a_trials_note_tells_how_it_ended(made_up: Maker) -> None:
 
 
 def test_a_reprieved_trial_says_so_and_one_without_a_schedule_has_no_picture(made_up: Maker) -> None:
-    trial = dataclasses.replace(made_up(1).trials[0], reprieved_at=7)
-    assert "at epoch 7" in trial_note(trial, "", np.empty(0), np.empty(0))
+    trial = dataclasses.replace(made_up(1).trials[0], reprieved_at=7)  # the epoch's number, from 0
+    assert "would have stopped it after 8 epochs" in trial_note(trial, "", np.empty(0), np.empty(0))
     assert "```" not in trial_note(trial, "", np.empty(0), np.empty(0))
     cut_off = dataclasses.replace(trial, asked=None)
     assert trial_note(cut_off, "", np.empty(0), np.empty(0)).startswith("Cut off")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -61,6 +65,24 @@ def test_below_the_fewest_trials_there_is_no_number() -> None:
 
 def test_equal_accuracies_explain_nothing() -> None:
     assert all(row.shares is None for row in importances(study(60, decides="base_rate", equal=True)))
+
+
+@pytest.mark.parametrize("change", [{"base_rate": 50.0}, {"warmup": None}], ids=["range", "field"])
+def test_trials_of_an_older_space_are_left_out(change: dict[str, float | None]) -> None:
+    """A range that was narrowed, or a field that was renamed, since a study was searched."""
+    record = study(80, decides="base_rate")
+    old = [
+        dataclasses.replace(t, asked=dataclasses.replace(t.asked, params=_changed(t.asked.params, change)))
+        for t in record.trials[:20]
+        if t.asked is not None
+    ]
+    rows = importances(dataclasses.replace(record, trials=(*old, *record.trials[20:])))
+    assert rows == importances(dataclasses.replace(record, trials=record.trials[20:]))
+    assert [row.trials for row in rows] == [60, 30, 30]
+
+
+def _changed(params: Mapping[str, Any], change: Mapping[str, float | None]) -> dict[str, Any]:
+    return {name: value for name, value in {**params, **change}.items() if value is not None}
 
 
 def test_an_empty_study_and_a_single_family_have_their_rows() -> None:

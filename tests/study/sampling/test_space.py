@@ -11,7 +11,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 import lrsched
 from study.records.errors import InputError
-from study.sampling.space import BASE_RATE, Space, edges
+from study.sampling.space import BASE_RATE, Space
 
 SEARCHABLE = tuple(name for name, family in lrsched.REGISTRY.items() if family.searchable())
 
@@ -108,7 +108,7 @@ DECADE_SHARE = (HIGH / LOW) ** 0.05
 )
 def test_edges(family: str, params: dict[str, float | str], expected: list[str]) -> None:
     """Within 5 % of an end on the range's own scale; pinned values, choices and natural limits are none."""
-    assert edges(family, params, 30) == expected
+    assert Space((family,), 30).edges(family, params) == expected
 
 
 @pytest.mark.parametrize(
