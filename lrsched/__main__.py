@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import numpy as np
 
+from lrsched import picture
 from lrsched.compose import Warmup
 from lrsched.parameter import Parameter
 from lrsched.schedule import REGISTRY, Schedule, schedule_class
@@ -30,14 +32,14 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code: 0, or 2 for a mistake in the arguments."""
+    """Run the command; return its exit code: 0, or 2 for a mistake in the arguments or for what a picture lacks."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         if given and not given[0].startswith("-"):
             _show(given[0], given[1:])
         else:
             _list(given)
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201  # a command
         return 2
     return 0
@@ -46,15 +48,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _list(arguments: list[str]) -> None:
     """List all schedules, or draw them on one sheet."""
     parser = _Parser(
-        prog="python -m lrsched", description="Learning-rate schedules: list them, or draw them all."
+        prog="python -m lrsched",
+        description="Learning-rate schedules: list them, or draw them all.",
+        epilog="python -m lrsched NAME --help tells the options of one schedule.",
     )
     parser.add_argument("--plot", metavar="FILE", help="draw the catalogue on one sheet: .html, .png or .svg")
     parser.add_argument("--markdown", action="store_true", help="print the catalogue as a page of Markdown")
-    parser.epilog = "python -m lrsched NAME --help tells the options of one schedule."
     options = parser.parse_args(arguments)
     if options.plot:
-        from lrsched import picture
-
         picture.write(picture.catalogue(), options.plot)
         return
     if options.markdown:
@@ -69,8 +70,9 @@ def _list(arguments: list[str]) -> None:
 def _show(name: str, arguments: list[str]) -> None:
     """Print one schedule's values, or draw it."""
     cls = schedule_class(name)
-    parser = _parser(cls)
-    options = parser.parse_args(arguments)
+    options = _parser(cls).parse_args(arguments)
+    if not 0.0 < options.base_rate < math.inf:
+        raise ValueError(f"--base-rate must be a finite number > 0, got {options.base_rate:g}")
     schedule: Schedule = cls(
         **{p.name: getattr(options, p.name) for p in _plain_parameters(cls)}, **_parts(cls)
     )
@@ -79,16 +81,12 @@ def _show(name: str, arguments: list[str]) -> None:
     if options.json:
         print(json.dumps(schedule.to_json()))  # noqa: T201  # a command
         return
-    from lrsched import picture
-
     span = picture.default_span(schedule) if options.span is None else options.span
     if options.plot:
         picture.write(picture.draw(schedule, span, options.base_rate), options.plot)
         return
-    if not span > 0:
-        raise ValueError(f"--span must be > 0, got {span:g}")
-    print(schedule)  # noqa: T201  # a command
     times, values = picture.curve(schedule, span)
+    print(schedule)  # noqa: T201  # a command
     for index in np.linspace(0, len(times) - 1, 21).astype(int):
         print(f"{times[index]:10.4g}  {options.base_rate * values[index]:.6g}")  # noqa: T201  # a command
 

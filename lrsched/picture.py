@@ -1,18 +1,20 @@
 """Pictures of schedules, drawn with plotly: one, several over each other, or the whole catalogue.
 
-Each figure is made in two steps: the curve as numbers, then the drawing.
+Each figure is made in two steps: the curve as numbers, which needs no plotly, then the drawing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import plotly.graph_objects as go
-from plotly.subplots import make_subplots
 
 from lrsched.schedule import REGISTRY, Array, Schedule
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 #: Files that can be written, by their ending.
 ENDINGS = (".html", ".png", ".svg")
@@ -29,13 +31,17 @@ def curve(schedule: Schedule, span: float, points: int = 1201) -> tuple[Array, A
         schedule: Any schedule.
         span: Last time.
         points: Number of times.
+
+    Raises:
+        ValueError: The span is not a positive finite number.
     """
+    if not 0.0 < span < np.inf:
+        raise ValueError(f"span must be a finite number > 0, got span={span:g}")
     times = np.linspace(0.0, span, points)
     if not schedule.metric_driven:
         return times, schedule(times)
-    epochs = int(np.ceil(span)) + 1
     state, values = schedule.initial(), np.empty_like(times)
-    for epoch in range(epochs):
+    for epoch in range(int(span) + 1):
         now = (times >= epoch) & (times < epoch + 1)
         values[now] = schedule.at(times[now], state)
         state = schedule.observe(state, 1.0)
@@ -59,14 +65,14 @@ def draw(
         base_rate: What the multipliers are multiplied by.
 
     Raises:
-        ValueError: There is no schedule to draw, or the span is not positive.
+        ValueError: There is no schedule to draw, or the span is not a positive finite number.
     """
+    import plotly.graph_objects as go
+
     several = {repr(schedules): schedules} if isinstance(schedules, Schedule) else dict(schedules)
     if not several:
         raise ValueError("there is no schedule to draw")
     last = max(default_span(s) for s in several.values()) if span is None else span
-    if not last > 0:
-        raise ValueError(f"span must be > 0, got span={last}")
     figure = go.Figure()
     for label, schedule in several.items():
         times, values = curve(schedule, last)
@@ -82,6 +88,8 @@ def draw(
 
 def catalogue() -> go.Figure:
     """Return one sheet with a typical instance of every registered schedule."""
+    from plotly.subplots import make_subplots
+
     examples = [REGISTRY[name].example() for name in catalogue_order()]
     rows = -(-len(examples) // _COLUMNS)
     figure = make_subplots(rows, _COLUMNS, subplot_titles=[s.name for s in examples], vertical_spacing=0.055)
@@ -118,11 +126,20 @@ def write(figure: go.Figure, path: str | Path) -> None:
 
     Raises:
         ValueError: The ending is another one.
+        OSError: The file cannot be written, or a .png or .svg is asked for and there is no browser to draw it.
     """
     ending = Path(path).suffix
     if ending not in ENDINGS:
         raise ValueError(f"the picture must end in {', '.join(ENDINGS)}, got {Path(path).name!r}")
     if ending == ".html":
         figure.write_html(path, include_plotlyjs=True)
-    else:
+        return
+    try:
         figure.write_image(path)
+    except RuntimeError as error:
+        # Plotly raises a plain RuntimeError for a missing browser; what kaleido raised stands behind it.
+        if type(error.__context__).__name__ != "ChromeNotFoundError":
+            raise
+        raise OSError(
+            f"a {ending} needs Chromium or Chrome, and none was found: install one, or ask for .html"
+        ) from error

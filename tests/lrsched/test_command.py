@@ -24,6 +24,20 @@ def test_it_runs_as_a_module(repository: Path) -> None:
     assert lrsched.from_json(json.loads(ran.stdout)) == lrsched.Cosine(10, 0.5)
 
 
+def test_values_are_printed_without_plotly(repository: Path) -> None:
+    """Only a picture needs it: ``lrsched`` itself is promised to need numpy alone."""
+    code = (
+        "import sys; sys.modules['plotly'] = None; from lrsched.__main__ import main;"
+        "print(main(['cosine']), main(['cosine', '--plot', 'a.html']))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.splitlines()[-1] == "0 2"
+    assert ran.stderr.startswith("error: ")
+    assert len(ran.stderr.splitlines()) == 1
+
+
 def test_the_list_names_every_schedule_and_field(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     out = capsys.readouterr().out
@@ -84,7 +98,11 @@ def test_plot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
             "milestones must be strictly increasing, got milestones=(8, 4)",
         ),
         (["one_cycle", "--phases", "4"], "phases must be one of 2, 3, got phases=4"),
-        (["cosine", "--span", "0"], "--span must be > 0, got 0"),
+        (["cosine", "--span", "0"], "span must be a finite number > 0, got span=0"),
+        (["cosine", "--span", "inf"], "span must be a finite number > 0, got span=inf"),
+        (["plateau", "--span", "inf", "--plot", "a.html"], "span must be a finite number > 0, got span=inf"),
+        (["cosine", "--base-rate", "-1"], "--base-rate must be a finite number > 0, got -1"),
+        (["cosine", "--base-rate", "nan"], "--base-rate must be a finite number > 0, got nan"),
         (["cosine", "--warm-up", "-2"], "length must be a number >= 0, got length=-2.0"),
         (["cosine", "--plot", "a.pdf"], "the picture must end in .html, .png, .svg, got 'a.pdf'"),
         (["function", "--json"], "is a function and cannot be written as JSON"),

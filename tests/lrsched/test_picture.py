@@ -64,10 +64,25 @@ def test_files(ending: str, magic: bytes, tmp_path: Path) -> None:
         assert len(content) > 1_000_000
 
 
+def test_a_missing_browser_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plotly's own message for it is a plain RuntimeError of several lines."""
+    missing = type("ChromeNotFoundError", (Exception,), {})
+
+    def write_image(*_: object) -> None:
+        error = RuntimeError("several\nlines")
+        error.__context__ = missing()
+        raise error
+
+    figure = picture.draw(Cosine(20))
+    monkeypatch.setattr(type(figure), "write_image", write_image)
+    with pytest.raises(OSError, match=r"^a \.png needs Chromium or Chrome, and none was found"):
+        picture.write(figure, tmp_path / "a.png")
+
+
 def test_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"the picture must end in .html, .png, .svg, got 'a.pdf'"):
         picture.write(picture.draw(Cosine(20)), tmp_path / "a.pdf")
     with pytest.raises(ValueError, match="there is no schedule to draw"):
         picture.draw({})
-    with pytest.raises(ValueError, match="span must be > 0, got span=-1"):
+    with pytest.raises(ValueError, match="span must be a finite number > 0, got span=-1"):
         picture.draw(Cosine(20), span=-1)
