@@ -14,6 +14,7 @@ A training loop, per batch, with time in epochs::
 from __future__ import annotations
 
 import math
+from numbers import Integral, Real
 from typing import Any, SupportsFloat
 
 import numpy as np
@@ -59,15 +60,11 @@ class Scheduler(LRScheduler):
         # torch's own constructor is not called: it replaces optimizer.step.
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"optimizer must be a torch optimizer, got {type(optimizer).__name__}")
-        for name, given in (("schedule", schedule), ("momentum", momentum)):
-            if not isinstance(given, Schedule) and not (name == "momentum" and given is None):
-                raise TypeError(f"{name} must be a schedule of lrsched, got {type(given).__name__}")
-        if not (math.isfinite(steps_per_epoch) and steps_per_epoch > 0):
-            raise ValueError(f"steps_per_epoch must be a number > 0, got steps_per_epoch={steps_per_epoch}")
-        if first_step < 0:
-            raise ValueError(f"first_step must be >= 0, got first_step={first_step}")
+        if not isinstance(schedule, Schedule):
+            raise TypeError(f"schedule must be a schedule of lrsched, got {type(schedule).__name__}")
         if momentum is not None:
-            _check_momentum(optimizer)
+            _check_momentum(momentum, optimizer)
+        _check_steps(steps_per_epoch, first_step)
         self.optimizer = optimizer
         self.schedule = schedule
         self.momentum = momentum
@@ -120,9 +117,13 @@ class Scheduler(LRScheduler):
         """Continue where ``state_dict`` was taken; the optimizer's rates are set accordingly.
 
         Raises:
-            ValueError: The state is of another schedule, another number of groups, or another step length.
+            ValueError: The state is no state of a ``Scheduler``, or it is of another schedule, another number
+                of groups, or another step length.
         """
         now = self.state_dict()
+        lacking = [key for key in now if key not in state_dict]
+        if lacking:
+            raise ValueError(f"the state is not one that Scheduler.state_dict gave: it has no {lacking[0]!r}")
         for key in ("schedule", "momentum", "steps_per_epoch"):
             if state_dict[key] != now[key]:
                 raise ValueError(f"the state is of {key} {state_dict[key]}, this scheduler has {now[key]}")
@@ -213,8 +214,24 @@ def _plain(schedule: Schedule) -> dict[str, Any] | None:
         return None
 
 
-def _check_momentum(optimizer: Optimizer) -> None:
-    """Raise ValueError unless every group has a momentum to set."""
+def _check_steps(steps_per_epoch: Any, first_step: Any) -> None:
+    """Raise TypeError or ValueError unless both are numbers in their range."""
+    for name, value, kind, valid, rule in (
+        ("steps_per_epoch", steps_per_epoch, Real, lambda x: 0.0 < x < math.inf, "a number > 0"),
+        ("first_step", first_step, Integral, lambda x: x >= 0, "a whole number >= 0"),
+    ):
+        if not isinstance(value, kind):
+            raise TypeError(f"{name} must be {rule}, got {name}={value!r}")
+        if not valid(value):
+            raise ValueError(f"{name} must be {rule}, got {name}={value!r}")
+
+
+def _check_momentum(momentum: object, optimizer: Optimizer) -> None:
+    """Raise TypeError or ValueError unless the schedule can be the momentum of every group."""
+    if not isinstance(momentum, Schedule):
+        raise TypeError(f"momentum must be a schedule of lrsched, got {type(momentum).__name__}")
+    if momentum.metric_driven:
+        raise ValueError(f"momentum must not be driven by a metric, got momentum={momentum}")
     for number, group in enumerate(optimizer.param_groups):
         if "momentum" not in group and "betas" not in group:
             raise ValueError(

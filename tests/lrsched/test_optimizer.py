@@ -264,6 +264,14 @@ def test_foreign_states_are_refused(change: dict[str, Any], message: str) -> Non
         scheduler.load_state_dict({**scheduler.state_dict(), **change})
 
 
+def test_the_state_of_a_torch_scheduler_is_refused() -> None:
+    state = theirs.ExponentialLR(two_groups(), 0.9).state_dict()
+    with pytest.raises(
+        ValueError, match=r"the state is not one that Scheduler.state_dict gave: it has no 'step'"
+    ):
+        Scheduler(two_groups(), Cosine(20)).load_state_dict(state)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
@@ -271,8 +279,19 @@ def test_foreign_states_are_refused(change: dict[str, Any], message: str) -> Non
         ({"schedule": None}, TypeError, "schedule must be a schedule of lrsched, got NoneType"),
         ({"momentum": 0.9}, TypeError, "momentum must be a schedule of lrsched, got float"),
         ({"momentum": Cosine(3)}, ValueError, "group 0 of Adagrad has neither"),
-        ({"steps_per_epoch": 0}, ValueError, "steps_per_epoch must be a number > 0"),
-        ({"first_step": -1}, ValueError, "first_step must be >= 0, got first_step=-1"),
+        (
+            {"momentum": Plateau()},
+            ValueError,
+            "momentum must not be driven by a metric, got momentum=Plateau",
+        ),
+        ({"steps_per_epoch": 0}, ValueError, "steps_per_epoch must be a number > 0, got steps_per_epoch=0"),
+        (
+            {"steps_per_epoch": "7"},
+            TypeError,
+            "steps_per_epoch must be a number > 0, got steps_per_epoch='7'",
+        ),
+        ({"first_step": -1}, ValueError, "first_step must be a whole number >= 0, got first_step=-1"),
+        ({"first_step": 2.5}, TypeError, "first_step must be a whole number >= 0, got first_step=2.5"),
         ({"optimizer": network()}, TypeError, "optimizer must be a torch optimizer, got Sequential"),
     ],
 )
