@@ -90,15 +90,15 @@ def main(
 def _estimate(record: StudyRecord, *, markdown: bool) -> None:
     """Print what the reprieved trials say about the stopped ones."""
     from study.analysis.audit import cost_of_pruning
+    from study.analysis.page_text import pruning_sentences
 
     costs = cost_of_pruning(record)
     columns, rows = cost_table(costs)
-    total = costs[-1]
-    note = (
-        f"Pruning saved {total.saved} epochs of {total.budget} ({_percent(total.saved / max(1, total.budget))}), "
-        f"and reprieves took {total.spent} that it would have saved too. {total.sentence}"
-    )
-    _print(f"What pruning cost study {record.settings.name}", columns, rows, note, markdown=markdown)
+    said = [*pruning_sentences(costs)]
+    if costs[-1].reprieved:
+        said.append(f"Reprieves took {costs[-1].spent:,} epochs that it would have saved too.")
+    title = f"What pruning cost study {record.settings.name}"
+    _print(title, columns, rows, " ".join(said), markdown=markdown)
 
 
 def cost_table(costs: Sequence[Cost]) -> tuple[list[Column], list[list[str]]]:
@@ -123,10 +123,6 @@ def cost_table(costs: Sequence[Cost]) -> tuple[list[Column], list[list[str]]]:
         for cost in costs
     ]
     return columns, rows
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
 
 
 def _replay(record: StudyRecord, rows: int, orders: int, out: Path | None, *, markdown: bool) -> None:
@@ -154,7 +150,10 @@ def _replay(record: StudyRecord, rows: int, orders: int, out: Path | None, *, ma
     if out is not None:
         from study.analysis.audit_figure import audit_figure
 
-        audit_figure(replays, shown, chosen).write_html(out, include_plotlyjs=True)
+        try:
+            audit_figure(replays, shown, chosen).write_html(out, include_plotlyjs=True)
+        except OSError as error:
+            raise InputError(f"--out {str(out)!r} cannot be written: {error.strerror}") from None
         click.echo(f"wrote {out}")
 
 
@@ -186,6 +185,7 @@ def replay_table(
         kept: In how many other orders each of them keeps the winner.
         orders: How many other orders were tried.
     """
+    from study.analysis.page_text import percent
     from study.terminal.tables import Column
 
     names = (
@@ -205,17 +205,18 @@ def replay_table(
     for r, times in zip(replays, kept, strict=True):
         s = r.setting
         row = [s.pruner, s.prune_on, str(s.prune_after), str(s.prune_every), str(s.prune_startup)]
-        row += [str(r.stopped), _percent(r.saved), "kept" if r.winner_kept else "lost", f"{r.regret:.2f}"]
+        row += [str(r.stopped), percent(r.saved), "kept" if r.winner_kept else "lost", f"{r.regret:.2f}"]
         row.append(f"{r.families_kept} of {r.families}")
         rows.append([*row, f"{times} of {orders}"] if orders else row)
     return columns, rows
 
 
 def _print_false_stops(replay: Replay, *, markdown: bool) -> None:
+    from study.analysis.page_text import percent
     from study.terminal.tables import Column
 
     rows = [
-        [family, "none stopped" if share is None else _percent(share)]
+        [family, "none stopped" if share is None else percent(share)]
         for family, share in replay.false_prunes.items()
     ]
     columns = [Column("family"), Column("would have ended above the family's best", "right")]

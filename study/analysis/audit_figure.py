@@ -85,7 +85,7 @@ def _shares(replays: Sequence[Replay]) -> go.Heatmap:
     shares = [[r.false_prunes.get(f) for f in families] for r in replays]
     return go.Heatmap(
         x=[title_of(f) for f in families],
-        y=[short_name(r) for r in replays],
+        y=[_short_name(r) for r in replays],
         z=shares,
         text=[["" if s is None else f"{s:.0%}" for s in row] for row in shares],
         texttemplate="%{text}",
@@ -100,8 +100,7 @@ def _shares(replays: Sequence[Replay]) -> go.Heatmap:
     )
 
 
-def short_name(replay: Replay) -> str:
-    """Return a setting in few words, as rows of tables and figures name it."""
+def _short_name(replay: Replay) -> str:
     s = replay.setting
     return (
         f"{s.pruner} of {s.prune_on}, after {s.prune_after}, every {s.prune_every}, startup {s.prune_startup}"
