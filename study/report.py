@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from study.records.errors import InputError
-from study.terminal.command import command, option, storage_option, study_option, tracking_option
+from study.terminal.command import (
+    Function,
+    command,
+    option,
+    storage_option,
+    study_option,
+    tracking_option,
+)
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
     from study.analysis.page import Page
+
+
+def path_option(
+    name: str, *, metavar: str = "FILE", group: str = "Output", **settings: Any
+) -> Callable[[Function], Function]:
+    """Declare an option that names a file or a folder."""
+    return option(name, metavar=metavar, type=click.Path(path_type=Path), group=group, **settings)
 
 
 @command(
@@ -27,38 +42,18 @@ if TYPE_CHECKING:
 )
 @study_option
 @storage_option
-@option(
+@path_option(
     "--certificate",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    default=None,
     group="Records",
     help="The verdict, from study.confirm. Default: certificate.json, if it is this study's.",
 )
-@option(
-    "--out",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    default=Path("report.html"),
-    group="Output",
-    help="The page.",
-)
-@option(
+@path_option("--out", default=Path("report.html"), help="The page.")
+@path_option(
     "--figures",
     metavar="DIR",
-    type=click.Path(path_type=Path),
-    default=None,
-    group="Output",
     help="Also write every figure as a PNG file into this folder; needs Chromium or Chrome.",
 )
-@option(
-    "--export",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    default=None,
-    group="Output",
-    help="Also write one row a trial; .csv, .parquet or .json.",
-)
+@path_option("--export", help="Also write one row a trial; .csv, .parquet or .json.")
 @option(
     "--publish",
     is_flag=True,
