@@ -61,13 +61,16 @@ def to_torch_code(schedule: Schedule, base_rate: float, epochs: int, steps_per_e
 
     Raises:
         TypeError: The schedule holds a user's function.
-        ValueError: A number is not positive.
+        ValueError: ``base_rate`` is not a positive finite number, or another number not a whole one >= 1.
     """
-    for name, value in (("base_rate", base_rate), ("epochs", epochs), ("steps_per_epoch", steps_per_epoch)):
-        if not (math.isfinite(value) and value > 0):
-            raise ValueError(f"{name} must be a number > 0, got {name}={value}")
+    if not 0.0 < base_rate < math.inf:
+        raise ValueError(f"base_rate must be a number > 0, got base_rate={base_rate}")
+    for name, value in (("epochs", epochs), ("steps_per_epoch", steps_per_epoch)):
+        if not (value >= 1 and value % 1 == 0):
+            raise ValueError(f"{name} must be a whole number >= 1, got {name}={value}")
     schedule.to_json()  # raises TypeError for a user's function
-    run = Run(float(base_rate), steps_per_epoch, epochs * steps_per_epoch)
+    # Plain numbers: numpy's would be written as np.int64(...).
+    run = Run(float(base_rate), int(steps_per_epoch), int(epochs) * int(steps_per_epoch))
     plain = schedule.inner if isinstance(schedule, Warmup) and schedule.length == 0 else schedule
     return _by_class(plain, run) or _by_formula(plain, run) or _by_lrsched(plain, run)
 

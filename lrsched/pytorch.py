@@ -51,13 +51,16 @@ def from_torch(scheduler: Any, group: int | None = None) -> Schedule:
 
     Raises:
         TypeError: The scheduler's class is not known.
-        ValueError: It does what no schedule of ours does (such as growing without end), or groups differ
-            and ``group`` is not given.
+        ValueError: It does what no schedule of ours does (such as growing without end), a group's peak rate
+            is 0, there is no such group, or groups differ and ``group`` is not given.
     """
     kind = _kind(scheduler)
+    groups = range(len(scheduler.optimizer.param_groups))
     if group is not None:
+        if group not in groups:
+            raise ValueError(f"group must be one of the {len(groups)}, counted from 0, got group={group}")
         return _READERS[kind](scheduler, group)
-    schedules = [_READERS[kind](scheduler, g) for g in range(len(scheduler.optimizer.param_groups))]
+    schedules = [_READERS[kind](scheduler, g) for g in groups]
     if any(s != schedules[0] for s in schedules):
         raise ValueError(f"the parameter groups of this {kind} follow different schedules; give group=...")
     return schedules[0]
@@ -88,7 +91,10 @@ def _kind(scheduler: Any) -> str:
 
 def _ratio(rate: float, scheduler: Any, group: int) -> float:
     """Return a rate as a share of the group's peak rate."""
-    return float(rate) / peak_rates(scheduler)[group]
+    peak = peak_rates(scheduler)[group]
+    if peak == 0:
+        raise ValueError(f"group {group} has the peak rate 0, of which no rate is a share; give it a rate")
+    return float(rate) / peak
 
 
 def _multi_step(scheduler: Any, _: int) -> Schedule:

@@ -153,6 +153,12 @@ def test_the_code_is_short_and_says_how_to_use_it() -> None:
             ast.parse(to_torch_code(schedule, BASE, EPOCHS, STEPS))
 
 
+def test_numbers_of_numpy_are_written_as_plain_ones() -> None:
+    for schedule in (lrsched.Factor(0.9), lrsched.Cosine(12, 0.1), lrsched.SquareRoot()):
+        plain = to_torch_code(schedule, BASE, EPOCHS, STEPS)
+        assert to_torch_code(schedule, np.float64(BASE), np.int64(EPOCHS), np.int64(STEPS)) == plain  # type: ignore[arg-type]  # what a caller computed
+
+
 def test_no_warning_in_the_users_face() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -163,11 +169,21 @@ def test_no_warning_in_the_users_face() -> None:
     ("arguments", "error", "message"),
     [
         ((lrsched.Cosine(3), 0.0, 3, 3), ValueError, "base_rate must be a number > 0, got base_rate=0.0"),
-        ((lrsched.Cosine(3), 0.1, 0, 3), ValueError, "epochs must be a number > 0, got epochs=0"),
+        ((lrsched.Cosine(3), 0.1, 0, 3), ValueError, "epochs must be a whole number >= 1, got epochs=0"),
+        (
+            (lrsched.Cosine(3), 0.1, 2.5, 3),
+            ValueError,
+            r"epochs must be a whole number >= 1, got epochs=2\.5",
+        ),
+        (
+            (lrsched.Cosine(3), 0.1, np.nan, 3),
+            ValueError,
+            "epochs must be a whole number >= 1, got epochs=nan",
+        ),
         (
             (lrsched.Cosine(3), 0.1, 3, -1),
             ValueError,
-            "steps_per_epoch must be a number > 0, got steps_per_epoch=-1",
+            "steps_per_epoch must be a whole number >= 1, got steps_per_epoch=-1",
         ),
         ((lrsched.Function(abs), 0.1, 3, 3), TypeError, "is a function and cannot be written as JSON"),
     ],

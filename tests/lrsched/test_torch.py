@@ -334,6 +334,17 @@ def test_groups_that_differ_must_be_read_one_by_one() -> None:
     assert peak_rates(scheduler) == [0.1, 0.4]
 
 
+def test_groups_that_cannot_be_read_are_refused() -> None:
+    scheduler = theirs.StepLR(optimizer(), 3)
+    for group in (1, -1):
+        with pytest.raises(
+            ValueError, match=f"group must be one of the 1, counted from 0, got group={group}"
+        ):
+            from_torch(scheduler, group=group)
+    with pytest.raises(ValueError, match="group 0 has the peak rate 0"):
+        from_torch(theirs.CosineAnnealingLR(optimizer(0.0), 9))
+
+
 def test_strangers_are_refused() -> None:
     with pytest.raises(TypeError, match="int is not a scheduler that can be read"):
         from_torch(3)
