@@ -154,7 +154,12 @@ def _hold(s: Any, run: Run) -> dict[str, Any] | None:
 
 def _step(s: Any, run: Run) -> dict[str, Any] | None:
     size = run.whole(s.step_size)
-    return {"step_size": size, "gamma": s.factor} if size else None
+    if size is None:
+        return None
+    drops = range(size, run.steps, size)
+    # Three times 0.1 is past 0.3: where rounding delays a drop, torch's, which counts steps, comes a step early.
+    on_time = all(math.floor(step / run.steps_per_epoch / s.step_size) == step // size for step in drops)
+    return {"step_size": size, "gamma": s.factor} if on_time else None
 
 
 def _multi_step(s: Any, run: Run) -> dict[str, Any] | None:
@@ -191,6 +196,13 @@ def _cosine_restarts(s: Any, run: Run) -> dict[str, Any] | None:
     first = run.whole(s.T_0)
     if first is None or s.decay != 1 or s.T_mult != int(s.T_mult):
         return None
+    length, restart = first, first
+    while restart < run.steps:
+        # As with StepLR's drops: rounding can put ours off by a step.
+        if s(restart / run.steps_per_epoch) != 1:
+            return None
+        length *= int(s.T_mult)
+        restart += length
     return {"T_0": first, "T_mult": int(s.T_mult), "eta_min": s.final * run.base_rate}
 
 

@@ -25,11 +25,11 @@ def run(code: str) -> tuple[torch.optim.Optimizer, Any]:
     return space["optimizer"], space["scheduler"]
 
 
-def rates(code: str) -> np.ndarray[Any, Any]:
+def rates(code: str, steps: int = EPOCHS * STEPS) -> np.ndarray[Any, Any]:
     """Return the rate before each step of the run."""
     optimizer, scheduler = run(code)
     seen = []
-    for _ in range(EPOCHS * STEPS):
+    for _ in range(steps):
         seen.append(float(optimizer.param_groups[0]["lr"]))
         optimizer.step()
         scheduler.step()
@@ -138,6 +138,21 @@ def test_plateau(schedule: Schedule) -> None:
         else:
             scheduler.step(1.0)
     assert seen == pytest.approx([BASE * m for m in lrsched.follow(schedule, [1.0] * EPOCHS)], rel=1e-12)
+
+
+@pytest.mark.parametrize("steps", [3, 10, 49])
+@pytest.mark.parametrize(
+    "make",
+    [lambda t: lrsched.Step(t, 0.5), lrsched.CosineRestarts, lambda t: lrsched.CosineRestarts(t, 2)],
+    ids=["step", "restarts", "growing restarts"],
+)
+def test_jumps_that_rounding_delays_are_not_given_to_torch(make: Any, steps: int) -> None:
+    """3 / 10 / 0.1 is below 3: a period of 0.1 ends a step late, and torch's class, which counts steps, would not."""
+    for size in range(1, 2 * steps):
+        schedule = make(size / steps)
+        code = to_torch_code(schedule, BASE, 4, steps)
+        trained = BASE * schedule(np.arange(4 * steps) / steps)
+        np.testing.assert_allclose(rates(code, 4 * steps), trained, rtol=1e-12, atol=1e-15, err_msg=code)
 
 
 def test_the_code_is_short_and_says_how_to_use_it() -> None:
