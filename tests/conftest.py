@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
+
+from study.records.trial import Settings
 
 # Before anything imports them: no telemetry, and no window for a figure.
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
@@ -27,6 +31,29 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 def repository() -> Path:
     """The top of the checkout."""
     return Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def settings_of() -> Callable[..., Settings]:
+    """Makes the settings of a study: the search's defaults, but for what a test says."""
+    usual: dict[str, Any] = {
+        "name": "made up",
+        "epochs": 30,
+        "batch_size": 256,
+        "schedules": ("constant", "cosine"),
+        "sampler": "stratified",
+        "pruner": "family-median",
+        "prune_after": 5,
+        "prune_every": 1,
+        "prune_startup": 2,
+        "prune_on": "val",
+        "reprieve": 0.1,
+        "seed": 0,
+        "train_images": 50_000,
+        "device": "cpu",
+        "data": {"train-images-idx3-ubyte": "c59f468a"},
+    }
+    return lambda **said: Settings(**{**usual, **said})
 
 
 @pytest.fixture(autouse=True, scope="module")

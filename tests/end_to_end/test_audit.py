@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,24 +16,6 @@ from study.records.trial import Asked, Epoch, Settings
 from study.sampling.pruning import decide, make_pruner
 from study.sampling.space import Space
 from study.sampling.strata import make_sampler
-
-CONTROL = Settings(
-    name="control",
-    epochs=6,
-    batch_size=256,
-    schedules=("constant", "cosine", "plateau"),
-    sampler="stratified",
-    pruner="none",
-    prune_after=1,
-    prune_every=1,
-    prune_startup=2,
-    prune_on="val",
-    reprieve=0.5,
-    seed=0,
-    train_images=50_000,
-    device="cpu",
-)
-PRUNED = replace(CONTROL, name="pruned", pruner="family-median")
 
 
 def search(url: str, settings: Settings, trials: int) -> None:
@@ -66,10 +49,12 @@ def search(url: str, settings: Settings, trials: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def storage(tmp_path_factory: pytest.TempPathFactory) -> str:
+def storage(tmp_path_factory: pytest.TempPathFactory, settings_of: Callable[..., Settings]) -> str:
+    """A study that was not pruned, and one that was."""
     url = f"sqlite:///{tmp_path_factory.mktemp('audit')}/optuna.db"
-    search(url, CONTROL, 18)
-    search(url, PRUNED, 18)
+    small = settings_of(epochs=6, schedules=("constant", "cosine", "plateau"), prune_after=1, reprieve=0.5)
+    search(url, replace(small, name="control", pruner="none"), 18)
+    search(url, replace(small, name="pruned"), 18)
     return url
 
 
@@ -119,7 +104,10 @@ def test_a_pruned_study_is_estimated(storage: str) -> None:
     [
         (("--study", "pruned", "--out", "x.html"), "study 'pruned' was pruned: --out draws a study of"),
         (("--study", "control", "--out", "nowhere/x.html"), "there is no such folder"),
-        (("--study", "control", "--orders", "0", "--out", "x" * 300), "cannot be written: File name too long"),
+        (
+            ("--study", "control", "--orders", "0", "--out", "x" * 300),
+            "cannot be written: File name too long",
+        ),
         (("--study", "other"), "--study 'other' is not in"),
         (("--rows", "0"), "--rows: must be a whole number of 1 or more, got 0"),
     ],

@@ -44,23 +44,10 @@ UNDRAWN = """figures => figures.map(figure => {
 }).filter(Boolean)"""
 
 
-def settings(name: str) -> Settings:
-    return Settings(
-        name=name,
-        epochs=EPOCHS,
-        batch_size=256,
-        schedules=FAMILIES,
-        sampler="random",
-        pruner="median",
-        prune_after=1,
-        prune_every=1,
-        prune_startup=4,
-        prune_on="val",
-        reprieve=0.1,
-        seed=0,
-        train_images=50_000,
-        device="cpu",
-        data={"train-images-idx3-ubyte": "c59f468a"},
+@pytest.fixture(scope="module")
+def settings(settings_of: Callable[..., Settings]) -> Settings:
+    return settings_of(
+        name="mine", epochs=EPOCHS, schedules=FAMILIES, sampler="random", pruner="median", prune_after=1
     )
 
 
@@ -83,9 +70,8 @@ def made_up_epochs(rate: float, trained: int, rng: np.random.Generator, outcome:
     ]
 
 
-def make_study(folder: Path, name: str, outcomes: list[Outcome]) -> StudyRecord:
+def make_study(folder: Path, made: Settings, outcomes: list[Outcome]) -> StudyRecord:
     """Write a study through the store's own doors; its trials trained nothing."""
-    made = settings(name)
     study = store.open_study(f"sqlite:///{folder / 'optuna.db'}", made)
     study.sampler = optuna.samplers.RandomSampler(seed=0)
     space, rng = Space(made.schedules, EPOCHS), np.random.default_rng(0)
@@ -144,11 +130,13 @@ def report(folder: Path, *arguments: str, **environment: str) -> subprocess.Comp
 
 
 @pytest.fixture(scope="module")
-def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def reported(tmp_path_factory: pytest.TempPathFactory, settings: Settings) -> Path:
     """A folder with a study under a nasty name, its certificate, and all that the report writes."""
     folder = tmp_path_factory.mktemp("report")
     kinds: list[Outcome] = ["finished", "finished", "pruned", "finished", "finished"]
-    record = make_study(folder, NASTY, kinds * 7 + ["diverged", "finished", "finished"])
+    record = make_study(
+        folder, dataclasses.replace(settings, name=NASTY), kinds * 7 + ["diverged", "finished", "finished"]
+    )
     make_certificate(record, folder / "certificate.json")
     done = report(folder, "--export", "trials.csv", "--figures", "figures")
     assert done.returncode == 0, done.stderr
@@ -281,9 +269,13 @@ def test_every_figure_is_a_picture_as_well(reported: Path) -> None:
     ],
 )
 def test_any_state_of_a_study_gives_a_page(
-    tmp_path: Path, opened: Callable[[Path, int], Page], outcomes: list[Outcome], said: str
+    tmp_path: Path,
+    settings: Settings,
+    opened: Callable[[Path, int], Page],
+    outcomes: list[Outcome],
+    said: str,
 ) -> None:
-    make_study(tmp_path, "any", outcomes)
+    make_study(tmp_path, settings, outcomes)
     done = report(tmp_path)
     assert done.returncode == 0, done.stderr
     page = opened(tmp_path / "report.html", 1280)
@@ -331,11 +323,11 @@ def test_pictures_without_a_browser_are_refused_in_one_line(reported: Path) -> N
     assert "needs Chromium or Chrome" in done.stderr
 
 
-def test_publish_puts_the_page_and_the_notes_where_people_browse(tmp_path: Path) -> None:
+def test_publish_puts_the_page_and_the_notes_where_people_browse(tmp_path: Path, settings: Settings) -> None:
     client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
     experiment = client.create_experiment("e", artifact_location=(tmp_path / "artifacts").as_uri())
     run = client.create_run(experiment).info.run_id
-    make_study(tmp_path, "mine", ["finished"] * 6)
+    make_study(tmp_path, settings, ["finished"] * 6)
     study = store.existing_study(f"sqlite:///{tmp_path / 'optuna.db'}")
     study.set_user_attr("mlflow_run_id", run)
     done = report(tmp_path, "--publish")
@@ -348,8 +340,10 @@ def test_publish_puts_the_page_and_the_notes_where_people_browse(tmp_path: Path)
     assert kept.read_text("utf-8") == (tmp_path / "report.html").read_text("utf-8")
 
 
-def test_a_certificate_of_another_study_that_lies_about_is_left_alone(tmp_path: Path) -> None:
-    record = make_study(tmp_path, "mine", ["finished"] * 6)
+def test_a_certificate_of_another_study_that_lies_about_is_left_alone(
+    tmp_path: Path, settings: Settings
+) -> None:
+    record = make_study(tmp_path, settings, ["finished"] * 6)
     make_certificate(
         dataclasses.replace(record, settings=dataclasses.replace(record.settings, name="theirs")),
         tmp_path / "certificate.json",
@@ -358,9 +352,9 @@ def test_a_certificate_of_another_study_that_lies_about_is_left_alone(tmp_path: 
     assert "No verdict yet" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
-def test_a_thousand_trials_take_under_20_seconds_and_1_gigabyte(tmp_path: Path) -> None:
+def test_a_thousand_trials_take_under_20_seconds_and_1_gigabyte(tmp_path: Path, settings: Settings) -> None:
     url = f"sqlite:///{tmp_path / 'optuna.db'}"
-    made = dataclasses.replace(settings("large"), epochs=30)
+    made = dataclasses.replace(settings, epochs=30)
     study = store.open_study(url, made)
     space, rng = Space(made.schedules, 30), np.random.default_rng(0)
     source = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))

@@ -29,29 +29,6 @@ STARTED = datetime(2026, 1, 1, tzinfo=UTC)
 Maker = Callable[..., StudyRecord]
 
 
-def made_up_settings(
-    name: str = "made up", epochs: int = 30, families: tuple[str, ...] = FAMILIES
-) -> Settings:
-    """Return settings of a study that nobody ran."""
-    return Settings(
-        name=name,
-        epochs=epochs,
-        batch_size=256,
-        schedules=families,
-        sampler="stratified",
-        pruner="family-median",
-        prune_after=5,
-        prune_every=1,
-        prune_startup=4,
-        prune_on="val",
-        reprieve=0.1,
-        seed=0,
-        train_images=50_000,
-        device="cpu",
-        data={"train-images-idx3-ubyte.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d"},
-    )
-
-
 def made_up_trial(number: int, settings: Settings, rng: np.random.Generator) -> TrialRecord:
     """Return a trial whose accuracy peaks at a base rate of 0.3 and which may be pruned or diverge."""
     families = settings.schedules
@@ -108,20 +85,13 @@ def made_up_trial(number: int, settings: Settings, rng: np.random.Generator) -> 
     )
 
 
-def made_up_study(
-    trials: int,
-    *,
-    name: str = "made up",
-    epochs: int = 30,
-    families: tuple[str, ...] = FAMILIES,
-    seed: int = 0,
-) -> StudyRecord:
-    """Return a study of that many trials that nobody ran."""
-    settings, rng = made_up_settings(name, epochs, families), np.random.default_rng(seed)
-    return StudyRecord(settings, tuple(made_up_trial(n, settings, rng) for n in range(trials)))
-
-
 @pytest.fixture
-def made_up() -> Maker:
-    """The maker of studies that nobody ran."""
-    return made_up_study
+def made_up(settings_of: Callable[..., Settings]) -> Maker:
+    """Makes a study of so many trials that nobody ran."""
+    settings = settings_of(schedules=FAMILIES)
+
+    def make(trials: int) -> StudyRecord:
+        rng = np.random.default_rng(0)
+        return StudyRecord(settings, tuple(made_up_trial(n, settings, rng) for n in range(trials)))
+
+    return make

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -30,23 +30,13 @@ from study.records.trial import Asked, Epoch, Outcome, Settings, StudyRecord, Tr
 from study.sampling.pruning import MedianPruner, decide, is_reprieved
 from study.sampling.rule import MedianRule
 
-SETTINGS = Settings(
-    name="s",
-    epochs=4,
-    batch_size=256,
-    schedules=("a", "b"),
-    sampler="stratified",
-    pruner="family-median",
-    prune_after=2,
-    prune_every=1,
-    prune_startup=2,
-    prune_on="val",
-    reprieve=0.1,
-    seed=0,
-    train_images=50_000,
-    device="cpu",
-)
 SETTING = Setting("family-median", "val", 2, 1, 2)
+
+
+@pytest.fixture
+def settings(settings_of: Callable[..., Settings]) -> Settings:
+    """Two families, four epochs."""
+    return settings_of(epochs=4, schedules=("a", "b"))
 
 
 def trial(
@@ -73,10 +63,10 @@ def trial(
     )
 
 
-def test_cost_of_pruning_by_hand() -> None:
+def test_cost_of_pruning_by_hand(settings: Settings) -> None:
     """One family with every kind of trial, counted by hand; one that was never pruned."""
     study = StudyRecord(
-        SETTINGS,
+        settings,
         (
             trial(0, "a", [0.1, 0.2, 0.3, 0.80]),
             trial(1, "a", [0.1, 0.1], "pruned"),
@@ -135,7 +125,7 @@ def test_estimate(hits: int, observed: int, total: int, value: float | None, low
     assert (share.value, share.low, share.high) == (value, low, high)
 
 
-def simulated(seed: int) -> tuple[StudyRecord, float]:
+def simulated(seed: int, settings: Settings) -> tuple[StudyRecord, float]:
     """Return a study of two families in which half the trials were stopped, and how many wrongly.
 
     Curves cross, so that a trial that was behind may end above all that were kept. The share of the
@@ -152,17 +142,17 @@ def simulated(seed: int) -> tuple[StudyRecord, float]:
             trials.append(trial(n, "ab"[n % 2], [end[n]], reprieved_at=0 if behind[n] else None))
     bars = [max(end[m] for m in range(60) if not behind[m] and m % 2 == family) for family in (0, 1)]
     wrongly = [end[n] > bars[n % 2] for n in range(60) if behind[n]]
-    return StudyRecord(SETTINGS, tuple(trials)), float(np.mean(wrongly))
+    return StudyRecord(settings, tuple(trials)), float(np.mean(wrongly))
 
 
-def test_the_estimate_is_unbiased_and_its_interval_covers_the_truth() -> None:
+def test_the_estimate_is_unbiased_and_its_interval_covers_the_truth(settings: Settings) -> None:
     """Over 1,000 simulated studies the estimate is right on average, and 95 % intervals hold the truth.
 
     The bar is 93 %. The intervals must also say something: half of them are shorter than a half.
     """
     covered, errors, widths = 0, [], []
     for seed in range(1000):
-        study, truth = simulated(seed)
+        study, truth = simulated(seed, settings)
         share = cost_of_pruning(study)[-1].beat_family
         covered += share.low <= truth <= share.high
         widths.append(share.high - share.low)
@@ -295,10 +285,10 @@ def test_the_figure_shows_every_setting_and_the_shares_of_some() -> None:
     assert len(audit_figure([lost], [], None).data) == 1
 
 
-def test_curves_are_read_from_the_records() -> None:
+def test_curves_are_read_from_the_records(settings: Settings) -> None:
     """Diverged epochs are minus infinity, running and interrupted trials are left out."""
     study = StudyRecord(
-        SETTINGS,
+        settings,
         (
             trial(0, "a", [0.1, 0.2, 0.3, 0.4], offset=3, averaged=0.5),
             trial(1, "b", [0.1, 0.2], "diverged", offset=5, averaged=0.5),
@@ -312,12 +302,12 @@ def test_curves_are_read_from_the_records() -> None:
     assert got.final.tolist() == [0.4, -np.inf]
     assert got.signals["val"].tolist() == [[0.1, 0.2, 0.3, 0.4], [0.1, -np.inf, -np.inf, -np.inf]]
     assert got.signals["averaged"][0].tolist() == [0.5] * 4
-    without = StudyRecord(SETTINGS, (trial(0, "a", [0.1] * 4),))
+    without = StudyRecord(settings, (trial(0, "a", [0.1] * 4),))
     assert curves(without).signals.keys() == {"val"}
 
 
-def test_a_pruned_or_unfinished_study_cannot_be_replayed() -> None:
+def test_a_pruned_or_unfinished_study_cannot_be_replayed(settings: Settings) -> None:
     with pytest.raises(InputError, match="was pruned, so its stopped curves have no end"):
-        curves(StudyRecord(SETTINGS, (trial(0, "a", [0.1] * 4), trial(1, "a", [0.1], "pruned"))))
+        curves(StudyRecord(settings, (trial(0, "a", [0.1] * 4), trial(1, "a", [0.1], "pruned"))))
     with pytest.raises(InputError, match="has no finished trial to replay"):
-        curves(StudyRecord(SETTINGS, (trial(0, "a", [0.1], "running"),)))
+        curves(StudyRecord(settings, (trial(0, "a", [0.1], "running"),)))

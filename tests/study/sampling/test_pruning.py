@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import optuna
 import pytest
@@ -18,22 +18,6 @@ from study.sampling.pruning import Decision, MedianPruner, decide, is_reprieved,
 from study.sampling.rule import MedianRule
 
 FAMILIES = ("a", "b")
-SETTINGS = Settings(
-    name="s",
-    epochs=6,
-    batch_size=256,
-    schedules=FAMILIES,
-    sampler="stratified",
-    pruner="family-median",
-    prune_after=2,
-    prune_every=1,
-    prune_startup=2,
-    prune_on="val",
-    reprieve=0.0,
-    seed=0,
-    train_images=50_000,
-    device="cpu",
-)
 NAN = float("nan")
 Direction = Literal["maximize", "minimize"]
 
@@ -125,6 +109,12 @@ DECISIONS: dict[str, tuple[list[Row], set[int], set[int]]] = {
 }
 
 
+@pytest.fixture
+def settings(settings_of: Callable[..., Settings]) -> Settings:
+    """Six epochs, decisions from the second on, nobody reprieved."""
+    return settings_of(epochs=6, schedules=FAMILIES, prune_after=2, reprieve=0.0)
+
+
 def study_of(rows: Sequence[Row], direction: Direction = "maximize") -> optuna.Study:
     study = optuna.create_study(direction=direction)
     for family, shown, end in rows:
@@ -143,22 +133,24 @@ def study_of(rows: Sequence[Row], direction: Direction = "maximize") -> optuna.S
 
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])
 @pytest.mark.parametrize(("rows", "by_family", "by_all"), DECISIONS.values(), ids=DECISIONS)
-def test_decisions(rows: list[Row], by_family: set[int], by_all: set[int], direction: Direction) -> None:
+def test_decisions(
+    settings: Settings, rows: list[Row], by_family: set[int], by_all: set[int], direction: Direction
+) -> None:
     """Every history has its expected decisions, whichever direction is better and whoever came first."""
     for turned in (False, True):
         numbers = list(range(len(rows)))[::-1] if turned else list(range(len(rows)))
         study = study_of([rows[n] for n in numbers], direction)
         running = study.get_trials(states=(TrialState.RUNNING,))
         for pruner, expected in (("family-median", by_family), ("median", by_all)):
-            judge = make_pruner(replace(SETTINGS, pruner=pruner))
+            judge = make_pruner(replace(settings, pruner=pruner))
             assert {numbers[t.number] for t in running if judge.prune(study, t)} == expected
 
 
-def test_lanes_may_be_decided_in_any_order() -> None:
+def test_lanes_may_be_decided_in_any_order(settings: Settings) -> None:
     """Trials that report together get the same decisions in all 24 orders, though some are told at once."""
     signals = (0.1, 0.2, 0.8, 0.9)
     for order in itertools.permutations(range(4)):
-        study = optuna.create_study(direction="maximize", pruner=make_pruner(SETTINGS))
+        study = optuna.create_study(direction="maximize", pruner=make_pruner(settings))
         trials = [study.ask({"schedule": CategoricalDistribution(("a",))}) for _ in signals]
         stopped = set()
         for epoch in range(2):
@@ -171,9 +163,9 @@ def test_lanes_may_be_decided_in_any_order() -> None:
         assert stopped == {0, 1}
 
 
-def test_lockstep_does_not_halve_the_survivors_again() -> None:
+def test_lockstep_does_not_halve_the_survivors_again(settings: Settings) -> None:
     """With ranks that never change, half the lanes are stopped once and the rest are left alone."""
-    study = optuna.create_study(direction="maximize", pruner=make_pruner(replace(SETTINGS, prune_after=1)))
+    study = optuna.create_study(direction="maximize", pruner=make_pruner(replace(settings, prune_after=1)))
     lanes = {study.ask({"schedule": CategoricalDistribution(("a",))}): v for v in range(8)}
     for epoch in range(6):
         for trial, value in lanes.items():
@@ -190,11 +182,11 @@ def test_decisions_come_every_few_epochs() -> None:
     assert [epoch + 1 for epoch in range(5) if MedianRule(after=0, epochs=5).due(epoch)] == [1, 2, 3, 4]
 
 
-def run_hopeless(reprieve: float, seed: int) -> tuple[list[Decision], optuna.Trial, optuna.Study]:
+def run_hopeless(settings: Settings) -> tuple[list[Decision], optuna.Trial, optuna.Study]:
     """Train one trial below three good ones and return what was decided at each epoch."""
     good: Row = ("a", [0.9] * 6, "c")
     study = study_of([good, good, good])
-    study.pruner = make_pruner(replace(SETTINGS, reprieve=reprieve, seed=seed))
+    study.pruner = make_pruner(settings)
     study.enqueue_trial({"schedule": "a"})
     trial = study.ask({"schedule": CategoricalDistribution(FAMILIES)})
     told = []
@@ -206,13 +198,13 @@ def run_hopeless(reprieve: float, seed: int) -> tuple[list[Decision], optuna.Tri
     return told, trial, study
 
 
-def test_a_reprieve_is_told_once() -> None:
+def test_a_reprieve_is_told_once(settings: Settings) -> None:
     """A reprieved trial is told so at the first decision and is then kept to its end."""
-    told, trial, study = run_hopeless(reprieve=1.0, seed=0)
+    told, trial, study = run_hopeless(replace(settings, reprieve=1.0))
     assert told == ["keep", "reprieve", "keep", "keep", "keep", "keep"]
     assert isinstance(study.pruner, MedianPruner)
     assert study.pruner.reprieved == {trial.number: 1}
-    assert run_hopeless(reprieve=0.0, seed=0)[0] == ["keep", "prune"]
+    assert run_hopeless(settings)[0] == ["keep", "prune"]
 
 
 def test_reprieve_depends_on_seed_and_number_alone() -> None:
@@ -255,13 +247,13 @@ def test_works_in_plain_optimize() -> None:
         ({"reprieve": 1.5}, r"reprieve must be in \[0, 1\], got 1.5"),
     ],
 )
-def test_bad_settings_are_refused(change: dict[str, object], message: str) -> None:
+def test_bad_settings_are_refused(settings: Settings, change: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        make_pruner(replace(SETTINGS, **change))  # type: ignore[arg-type]  # deliberately wrong values
+        make_pruner(replace(settings, **change))
 
 
-def test_none_never_prunes() -> None:
+def test_none_never_prunes(settings: Settings) -> None:
     rows, *_ = DECISIONS["running lane-mates are compared with"]
     study = study_of(rows)
-    pruner = make_pruner(replace(SETTINGS, pruner="none"))
+    pruner = make_pruner(replace(settings, pruner="none"))
     assert not any(pruner.prune(study, t) for t in study.trials)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -29,22 +29,12 @@ from study.sampling.space import Space
 from study.sampling.strata import StratifiedSampler, make_sampler
 
 FAMILIES = tuple("abcd")
-SETTINGS = Settings(
-    name="s",
-    epochs=30,
-    batch_size=256,
-    schedules=("constant", "cosine", "multi_step"),
-    sampler="stratified",
-    pruner="none",
-    prune_after=5,
-    prune_every=1,
-    prune_startup=4,
-    prune_on="val",
-    reprieve=0.0,
-    seed=3,
-    train_images=50_000,
-    device="cpu",
-)
+
+
+@pytest.fixture
+def settings(settings_of: Callable[..., Settings]) -> Settings:
+    """Three families, nothing pruned."""
+    return settings_of(name="s", schedules=("constant", "cosine", "multi_step"), pruner="none", seed=3)
 
 
 def suggest(trial: optuna.Trial, families: Sequence[str] = FAMILIES) -> float:
@@ -163,9 +153,9 @@ def test_a_trial_that_died_before_it_chose_holds_nobody_up(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("sampler", ["stratified", "tpe", "random"])
-def test_same_seed_same_trials_also_when_resumed(sampler: str) -> None:
+def test_same_seed_same_trials_also_when_resumed(settings: Settings, sampler: str) -> None:
     """A study cut in two by a restart draws what it would have drawn in one go."""
-    settings = replace(SETTINGS, sampler=sampler)
+    settings = replace(settings, sampler=sampler)
     space = Space(settings.schedules, settings.epochs)
 
     def run(study: optuna.Study, trials: int) -> None:
@@ -184,10 +174,10 @@ def test_same_seed_same_trials_also_when_resumed(sampler: str) -> None:
     assert len({t.params["base_rate"] for t in whole.trials}) == 24
 
 
-def test_parameters_drawn_alone_are_independent() -> None:
+def test_parameters_drawn_alone_are_independent(settings: Settings) -> None:
     """The first trials are random: their parameters must not repeat one random number."""
     space = Space(("cosine",), 30)
-    study = optuna.create_study(sampler=make_sampler(replace(SETTINGS, sampler="random"), space))
+    study = optuna.create_study(sampler=make_sampler(replace(settings, sampler="random"), space))
     drawn = np.array(
         [[t.params["warmup"] / 9, t.params["cosine.final"]] for t in ask_many(study, space, 200)]
     )
@@ -217,9 +207,9 @@ def test_a_family_learns_from_its_own_trials_alone() -> None:
         assert 0.4 < np.median(late) / rate < 2.5
 
 
-def test_unknown_sampler_is_refused() -> None:
+def test_unknown_sampler_is_refused(settings: Settings) -> None:
     with pytest.raises(InputError, match="sampler must be one of stratified, tpe, random, got 'grid'"):
-        make_sampler(replace(SETTINGS, sampler="grid"), Space(("constant",), 3))
+        make_sampler(replace(settings, sampler="grid"), Space(("constant",), 3))
 
 
 @pytest.mark.slow
@@ -290,9 +280,9 @@ while True:
 
 
 @pytest.mark.slow
-def test_shares_stay_equal_after_sigkill(tmp_path: Path, repository: Path) -> None:
+def test_shares_stay_equal_after_sigkill(settings: Settings, tmp_path: Path, repository: Path) -> None:
     """A worker that is killed three times in mid-training leaves a study that ends with equal shares."""
-    settings = replace(SETTINGS, schedules=("constant", "cosine", "multi_step", "plateau", "linear"))
+    settings = replace(settings, schedules=("constant", "cosine", "multi_step", "plateau", "linear"))
     url = f"sqlite:///{tmp_path}/optuna.db"
     command = [sys.executable, "-c", WORKER, url, json.dumps(settings.to_json()), "23"]
     environment = {**os.environ, "PYTHONPATH": str(repository)}
