@@ -14,7 +14,6 @@ A training loop, per batch, with time in epochs::
 from __future__ import annotations
 
 import math
-from numbers import Integral, Real
 from typing import Any, SupportsFloat
 
 import numpy as np
@@ -216,14 +215,16 @@ def _plain(schedule: Schedule) -> dict[str, Any] | None:
 
 def _check_steps(steps_per_epoch: Any, first_step: Any) -> None:
     """Raise TypeError or ValueError unless both are numbers in their range."""
-    for name, value, kind, valid, rule in (
-        ("steps_per_epoch", steps_per_epoch, Real, lambda x: 0.0 < x < math.inf, "a number > 0"),
-        ("first_step", first_step, Integral, lambda x: x >= 0, "a whole number >= 0"),
-    ):
-        if not isinstance(value, kind):
-            raise TypeError(f"{name} must be {rule}, got {name}={value!r}")
-        if not valid(value):
-            raise ValueError(f"{name} must be {rule}, got {name}={value!r}")
+    steps_rule = f"steps_per_epoch must be a number > 0, got steps_per_epoch={steps_per_epoch!r}"
+    if not isinstance(steps_per_epoch, (int, float, np.integer)):
+        raise TypeError(steps_rule)
+    if not 0.0 < steps_per_epoch < math.inf:
+        raise ValueError(steps_rule)
+    first_rule = f"first_step must be a whole number >= 0, got first_step={first_step!r}"
+    if not isinstance(first_step, (int, np.integer)):
+        raise TypeError(first_rule)
+    if first_step < 0:
+        raise ValueError(first_rule)
 
 
 def _check_momentum(momentum: object, optimizer: Optimizer) -> None:
