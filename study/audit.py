@@ -149,11 +149,10 @@ def _replay(record: StudyRecord, rows: int, orders: int, out: Path | None, *, ma
         _print_false_stops(chosen, markdown=markdown)
     if out is not None:
         from study.analysis.audit_figure import audit_figure
+        from study.analysis.whole_file import whole_file
 
-        try:
-            audit_figure(replays, shown, chosen).write_html(out, include_plotlyjs=True)
-        except OSError as error:
-            raise InputError(f"--out {str(out)!r} cannot be written: {error.strerror}") from None
+        with whole_file(out, "--out") as part:
+            audit_figure(replays, shown, chosen).write_html(part, include_plotlyjs=True)
         click.echo(f"wrote {out}")
 
 

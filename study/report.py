@@ -76,6 +76,7 @@ def main(
 
     Works on a study that still runs, on an empty and on a failed one. Nothing is trained.
     """
+    from study.analysis.whole_file import whole_file
     from study.records import store
     from study.running.html import render
     from study.running.page import confirmation, gather
@@ -90,24 +91,14 @@ def main(
         click.echo(f"wrote {export}")
     if figures is not None:
         click.echo(f"wrote {_write_pictures(page, figures)} figures into {figures}")
-    _write(out, render(page))
+    with whole_file(out, "--out") as part:
+        part.write_text(render(page), encoding="utf-8")
     click.echo(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)")
     if publish:
         from study.running.notes import publish as put
 
         put(opened, tracking_uri, certificate)
         click.echo("put the page and the notes into MLflow and optuna-dashboard")
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise InputError(f"--out {str(path)!r} cannot be written: {error.strerror}") from None
 
 
 def _write_pictures(page: Page, folder: Path) -> int:

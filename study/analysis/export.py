@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from study.analysis.whole_file import whole_file
 from study.records.errors import InputError
 from study.records.trial import Epoch, StudyRecord, TrialRecord
 
@@ -175,14 +176,8 @@ def export(record: StudyRecord, path: Path) -> None:
     writer = writers.get(path.suffix.lower())
     if writer is None:
         raise InputError(f"--export {str(path)!r} must end in .csv, .parquet or .json")
-    # Beside the file and then in its place: a reader never sees half a table.
-    part = path.with_name(f".{path.name}.part")
-    try:
+    with whole_file(path, "--export") as part:
         writer(record, part)
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise InputError(f"--export {str(path)!r} cannot be written: {error.strerror or error}") from None
 
 
 def _json(record: StudyRecord, path: Path) -> None:
