@@ -98,32 +98,7 @@ def seeds_figure(
     figure = blank("test accuracy", "", height=84 + 44 * len(scores))
     low, high = _where_runs_went_well(scores, typical)
     for name, values in scores.items():
-        # One run in ten may end ten points low: drawn in place it would press all others into a corner.
-        well = values >= low
-        seeds = np.arange(1, len(values) + 1)
-        figure.add_scatter(
-            x=values[well],
-            y=[safe(name)] * int(well.sum()),
-            customdata=seeds[well],
-            mode="markers",
-            marker={"color": BLUE, "size": 9, "opacity": 0.45},
-            hovertemplate="seed %{customdata}: %{x:.4f}<extra></extra>",
-            showlegend=False,
-        )
-        if not well.all():
-            figure.add_scatter(
-                x=np.full(int((~well).sum()), low),
-                y=[safe(name)] * int((~well).sum()),
-                text=[
-                    f"seed {seed}: " + (f"{value:.4f}" if np.isfinite(value) else "diverged")
-                    for seed, value in zip(seeds[~well], values[~well], strict=True)
-                ],
-                mode="markers",
-                marker={"color": ORANGE, "size": 10, "symbol": "triangle-left", "opacity": 0.8},
-                hovertemplate="%{text}<extra></extra>",
-                showlegend=False,
-                cliponaxis=False,
-            )
+        _add_seeds(figure, safe(name), values, low)
     means, lows, highs = np.array([*typical.values()], dtype=np.float64).reshape(-1, 3).T
     figure.add_scatter(
         x=means,
@@ -139,6 +114,31 @@ def seeds_figure(
     )
     figure.update_xaxes(tickformat=".3f", range=[low - 0.02 * (high - low), high + 0.05 * (high - low)])
     return figure
+
+
+def _add_seeds(figure: go.Figure, name: str, values: Floats, low: float) -> None:
+    """Add a finalist's runs: dots, and triangles at ``low`` for those below it.
+
+    One run in ten may end ten points low: drawn in place it would press all others into a corner.
+    """
+    seeds = np.arange(1, len(values) + 1)
+    well = values >= low
+    told = [f"{value:.4f}" if np.isfinite(value) else "diverged" for value in values.tolist()]
+    for chosen, marker in (
+        (well, {"color": BLUE, "size": 9, "opacity": 0.45}),
+        (~well, {"color": ORANGE, "size": 10, "symbol": "triangle-left", "opacity": 0.8}),
+    ):
+        if chosen.any():
+            figure.add_scatter(
+                x=np.where(well, values, low)[chosen],
+                y=[name] * int(chosen.sum()),
+                text=[f"seed {seeds[i]}: {told[i]}" for i in np.flatnonzero(chosen).tolist()],
+                mode="markers",
+                marker=marker,
+                hovertemplate="%{text}<extra></extra>",
+                showlegend=False,
+                cliponaxis=False,
+            )
 
 
 def _where_runs_went_well(

@@ -23,7 +23,7 @@ def facts(record: StudyRecord) -> tuple[str, ...]:
     return (
         _plural(len(record.trials), "trial"),
         *counts,
-        _plural(len(families(record)), "schedule family").replace("familys", "families"),
+        _plural(len(families(record)), "schedule family", "schedule families"),
         _plural(settings.epochs, "epoch"),
         f"batch {settings.batch_size}",
         f"{settings.train_images:,} training images",
@@ -64,5 +64,5 @@ def pruning_sentences(costs: Sequence[Cost]) -> tuple[str, ...]:
     return (saved, total.sentence)
 
 
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+def _plural(count: int, noun: str, nouns: str | None = None) -> str:
+    return f"{count:,} {noun if count == 1 else nouns or f'{noun}s'}"
