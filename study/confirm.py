@@ -9,6 +9,7 @@ import click
 
 from study.records.errors import InputError
 from study.terminal.command import (
+    checkpoints_option,
     command,
     data_dir_option,
     device_option,
@@ -16,13 +17,16 @@ from study.terminal.command import (
     storage_option,
     study_option,
     tracking_option,
+    train_images_option,
 )
 from study.terminal.values import Real, Whole
 
 if TYPE_CHECKING:
     from study.analysis.verdict import Verdict
-    from study.records.trial import Outcome, Settings
+    from study.records.tracking import Tracker
+    from study.records.trial import Settings
     from study.running.confirmation import Confirmation
+    from study.training.data import Split
 
 #: Two looks at 95 % and the chance of a false winner over both, from docs/verdict.md.
 SECOND_LOOK = "each further look adds to the chance of a false winner (about 6.6 % after 5 and then 10 seeds)"
@@ -47,13 +51,7 @@ SECOND_LOOK = "each further look adds to the chance of a false winner (about 6.6
     help="Family whose best trial is always among them.",
 )
 @option("--seeds", type=Whole(2), default=10, group="Finalists", help="Fresh seeds each, shared by all.")
-@option(
-    "--train-images",
-    type=Whole(1, 60_000),
-    default=60_000,
-    group="Finalists",
-    help="Fewer, for a quick look; the certificate says so.",
-)
+@train_images_option(60_000, group="Finalists")
 @option("--level", type=Real(0.5, 0.9999), default=0.95, group="Verdict", help="Confidence level.")
 @option(
     "--margin",
@@ -80,14 +78,7 @@ SECOND_LOOK = "each further look adds to the chance of a false winner (about 6.6
 )
 @storage_option
 @tracking_option
-@option(
-    "--checkpoints",
-    metavar="DIR",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("runs/confirm"),
-    group="Records",
-    help="Where unfinished runs and final weights are kept.",
-)
+@checkpoints_option("runs/confirm")
 @device_option
 @data_dir_option
 def main(*, check: Path | None, **options: Any) -> int:
@@ -138,7 +129,8 @@ def _confirm(
     from study.running.confirmation import Confirmation, open_test_set
     from study.running.finalists import choose_finalists
     from study.running.notes import publish
-    from study.training.data import choose_device, load_final
+    from study.running.recording import alone_in, closing
+    from study.training.data import choose_device, load_final, load_training, require_final
     from study.training.process import prepare_process
 
     if not out.absolute().parent.is_dir():
@@ -160,54 +152,55 @@ def _confirm(
     settings = replace(record.settings, device=where.type, train_images=train_images)
     confirmation = Confirmation(settings, chosen, seeds, checkpoints / record.settings.name)
     click.echo("finalists: " + ", ".join(f"{f.name} ({f.score:.4f} in the search)" for f in chosen))
-    tracker = _train(confirmation, where, data_dir, tracking_uri, record.attributes.get("mlflow_run_id"))
-    outcome: Outcome = "interrupted"
-    try:
+    require_final(data_dir)
+    split = load_training(data_dir, where, train_images=train_images)
+    parent = record.attributes.get("mlflow_run_id")
+    with alone_in(confirmation.place), closing(_open_tracker(settings, tracking_uri, parent)) as tracker:
+        _train(confirmation, split, tracker)
         final = load_final(data_dir, where)  # the test set is opened here, and nowhere else
         table = open_test_set(confirmation, final)
         _judge(confirmation, table, final.checksums, tracker, level=level, margin=margin, out=out)
-        outcome = "finished"
-    finally:
-        tracker.close(outcome)
-    publish(store.existing_study(storage, record.settings.name), tracking_uri, out)
+    opened = store.existing_study(storage, record.settings.name)
+    publish(opened, tracking_uri, out, tracker.run_id)
+    store.close(opened)
 
 
-def _train(
-    confirmation: Confirmation, where: Any, data_dir: str | None, tracking_uri: str, parent: str | None
-) -> Any:
-    """Train what is not trained yet; return the tracker, still open."""
+def _open_tracker(settings: Settings, tracking_uri: str, parent: str | None) -> Tracker:
+    """Open the search's parent run again, or a new one where it is gone."""
     from study.records.tracking import Tracker
-    from study.running.confirmation import train_finalists
     from study.running.provenance import provenance
+
+    return Tracker.open(
+        tracking_uri,
+        settings,
+        attributes=provenance(settings.device),
+        resume_run_id=parent,
+        kind="confirm",
+    )
+
+
+def _train(confirmation: Confirmation, split: Split, tracker: Tracker) -> None:
+    """Train what is not trained yet, with a display."""
+    from study.running.confirmation import train_finalists
     from study.terminal.progress import Progress
-    from study.training.data import load_training
 
     settings = confirmation.settings
-    split = load_training(data_dir, where, train_images=settings.train_images)
-    tracker = Tracker.open(
-        tracking_uri, settings, attributes=provenance(where.type), resume_run_id=parent, kind="confirm"
-    )
     total = settings.epochs * len(confirmation.finalists) * confirmation.seeds
-    try:
-        with Progress(total, f"confirm {settings.name}") as progress:
-            progress.update(confirmation.trained(), {"seeds": str(confirmation.seeds)})
-            train_finalists(
-                confirmation,
-                split,
-                tracker,
-                lambda done, seed: progress.update(done, {"seed": f"{seed + 1} of {confirmation.seeds}"}),
-            )
-    except BaseException:
-        tracker.close("interrupted")
-        raise
-    return tracker
+    with Progress(total, f"confirm {settings.name}") as progress:
+        progress.update(confirmation.trained(), {"seeds": str(confirmation.seeds)})
+        train_finalists(
+            confirmation,
+            split,
+            tracker,
+            lambda done, seed: progress.update(done, {"seed": f"{seed + 1} of {confirmation.seeds}"}),
+        )
 
 
 def _judge(
     confirmation: Confirmation,
     table: Any,
     checksums: dict[str, str],
-    tracker: Any,
+    tracker: Tracker,
     *,
     level: float,
     margin: float,
@@ -218,10 +211,10 @@ def _judge(
 
     from study.analysis import certificate
     from study.analysis.verdict import verdict
-    from study.running.confirmation import names_of
+    from study.running.page import torch_code
     from study.running.provenance import git_revision, versions
 
-    names = names_of(confirmation.finalists)
+    names = [finalist.name for finalist in confirmation.finalists]
     result = verdict(table, names, level=level, margin=margin)
     conditions = certificate.Conditions(
         confirmation.settings.to_json(), versions(), checksums, git_revision()
@@ -236,9 +229,11 @@ def _judge(
     )  # fmt: skip
     certificate.write(data, out)
     tracker.log_text(json.dumps(data, indent=2), "certificate.json")
-    code = _code(confirmation, result.leader)
+    settings = confirmation.settings
+    leader = confirmation.finalists[names.index(result.leader)].asked
+    code = torch_code(leader, settings.train_images, settings.batch_size)
     tracker.log_text(code, "winner.py")
-    _print(result, table, names, confirmation.settings.train_images)
+    _print(result, table, names, settings.train_images)
     _warn_of_further_looks(confirmation)
     click.echo(f"\n{'The winner' if result.winner else 'The leader of the tie'} as code:\n\n{code}")
     click.echo(f"wrote {out}; python -m study.confirm --check {out} recomputes it")
@@ -284,18 +279,6 @@ def _warn_of_further_looks(confirmation: Confirmation) -> None:
         )
     if str(confirmation.seeds) not in earlier:
         looks.write_text(" ".join([*earlier, str(confirmation.seeds)]))
-
-
-def _code(confirmation: Confirmation, name: str) -> str:
-    """Return a finalist as PyTorch code to paste."""
-    import lrsched
-    from lrsched.pytorch import to_torch_code
-    from study.running.confirmation import steps_an_epoch
-
-    asked = next(f.asked for f in confirmation.finalists if f.name == name)
-    settings: Settings = confirmation.settings
-    steps = steps_an_epoch(settings.train_images, settings.batch_size)
-    return to_torch_code(lrsched.from_json(asked.schedule), asked.base_rate, settings.epochs, steps)
 
 
 if __name__ == "__main__":

@@ -8,12 +8,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from study.records.errors import InputError
-from study.terminal.command import command, data_dir_option, device_option, option, tracking_option
+from study.terminal.command import (
+    checkpoints_option,
+    command,
+    data_dir_option,
+    device_option,
+    option,
+    tracking_option,
+    train_images_option,
+)
 from study.terminal.values import Choice, Whole
 
 if TYPE_CHECKING:
     from study.records.tracking import Tracker
-    from study.records.trial import Outcome
     from study.running.replication import Replication
 
 ALL_IMAGES = 60_000
@@ -46,13 +53,7 @@ PICTURES = (".html", ".png", ".svg")
     group="Runs",
     help="Epochs a run.",
 )
-@option(
-    "--train-images",
-    type=Whole(1, ALL_IMAGES),
-    default=ALL_IMAGES,
-    group="Runs",
-    help="Fewer, for a quick look.",
-)
+@train_images_option(ALL_IMAGES, group="Runs")
 @option("--as-published", is_flag=True, group="Rates", help="As the source's loop set them; the default.")
 @option("--corrected", is_flag=True, group="Rates", help="As its schedules are meant.")
 @option("--both", is_flag=True, group="Rates", help="Both, and what the source's loop costs.")
@@ -73,14 +74,7 @@ PICTURES = (".html", ".png", ".svg")
     help="Also write the figure that the chapter draws: .html, .png or .svg.",
 )
 @tracking_option
-@option(
-    "--checkpoints",
-    metavar="DIR",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("runs/replicate"),
-    group="Records",
-    help="Where runs are kept, so that the same command continues.",
-)
+@checkpoints_option("runs/replicate")
 @device_option
 @data_dir_option
 def main(*, as_published: bool, corrected: bool, both: bool, **options: Any) -> None:
@@ -112,6 +106,7 @@ def _replicate(
 ) -> None:
     from study.analysis.replication_figure import curves_figure
     from study.records.tracking_uri import check as check_tracking
+    from study.running.recording import alone_in, closing
     from study.running.replication import SOURCES, Replication, settings_of
     from study.running.replication_tables import Section, as_markdown, tables
     from study.terminal.tables import print_table
@@ -132,9 +127,7 @@ def _replicate(
     )
     replication = Replication(SOURCES[source], ways, seeds, settings, checkpoints)
 
-    tracker = _open_tracker(replication, tracking_uri)
-    outcome: Outcome = "interrupted"
-    try:
+    with alone_in(replication.place), closing(_open_tracker(replication, tracking_uri)) as tracker:
         _train(replication, split, tracker)
         measured = replication.measured()
         found = tables(measured, about=_about(replication))
@@ -142,9 +135,6 @@ def _replicate(
         tracker.log_text(drawn.to_html(include_plotlyjs=True), "curves.html")
         text = f"{_conditions(replication)}\n{as_markdown(found)}"
         tracker.log_text(text, "tables.md")
-        outcome = "finished"
-    finally:
-        tracker.close(outcome)
 
     for table in found:
         print_table(table.columns, table.rows, title=table.title)
@@ -175,20 +165,19 @@ def _open_tracker(replication: Replication, tracking_uri: str) -> Tracker:
         kind="replicate",
         measured_on="test",
     )
-    kept.parent.mkdir(parents=True, exist_ok=True)
     kept.write_text(tracker.run_id, "utf-8")
     return tracker
 
 
 def _train(replication: Replication, split: Any, tracker: Tracker) -> None:
     """Train what is not trained yet, with a display."""
-    from study.running.recording import train_recorded
+    from study.running.recording import is_recorded, train_recorded
     from study.terminal.progress import Progress
 
     passes, width = replication.passes(), len(replication.runs)
     trained = sum(one.trained() for one in passes) * width
     total = replication.seeds * replication.settings.epochs * width
-    if trained == total:
+    if all(map(is_recorded, passes)):
         click.echo(f"all {total} epochs are trained already, in {replication.place}")
         return
     facts = {} if replication.comparable else {"only": _size(replication)}

@@ -15,10 +15,12 @@ from study.terminal.command import (
     seed_option,
     storage_option,
     tracking_option,
+    train_images_option,
 )
 from study.terminal.values import Choice, Names, Real, Whole
 
 if TYPE_CHECKING:
+    from study.records.tracking import Tracker
     from study.records.trial import Outcome, Settings
     from study.running.search_loop import Tally
 
@@ -79,9 +81,7 @@ def _list_schedules(ctx: click.Context, _param: click.Parameter, asked: bool) ->
     help="Schedule families to search, or all; see --list-schedules.",
 )
 @option("--batch-size", type=Whole(1), default=256, group="Study", help="Images a minibatch.")
-@option(
-    "--train-images", type=Whole(1, 50_000), default=50_000, group="Study", help="Fewer, for a quick look."
-)
+@train_images_option(50_000, group="Study")
 @seed_option
 @option(
     "--sampler",
@@ -170,6 +170,7 @@ def _search(
     from study.records import tracking_uri as tracking
     from study.records.trial import Settings
     from study.running.search_loop import SearchLoop, next_clock
+    from study.running.signals import held_back
     from study.running.summary import close_study, print_closing
     from study.sampling.pruning import make_pruner
     from study.sampling.space import Space
@@ -212,17 +213,13 @@ def _search(
                 ).run()  # fmt: skip
         outcome = "finished"
     finally:
-        close_study(study, tracker, outcome)
-    print_closing(
-        store.record(study),
-        storage,
-        tracking_uri,
-        tracker.experiment_id,
-        complete=complete,
-    )
+        with held_back():
+            close_study(study, tracker, outcome)
+    print_closing(store.record(study), storage, tracking_uri, tracker.experiment_id, complete=complete)
+    store.close(study)
 
 
-def _open_tracker(study: Any, settings: Settings, storage: str, tracking_uri: str) -> Any:
+def _open_tracker(study: Any, settings: Settings, storage: str, tracking_uri: str) -> Tracker:
     """Put back what dead processes left, and open the study's parent run, one process at a time."""
     from study.records import store
     from study.records.tracking import Tracker

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,13 +113,3 @@ def open_test_set(confirmation: Confirmation, final: Split) -> NDArray[np.float6
             loss, accuracy = measured[run.number]
             table[seed, lane] = accuracy if math.isfinite(loss) else np.nan
     return table
-
-
-def steps_an_epoch(images: int, batch_size: int) -> int:
-    """Return the optimizer steps of one epoch, the last one smaller."""
-    return -(-images // batch_size)
-
-
-def names_of(finalists: Sequence[Finalist]) -> list[str]:
-    """Return the finalists' names, in order."""
-    return [finalist.name for finalist in finalists]

@@ -19,21 +19,27 @@ from study.sampling.curves import rate_curve
 FIGURES = ("confirmed", "rates", "accuracy", "expected-best")
 
 
-def publish(study: optuna.Study, tracking_uri: str | None, certificate: Path | None = None) -> None:
+def publish(
+    study: optuna.Study,
+    tracking_uri: str | None,
+    certificate: Path | None = None,
+    run_id: str | None = None,
+) -> None:
     """Keep a study's page and notes with it, in optuna-dashboard and in its parent run of MLflow.
 
     Args:
         study: The study, open.
         tracking_uri: Where MLflow records.
         certificate: The confirmation's certificate; by default ``certificate.json``, if it is this study's.
+        run_id: MLflow's run to keep them with; by default the study's parent run, if it has one.
 
     Raises:
-        InputError: MLflow's database does not hold the study's run.
+        InputError: MLflow's database does not hold that run.
     """
     record = store.record(study)
     page = gather(record, confirmation(record.settings.name, certificate))
     note = study_note(record, page.verdict)
-    run_id = record.attributes.get("mlflow_run_id")
+    run_id = run_id or record.attributes.get("mlflow_run_id")
     if run_id is not None:
         save_to_mlflow(tracking_uri, run_id, note, {"report.html": render(page)})
     trials = {

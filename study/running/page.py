@@ -92,7 +92,7 @@ def _code(record: StudyRecord, confirmed: Confirmation | None) -> page.Code | No
         won, images = confirmed.verdict.winner is not None, confirmed.images
         title = "The winner as code" if won else "The leader of the tie as code"
         note = f"{confirmed.verdict.leader}, for {asked.epochs} epochs on {images:,} images in batches of {batch}."
-        return page.Code(title, note, _torch_code(asked, images, batch))
+        return page.Code(title, note, torch_code(asked, images, batch))
     best = best_trial(record.trials)
     if best is None or best.asked is None:
         return None
@@ -101,10 +101,11 @@ def _code(record: StudyRecord, confirmed: Confirmation | None) -> page.Code | No
         f"Trial {best.number}, for {best.asked.epochs} epochs on {images:,} images in batches of {batch}. "
         "It leads the search, which is no verdict."
     )
-    return page.Code("The best trial of the search as code", note, _torch_code(best.asked, images, batch))
+    return page.Code("The best trial of the search as code", note, torch_code(best.asked, images, batch))
 
 
-def _torch_code(asked: Asked, images: int, batch: int) -> str:
+def torch_code(asked: Asked, images: int, batch: int) -> str:
+    """Return what a trial was asked as PyTorch code to paste, for so many images in batches of ``batch``."""
     return to_torch_code(
         lrsched.from_json(asked.schedule), asked.base_rate, asked.epochs, steps_per_epoch=-(-images // batch)
     )

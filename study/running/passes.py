@@ -89,7 +89,7 @@ class Pass:
 
     def _saved(self) -> tuple[list[dict[int, Epoch]], dict[str, Any]]:
         try:
-            saved = torch.load(self.checkpoint, weights_only=True)
+            saved = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
             asked, history = json.loads(saved["asked"]), json.loads(saved["history"])
         except Exception as error:  # torch and pickle raise what they like on a damaged file
             raise InputError(f"{self.checkpoint}: damaged, or no checkpoint of ours; remove it") from error

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from textwrap import wrap
 from types import FrameType
 from typing import Any, NoReturn
@@ -275,6 +276,30 @@ def device_option(function: Function) -> Function:
         group="Machine",
         help="What to train on; auto takes the first of cuda, mps, cpu that is there.",
     )(function)
+
+
+def train_images_option(most: int, *, group: str) -> Callable[[Function], Function]:
+    """``--train-images N``: all ``most`` of them unless fewer are asked for; argument ``train_images: int``."""
+    return option(
+        "--train-images",
+        metavar="N",
+        type=Whole(1, most),
+        default=most,
+        group=group,
+        help="Fewer, for a quick look.",
+    )
+
+
+def checkpoints_option(default: str) -> Callable[[Function], Function]:
+    """``--checkpoints DIR``: where runs are kept; argument ``checkpoints: Path``."""
+    return option(
+        "--checkpoints",
+        metavar="DIR",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path(default),
+        group="Records",
+        help="Where runs are kept, so that the same command continues.",
+    )
 
 
 def lanes_option(function: Function) -> Function:

@@ -127,6 +127,17 @@ def load_final(directory: str | None, device: torch.device, *, download: bool = 
     return Split(_read_pair(folder, TRAIN, device), _read_pair(folder, TEST, device), dict(CHECKSUMS))
 
 
+def require_final(directory: str | None, *, download: bool = True) -> None:
+    """Refuse a folder without the test files, before hours are spent on what they are to judge.
+
+    They are looked for, not opened.
+
+    Raises:
+        InputError: A file is missing.
+    """
+    _find(directory, TRAIN + TEST, download=download)
+
+
 def choose_device(name: str) -> torch.device:
     """Return the device called ``name``: ``cpu``, ``cuda``, ``mps``, or the best there is for ``auto``.
 

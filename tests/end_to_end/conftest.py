@@ -11,13 +11,15 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Route, sync_playwright
+
+from study.terminal.command import Command
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = [
@@ -42,6 +44,22 @@ class Finished:
     name: str
     trials: int
     output: str
+
+
+@pytest.fixture
+def refused(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Runs a command in this process with input that it cannot use; returns its one line."""
+
+    def run(main: Command, *arguments: str) -> str:
+        with pytest.raises(SystemExit) as left:
+            main.main(list(arguments))
+        said = capsys.readouterr().err
+        assert left.value.code == 2, said
+        assert said.startswith("error: ")
+        assert said.count("\n") == 1
+        return said.removeprefix("error: ").rstrip("\n")
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ import click
 import pytest
 
 from study.confirm import main
+from study.training import data as images
+
+Refused = Callable[..., str]
 
 #: Two seeds of two finalists, on few images.
 SMALL = ("--finalists", "2", "--seeds", "2", "--train-images", "5000", "--device", "cpu")
@@ -126,6 +130,22 @@ def test_a_certificate_is_checked(confirmed: tuple[Path, str], tmp_path: Path) -
 
 
 @pytest.mark.slow
+def test_a_tracking_database_that_is_gone_is_made_anew(confirmed: tuple[Path, str], tmp_path: Path) -> None:
+    """The verdict is reached all the same, and kept with the study's page in a parent run of its own."""
+    from mlflow import MlflowClient
+
+    folder = Path(shutil.copytree(confirmed[0], tmp_path / "copy"))
+    for path in folder.glob("mlflow.db*"):
+        path.unlink()
+    run(folder, "confirm", *SMALL)
+    (parent,) = children(folder)  # nothing is trained again, so it has none
+    assert parent.info.status == "FINISHED"
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    kept = {a.path for a in client.list_artifacts(parent.info.run_id)}
+    assert {"certificate.json", "winner.py", "report.html"} <= kept
+
+
+@pytest.mark.slow
 def test_the_same_again_trains_nothing_and_more_seeds_add(
     confirmed: tuple[Path, str], tmp_path: Path
 ) -> None:
@@ -179,17 +199,6 @@ def test_cut_off_and_continued(
     assert {r.info.status for r in runs} <= {"FINISHED", "KILLED"}
 
 
-def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """Run the command in this process; return its one line."""
-    with pytest.raises(SystemExit) as left:
-        main.main(list(arguments))
-    said = capsys.readouterr()
-    assert left.value.code == 2, said
-    assert said.err.startswith("error: ")
-    assert said.err.count("\n") == 1
-    return said.err.removeprefix("error: ").rstrip("\n")
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -209,26 +218,33 @@ def test_bad_input(
     message: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    refused: Refused,
 ) -> None:
     """One line, exit code 2, nothing created."""
     monkeypatch.chdir(tmp_path)
-    assert message in refused(capsys, *arguments)
+    assert message in refused(main, *arguments)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow
 def test_refusals_about_the_study(
-    study: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    study: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused, tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(study, tmp_path / "copy"))
     monkeypatch.chdir(folder)
     before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
     assert "--baseline linear: study 'lr-schedules' has no finished trial of it" in refused(
-        capsys, "--baseline", "linear"
+        main, "--baseline", "linear"
     )
-    assert "--study 'other' is not in" in refused(capsys, "--study", "other")
+    assert "--study 'other' is not in" in refused(main, "--study", "other")
+    source = images._find(None, images.TRAIN, download=False)
+    half = tmp_path / "half"
+    half.mkdir()
+    for file in source.glob("train-*"):
+        (half / file.name).symlink_to(file.resolve())
+    assert "t10k-images-idx3-ubyte[.gz] is not there" in refused(main, "--data-dir", str(half))
     assert {p: p.read_bytes() for p in before} == before
+    assert not (folder / "runs").exists()  # refused before anything is trained
     added = {p.name for p in folder.rglob("*") if p.is_file()} - {p.name for p in before}
     assert all(name.endswith((".db-wal", ".db-shm")) for name in added)  # SQLite's, of a reader
 

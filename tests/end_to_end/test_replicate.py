@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -125,17 +126,11 @@ def test_bad_input_is_one_line_and_leaves_nothing(
     message: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    refused: Callable[..., str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "plain.md").write_text("no marks\n", "utf-8")
-    with pytest.raises(SystemExit) as stopped:
-        main.main(list(arguments))
-    said = capsys.readouterr().err
-    assert stopped.value.code == 2
-    assert said.startswith("error: ")
-    assert message in said
-    assert said.count("\n") == 1
+    assert message in refused(main, *arguments)
     assert [path.name for path in tmp_path.iterdir()] == ["plain.md"]
 
 

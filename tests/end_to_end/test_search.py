@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ import torch
 from study.records import store
 from study.records.trial import StudyRecord
 from study.search import FAMILIES, main
+
+Refused = Callable[..., str]
 
 LANES = 4
 SMALL = ("--epochs", "2", "--train-images", "1000", "--lanes", str(LANES), "--device", "cpu")
@@ -351,18 +354,6 @@ def test_the_catalogue_is_printed(
 # Bad input: one line, exit code 2, nothing created
 
 
-def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """Run the command in this process; return its one line."""
-    with pytest.raises(SystemExit) as left:
-        main.main(list(arguments))
-    said = capsys.readouterr()
-    assert left.value.code == 2
-    assert said.out == ""
-    assert said.err.startswith("error: ")
-    assert said.err.count("\n") == 1
-    return said.err.removeprefix("error: ").rstrip("\n")
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -397,41 +388,39 @@ def test_bad_input(
     message: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    refused: Refused,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert message in refused(capsys, *arguments)
+    assert message in refused(main, *arguments)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="CUDA is there")
 def test_a_device_that_is_not_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert refused(capsys, "--device", "cuda").startswith("--device cuda: PyTorch ")
+    assert refused(main, "--device", "cuda").startswith("--device cuda: PyTorch ")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_corrupt_data(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_corrupt_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused) -> None:
     """The damaged file is named, and nothing is created beside it."""
     monkeypatch.chdir(tmp_path)
     for name in ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"):
         (tmp_path / name).write_bytes(b"\x1f\x8b damaged")
-    said = refused(capsys, "--data-dir", ".")
+    said = refused(main, "--data-dir", ".")
     assert said.startswith("train-images-idx3-ubyte.gz: cannot be read or is truncated")
     assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_a_file_that_is_no_database(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: Refused
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "notes.db").write_text("a note, longer than the header of a database would be")
     for option in ("--storage", "--tracking-uri"):
-        assert "is not a SQLite database" in refused(capsys, option, "sqlite:///notes.db")
+        assert "is not a SQLite database" in refused(main, option, "sqlite:///notes.db")
     assert [p.name for p in tmp_path.iterdir()] == ["notes.db"]
 
 

@@ -15,9 +15,7 @@ from study.records.trial import Asked, Settings
 from study.running.confirmation import (
     FRESH,
     Confirmation,
-    names_of,
     open_test_set,
-    steps_an_epoch,
     train_finalists,
 )
 from study.running.finalists import Finalist
@@ -100,7 +98,7 @@ def test_a_confirmation_end_to_end(
     children = [r for r in client.search_runs(experiments) if "mlflow.parentRunId" in r.data.tags]
     finished = [r.data.tags for r in children if r.info.status == "FINISHED"]
     assert sorted((t["finalist"], t["confirm_seed"]) for t in finished) == [
-        (name, seed) for name in sorted(names_of(confirmation.finalists)) for seed in "01"
+        (name, seed) for name in sorted(f.name for f in confirmation.finalists) for seed in "01"
     ]
     assert {r.data.tags["state"] for r in children} == {"finished", "interrupted"}
 
@@ -132,8 +130,3 @@ def test_a_diverged_run_has_no_accuracy(confirmation: Confirmation, training: Sp
 def test_a_split_without_test_images_cannot_judge(confirmation: Confirmation, training: Split) -> None:
     with pytest.raises(ValueError, match="the final split has no test images"):
         open_test_set(confirmation, training)
-
-
-def test_steps_an_epoch() -> None:
-    """The last minibatch is smaller, not left out."""
-    assert [steps_an_epoch(n, 256) for n in (60_000, 256, 257, 1)] == [235, 1, 2, 1]

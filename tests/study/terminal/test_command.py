@@ -7,7 +7,7 @@ import shlex
 import signal
 import subprocess
 import sys
-import time
+from pathlib import Path
 from typing import Any
 
 import click
@@ -16,6 +16,7 @@ import pytest
 from study.records.errors import InputError
 from study.terminal.command import (
     Command,
+    checkpoints_option,
     command,
     data_dir_option,
     device_option,
@@ -25,6 +26,7 @@ from study.terminal.command import (
     storage_option,
     study_option,
     tracking_option,
+    train_images_option,
 )
 from study.terminal.values import Choice, Names, Real, Whole
 
@@ -43,6 +45,8 @@ def ours(seen: dict[str, Any]) -> Command:
     @data_dir_option
     @device_option
     @lanes_option
+    @train_images_option(60_000, group="Study")
+    @checkpoints_option("runs/sample")
     def main(**given: Any) -> None:
         """Do the thing."""
         if given["trials"] == 13:
@@ -75,6 +79,7 @@ def ran(arguments: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, s
         ("--share x", "--share: must be a number from 0 to 1, got x"),
         ("--seed -1", "--seed: must be a whole number from 0 to 4294967295, got -1"),
         ("--lanes 0", "--lanes: must be auto or a whole number of 1 or more, got 0"),
+        ("--train-images 60001", "--train-images: must be a whole number from 1 to 60000, got 60001"),
         ("--device gpu", "--device: must be one of auto, cpu, cuda, mps, got gpu; did you mean cpu?"),
         ("--schedules cosin", "--schedules: unknown name cosin; did you mean cosine?"),
         ("--schedules zzz", "--schedules: unknown name zzz; there are cosine, linear"),
@@ -106,6 +111,8 @@ def test_shared_options_have_their_defaults(capsys: pytest.CaptureFixture[str]) 
         "data_dir": None,
         "device": "auto",
         "lanes": None,
+        "train_images": 60_000,
+        "checkpoints": Path("runs/sample"),
     }
 
 
@@ -169,16 +176,17 @@ def test_a_choice_without_a_near_word_only_lists_the_words() -> None:
 
 
 STOPPABLE = """
-import sys, time
+import time
 from study.terminal.command import command
 
 @command("sample")
 def main():
     try:
         print("ready", flush=True)
-        time.sleep(30)
+        time.sleep(300)
     except KeyboardInterrupt:
-        time.sleep(0.3)
+        print("cleaning up", flush=True)
+        input()
         print("in order", flush=True)
         raise
 
@@ -187,16 +195,22 @@ main()
 
 
 def stopped(*signals: signal.Signals) -> tuple[int, str, str]:
-    """Start the command above, send it signals, and return its exit code and output."""
+    """Start the command above and send it signals, the first while it works, the others while it cleans up.
+
+    Returns:
+        Its exit code, what it printed once it had cleaned up, and its errors.
+    """
+    pipe = subprocess.PIPE
     with subprocess.Popen(
-        [sys.executable, "-c", STOPPABLE], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", STOPPABLE], stdin=pipe, stdout=pipe, stderr=pipe, text=True
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        for each in signals:
+        os.kill(process.pid, signals[0])
+        assert process.stdout.readline() == "cleaning up\n"
+        for each in signals[1:]:
             os.kill(process.pid, each)
-            time.sleep(0.1)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate("\n", timeout=120)
         return process.returncode, out, err
 
 

@@ -15,7 +15,16 @@ import torch
 
 from study.records.errors import InputError
 from study.training import data
-from study.training.data import TEST, TRAIN, Split, choose_device, load_final, load_search, load_training
+from study.training.data import (
+    TEST,
+    TRAIN,
+    Split,
+    choose_device,
+    load_final,
+    load_search,
+    load_training,
+    require_final,
+)
 
 CPU = torch.device("cpu")
 
@@ -93,8 +102,9 @@ def test_the_search_needs_no_test_files(source: Path, search_split: Split) -> No
     assert torch.equal(found.train.labels, search_split.train.labels)
     whole = load_training(str(folder), CPU)
     assert (len(whole.train), whole.evaluation) == (60_000, None)
-    with pytest.raises(InputError, match=r"t10k-images-idx3-ubyte\[\.gz\] is not there"):
-        load_final(str(folder), CPU)
+    for judge in (lambda: load_final(str(folder), CPU), lambda: require_final(str(folder))):
+        with pytest.raises(InputError, match=r"t10k-images-idx3-ubyte\[\.gz\] is not there"):
+            judge()
 
 
 def test_the_search_does_not_look_at_test_files(source: Path) -> None:
@@ -103,6 +113,7 @@ def test_the_search_does_not_look_at_test_files(source: Path) -> None:
     for name in TEST:
         (folder / f"{name}.gz").write_bytes(b"rubbish")
     load_search(str(folder), CPU)
+    require_final(str(folder))  # looks for them, and opens none
     with pytest.raises(InputError, match=r"t10k-images-idx3-ubyte\.gz: cannot be read or is truncated"):
         load_final(str(folder), CPU)
 
