@@ -158,23 +158,22 @@ class Tracker:
         if self._budget.allows():
             self._write(child)
 
-    def end(self, child: str, outcome: Outcome, metrics: Mapping[str, float] | None = None) -> None:
+    def end(self, child: str, outcome: Outcome) -> None:
         """Close a child. Call it before the trial is told to Optuna: see ``_close_left_over``.
 
         Args:
             child: Its run id.
             outcome: How the trial ended; sets the run's status and its tag ``state``.
-            metrics: Final metrics, such as a confirmed ``test_accuracy``.
         """
         from mlflow.entities import Metric
 
         now = _now()
-        last = [Metric("lr", rate, now, step) for step, rate in self._open.pop(child).rest()]
-        last += [Metric(key, value, now, 0) for key, value in (metrics or {}).items()]
+        last = [Metric("lr", rate, now, step) for step, rate in self._open[child].rest()]
         self._held.setdefault(child, []).extend(last)
         self._write(child)
         self._client.set_tag(child, "state", outcome)
         self._client.set_terminated(child, _STATUS[outcome])
+        del self._open[child]  # last: what failed can be tried again
 
     def _write(self, child: str) -> None:
         """Write the metrics that are held back, in batches that MLflow takes."""
@@ -213,9 +212,9 @@ class Tracker:
             self.log_text(json.dumps(summary, indent=2, ensure_ascii=False), "summary.json")
         self._client.set_terminated(self.run_id, _STATUS[outcome])
 
-    def log_text(self, text: str, path: str, *, run_id: str | None = None) -> None:
-        """Keep a text file, such as a figure's HTML, with the parent or another run."""
-        self._client.log_text(run_id or self.run_id, text, path)
+    def log_text(self, text: str, path: str) -> None:
+        """Keep a text file, such as a figure's HTML, with the parent."""
+        self._client.log_text(self.run_id, text, path)
 
     def _close_left_over(self, running: Callable[[], Collection[int]]) -> None:
         """Close the RUNNING children of this kind whose trial nobody trains any more.

@@ -189,17 +189,19 @@ class SearchLoop:
             self._best = found if self._best is None else max(self._best, found)
 
     def _leave(self, job: Job, outcome: Outcome) -> None:
-        """Free the lane and close the run; MLflow before Optuna, as the tracker asks for."""
-        del self._jobs[job.asked.number]
-        self._lanes.drop(job.asked.number)
+        """Close the run and free the lane; MLflow before Optuna, as the tracker asks for."""
         self._tracker.end(job.run, outcome)
+        self._lanes.drop(job.asked.number)
+        del self._jobs[job.asked.number]
 
     def _put_back(self) -> None:
         """Put back what is still in training: nothing after a complete study."""
         cut_off = list(self._jobs.values())
-        for job in cut_off:
-            self._leave(job, "interrupted")
-        store.interrupt(self._study, [job.trial for job in cut_off])
+        try:
+            for job in cut_off:
+                self._leave(job, "interrupted")
+        finally:  # MLflow may be what failed
+            store.interrupt(self._study, [job.trial for job in cut_off])
 
     def _tally(self) -> Tally:
         ended = sum(self._outcomes.values())

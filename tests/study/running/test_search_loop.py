@@ -162,6 +162,24 @@ def test_interrupted_and_continued_nothing_is_doubled(search: Search) -> None:
 
 
 @pytest.mark.slow
+def test_trials_are_put_back_though_mlflow_fails(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tracking server that goes away does not leave trials in training for other machines to wait for."""
+
+    def gone(*_: object) -> None:
+        raise ConnectionError("the server is gone")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Tracker, "end", gone)
+        broken.setattr(Tracker, "close", lambda *_: None)
+        with pytest.raises(ConnectionError, match="the server is gone"):
+            search.run(3)
+    study = search.open()
+    assert store.running(study) == frozenset()
+    store.close(study)
+    assert [t.outcome for t in search.run(3).trials] == ["finished"] * 3
+
+
+@pytest.mark.slow
 def test_a_larger_total_extends_and_the_same_one_does_nothing(search: Search) -> None:
     first = search.run(2).trials
     assert search.run(2).trials == first
