@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import sqlite3
 import sys
 from collections.abc import Iterator
@@ -46,7 +47,7 @@ def parse(url: str, flag: str) -> sqlalchemy.URL:
             f"{flag} {_hidden(url)!r} names an unknown kind of database: use {_EXAMPLES}"
         ) from None
     except (ArgumentError, ValueError):
-        raise InputError(f"{flag} {url!r} is not a database URL: use {_EXAMPLES}") from None
+        raise InputError(f"{flag} {_hidden(url)!r} is not a database URL: use {_EXAMPLES}") from None
     except ImportError as missing:
         raise InputError(
             f"{flag} {_hidden(url)!r} needs the driver {missing.name!r}, which is not installed: "
@@ -227,5 +228,5 @@ def lock_at_begin(engine: sqlalchemy.Engine) -> None:
 
 
 def _hidden(url: str) -> str:
-    """Return the URL without its password."""
-    return sqlalchemy.make_url(url).render_as_string(hide_password=True)
+    """Return the URL without its password, also where it cannot be parsed."""
+    return re.sub(r"(?<=://)([^:/]*):[^/]*@", r"\1:***@", url)

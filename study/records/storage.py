@@ -42,19 +42,32 @@ def open_study(url: str, settings: Settings) -> optuna.Study:
     with database.exclusively(parsed):
         database.use_wal(parsed)
         storage = _storage(parsed, create=True)
-        if settings.name in _settings_by_name(storage):
-            study = optuna.load_study(study_name=settings.name, storage=storage)
-            _require_same(settings, study.user_attrs["settings"])
-            return study
-        if settings.name in optuna.get_all_study_names(storage):
-            raise InputError(
-                f"study {settings.name!r} was not made by study.search: choose another name with --study"
-            )
-        study = optuna.create_study(study_name=settings.name, storage=storage, direction="maximize")
-        with _experimental_features():
-            study.set_metric_names(["val_accuracy"])
-        study.set_user_attr("settings", settings.to_json())
-        return study
+        try:
+            return _continued(storage, settings) or _made(storage, settings)
+        except InputError:
+            storage.engine.dispose()
+            raise
+
+
+def _continued(storage: optuna.storages.RDBStorage, settings: Settings) -> optuna.Study | None:
+    """Return the study of this name, if there is one; refuse one that is not the same."""
+    kept = _settings_by_name(storage).get(settings.name)
+    if kept is not None:
+        _require_same(settings, kept)
+        return optuna.load_study(study_name=settings.name, storage=storage)
+    if settings.name in optuna.get_all_study_names(storage):
+        raise InputError(
+            f"study {settings.name!r} was not made by study.search: choose another name with --study"
+        )
+    return None
+
+
+def _made(storage: optuna.storages.RDBStorage, settings: Settings) -> optuna.Study:
+    study = optuna.create_study(study_name=settings.name, storage=storage, direction="maximize")
+    with _experimental_features():
+        study.set_metric_names(["val_accuracy"])
+    study.set_user_attr("settings", settings.to_json())
+    return study
 
 
 def existing_study(url: str, name: str | None = None) -> optuna.Study:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,7 @@ def test_studies_of_one_storage_do_not_meet(url: str, settings: Settings, start:
 UNUSABLE = {
     "no URL": ("optuna.db", "is not a database URL"),
     "nothing": ("", "is not a database URL"),
+    "a URL with a slip": ("postgresql+psycopg://u:secret@127.0.0.1:port/x", "is not a database URL"),
     "an unknown backend": ("redis://localhost/0", "unknown kind of database"),
     "a driver that is not there": ("postgresql+pg8000://u@localhost/x", "needs the driver 'pg8000'"),
     "memory": ("sqlite://", "keeps nothing on disk"),
@@ -116,6 +118,15 @@ def test_a_read_only_place_is_refused(tmp_path: Path, settings: Settings) -> Non
     tmp_path.chmod(0o500)
     with pytest.raises(InputError, match="is not writable"):
         store.open_study(f"sqlite:///{tmp_path}/optuna.db", settings)
+
+
+def test_a_refusal_leaves_no_connection_open(url: str, settings: Settings) -> None:
+    """SQLite takes its log away when the last connection is closed."""
+    store.close(store.open_study(url, settings))
+    with pytest.raises(InputError, match="seed is 0, not 1") as refused:
+        store.open_study(url, dataclasses.replace(settings, seed=1))
+    assert refused.tb is not None  # holds all that the refused call held
+    assert not Path(url.removeprefix("sqlite:///") + "-wal").exists()
 
 
 def test_braces_and_percent_signs_in_a_path_are_ordinary(tmp_path: Path, settings: Settings) -> None:
@@ -340,14 +351,20 @@ def test_a_killed_process_is_recovered_from_at_once(url: str, settings: Settings
     assert [t.params for t in study.trials[3:]] == before
 
 
-def test_a_paused_process_keeps_its_trials(
-    url: str, settings: Settings, start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
+LONG_AGO = "2000-01-01 00:00:00"
+
+
+def _silence(url: str) -> None:
+    """Let every trial's last sign of life be long ago."""
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as connection:
+        connection.execute("UPDATE trial_heartbeats SET heartbeat = ?", (LONG_AGO,))
+
+
+def test_a_paused_process_keeps_its_trials(url: str, settings: Settings, start: Start) -> None:
     """Silent for longer than the grace, but seen to live on this machine."""
-    monkeypatch.setattr(storage, "GRACE_SECONDS", 1)
     study = store.open_study(url, settings)
     start(study)
-    time.sleep(2.1)
+    _silence(url)
     assert store.recover(study) == 0
     assert store.running(study) == {0}
 
@@ -360,14 +377,13 @@ def _move(trial: optuna.Trial, **changes: Any) -> None:
 def test_a_trial_of_a_machine_out_of_sight_lives_while_its_heart_beats(
     url: str, settings: Settings, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage, "GRACE_SECONDS", 1)
     monkeypatch.setattr(life, "HEARTBEAT_SECONDS", 0)
     study = store.open_study(url, settings)
     beating, silent = start(study), start(study)
     for trial in (beating, silent):
         _move(trial, host="far", kernel="away")
     assert store.recover(study) == 0, "both were heard of a moment ago"
-    time.sleep(2.1)
+    _silence(url)
     store.beat(study, [beating])
     assert store.recover(study) == 1
     assert store.running(study) == {beating.number}
@@ -393,11 +409,10 @@ def test_hearts_beat_at_most_once_in_a_while(url: str, settings: Settings, start
     study = store.open_study(url, settings)
     trial = start(study)
     store.beat(study, [trial])
-    reader = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
-    reader.execute("UPDATE trial_heartbeats SET heartbeat = '2000-01-01 00:00:00'")
+    _silence(url)
     store.beat(study, [trial])
-    assert reader.execute("SELECT heartbeat FROM trial_heartbeats").fetchone() == ("2000-01-01 00:00:00",)
-    reader.close()
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as reader:
+        assert reader.execute("SELECT heartbeat FROM trial_heartbeats").fetchone() == (LONG_AGO,)
 
 
 @pytest.mark.slow
