@@ -134,7 +134,8 @@ class Lanes:
         for weights in (self._weights, self._averaged):
             if self._evaluation is not None and weights:
                 totals.extend(_measure(weights, self._evaluation))
-        figures = torch.stack([total.double() for total in totals], dim=1).tolist()  # the one synchronisation
+        wide = widest(self._device)
+        figures = torch.stack([total.to(wide) for total in totals], dim=1).tolist()  # the one synchronisation
         seconds = (time.perf_counter() - started) / len(self._lanes)
         self.clock += 1
         return {
@@ -230,6 +231,11 @@ def automatic_lanes(device: torch.device) -> int:
     return {"cpu": 8, "mps": 16, "cuda": 32}.get(device.type, 8)
 
 
+def widest(device: torch.device) -> torch.dtype:
+    """Return the floating-point type that sums are kept in: Apple's MPS knows no float64."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
 def _losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """Return the cross-entropy ``[L, B]`` of logits ``[L, B, C]`` under labels ``[B]``."""
     lanes, batch, _ = logits.shape
@@ -241,8 +247,8 @@ def _losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 @torch.no_grad()
 def _measure(weights: Mapping[str, torch.Tensor], images: Images) -> tuple[torch.Tensor, torch.Tensor]:
     """Return mean loss and accuracy ``[L]`` of every lane over all images."""
-    loss, right = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
-    loss, right = loss.to(images.pixels.device), right.to(images.pixels.device)
+    device = images.pixels.device
+    loss, right = torch.zeros((2, 1), dtype=widest(device), device=device)
     for pixels, labels in zip(
         torch.split(images.pixels, EVALUATION_BATCH),
         torch.split(images.labels, EVALUATION_BATCH),

@@ -21,7 +21,7 @@ import lrsched
 from study.records.trial import Epoch
 from study.running.rates import Rates
 from study.training.data import Images, Split
-from study.training.lanes import Lanes, data_order
+from study.training.lanes import Lanes, data_order, widest
 from study.training.lenet import lenet, unstack
 
 ORDER = 5
@@ -241,6 +241,12 @@ def test_bfloat16_is_for_the_steps_only(few: Split) -> None:
         )
     assert losses[0] != losses[1]
     assert losses[1] == pytest.approx(losses[0], rel=0.01)
+
+
+@pytest.mark.parametrize(("device", "wide"), [("cpu", 64), ("cuda", 64), ("mps", 32)])
+def test_sums_are_kept_as_exactly_as_the_device_can(device: str, wide: int) -> None:
+    """Apple's GPU refuses float64; elsewhere a sum over thousands of images must not lose digits."""
+    assert torch.finfo(widest(torch.device(device))).bits == wide
 
 
 def test_mistakes_of_the_holder_are_named(few: Split) -> None:
