@@ -35,6 +35,7 @@ def held_back() -> Iterator[None]:
         yield
     finally:
         for number, handler in handlers.items():
-            signal.signal(number, handler)
+            if signal.getsignal(number) is hold:  # a handler that ran within may have set another
+                signal.signal(number, handler)
         if len(arrived) == 1:
             handlers[signal.Signals(arrived[0])](arrived[0], None)

@@ -71,6 +71,18 @@ def test_handlers_are_as_before_afterwards() -> None:
         send(signal.SIGTERM)
 
 
+def test_what_a_handler_set_within_the_block_stays() -> None:
+    """A command ignores further SIGTERMs while it cleans up after the first; the block does not undo that."""
+
+    def stop(number: int, _frame: FrameType | None) -> NoReturn:
+        signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    assert receive(signal.SIGTERM, signal.SIGTERM) == [signal.SIGTERM]
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+
+
 def test_other_threads_get_no_signals_and_need_none() -> None:
     done = []
 
