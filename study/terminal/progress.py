@@ -137,10 +137,6 @@ class Progress:
         ):
             self._print()
 
-    def note(self, text: str) -> None:
-        """Print a line that stays, above the bar."""
-        self.console.print(text, markup=False)
-
     def line(self) -> str:
         """Return the state as one plain line."""
         state = f"{self.title} {self.pace.share:4.0%}  {self._counts()}  {self._times()}"
