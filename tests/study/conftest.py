@@ -1,4 +1,4 @@
-"""A few real images for whatever trains in a test, and an MLflow schema made once."""
+"""What a small study is, a few real images for whatever trains in a test, and an MLflow schema made once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,30 @@ from pathlib import Path
 import pytest
 import torch
 
+from study.records.trial import Settings
 from study.training.data import Images, Split, load_search
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """The settings of a small study."""
+    return Settings(
+        name="small",
+        epochs=3,
+        batch_size=256,
+        schedules=("constant", "cosine"),
+        sampler="random",
+        pruner="none",
+        prune_after=1,
+        prune_every=1,
+        prune_startup=1,
+        prune_on="val",
+        reprieve=0.1,
+        seed=0,
+        train_images=50_000,
+        device="cpu",
+        data={"train-images-idx3-ubyte.gz": "8d4f"},
+    )
 
 
 @pytest.fixture(scope="session")

@@ -15,31 +15,9 @@ import optuna
 import pytest
 
 from study.records import store
-from study.records.trial import Asked, Epoch, Settings
+from study.records.trial import Asked, Epoch
 
 WORKER = Path(__file__).with_name("worker.py")
-
-
-@pytest.fixture
-def settings() -> Settings:
-    """The settings of a small study."""
-    return Settings(
-        name="small",
-        epochs=3,
-        batch_size=256,
-        schedules=("constant", "cosine"),
-        sampler="random",
-        pruner="none",
-        prune_after=1,
-        prune_every=1,
-        prune_startup=1,
-        prune_on="val",
-        reprieve=0.1,
-        seed=0,
-        train_images=50_000,
-        device="cpu",
-        data={"train-images-idx3-ubyte.gz": "8d4f"},
-    )
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -11,24 +12,19 @@ from study.records.trial import Asked, Settings
 
 
 @pytest.fixture
-def settings() -> Settings:
-    """Two epochs on few images, nothing pruned."""
-    return Settings(
+def settings(settings: Settings) -> Settings:
+    """Two epochs on few images, small enough to train."""
+    return replace(
+        settings,
         name="tiny",
         epochs=2,
         batch_size=64,
         schedules=("constant", "cosine", "linear"),
         sampler="stratified",
-        pruner="none",
-        prune_after=1,
-        prune_every=1,
         prune_startup=2,
-        prune_on="val",
         reprieve=0.0,
         seed=3,
         train_images=200,
-        device="cpu",
-        data={"train-images-idx3-ubyte": "c59f"},
     )
 
 
