@@ -142,8 +142,9 @@ def _headline(v: Verdict) -> str:
         next_best = min(compared, key=lambda d: d.lead or 0.0)
         return (
             f"{v.leader} wins: ahead of all others{margin} in a typical run, of {next_best.name}, the next, by "
-            f"{_points(next_best.lead or 0.0)} ({100 * v.level:g} % interval {100 * (next_best.low or 0.0):.2f} to "
-            f"{100 * (next_best.high or 0.0):.2f}, Holm's p = {next_best.p_holm:.2g}; {basis})."
+            f"{_points(next_best.lead or 0.0)} ({100 * (next_best.low or 0.0):.2f} to "
+            f"{100 * (next_best.high or 0.0):.2f} at {100 * v.level:g} % over all comparisons, "
+            f"Holm's p = {next_best.p_holm:.2g}; {basis})."
         )
     if v.outcome == "equal":
         return f"No difference that matters: {_list(v.contenders)} are within {_points(v.margin)} ({basis})."
