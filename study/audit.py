@@ -51,7 +51,7 @@ STARTUP = (2, 3, 4, 6)
     type=Whole(0),
     default=20,
     group="Output",
-    help="Shuffled orders of each family's trials in which the settings shown are replayed as well.",
+    help="Shuffled orders of each family's trials in which the settings shown are replayed as well; means.",
 )
 @option(
     "--out",
@@ -127,16 +127,16 @@ def cost_table(costs: Sequence[Cost]) -> tuple[list[Column], list[list[str]]]:
 
 def _replay(record: StudyRecord, rows: int, orders: int, out: Path | None, *, markdown: bool) -> None:
     """Replay every setting over whole curves; print the table, draw it, recommend one."""
-    from study.analysis.replay import curves, judge, kept_in_other_orders, leaders, recommend
+    from study.analysis.replay import curves, in_other_orders, judge, leaders, recommend
 
     data = curves(record)
     replays = [judge(s, data, _rule(s, record.settings.epochs)) for s in settings_of(record, data)]
     shown = leaders(replays, rows)
-    kept = [
-        kept_in_other_orders(r.setting, data, _rule(r.setting, record.settings.epochs), orders) for r in shown
+    others = [
+        in_other_orders(r.setting, data, _rule(r.setting, record.settings.epochs), orders) for r in shown
     ]
     chosen = recommend(replays)
-    columns, cells = replay_table(shown, kept, orders)
+    columns, cells = replay_table(shown, others)
     title = (
         f"{len(replays)} pruners replayed over study {record.settings.name}: {len(data.families)} trials of "
         f"{record.settings.epochs} epochs"
@@ -175,15 +175,16 @@ def _rule(setting: Setting, epochs: int) -> MedianRule:
 
 
 def replay_table(
-    replays: Sequence[Replay], kept: Sequence[int], orders: int
+    replays: Sequence[Replay], others: Sequence[Sequence[Replay]]
 ) -> tuple[list[Column], list[list[str]]]:
     """Return the replay's table: a row a setting.
 
     Args:
         replays: The settings shown.
-        kept: In how many other orders each of them keeps the winner.
-        orders: How many other orders were tried.
+        others: Each of them in as many other orders, or in none.
     """
+    from statistics import mean
+
     from study.analysis.page_text import percent
     from study.terminal.tables import Column
 
@@ -198,15 +199,21 @@ def replay_table(
         "families' best",
     )
     columns = [Column("pruner"), Column("signal"), *(Column(name, "right") for name in names)]
-    if orders:
-        columns.append(Column("other orders", "right"))
+    if any(others):
+        columns += [
+            Column(f"{name} in other orders", "right") for name in ("winner", "saved", "families' best")
+        ]
     rows = []
-    for r, times in zip(replays, kept, strict=True):
+    for r, shuffled in zip(replays, others, strict=True):
         s = r.setting
         row = [s.pruner, s.prune_on, str(s.prune_after), str(s.prune_every), str(s.prune_startup)]
         row += [str(r.stopped), percent(r.saved), "kept" if r.winner_kept else "lost", f"{r.regret:.2f}"]
         row.append(f"{r.families_kept} of {r.families}")
-        rows.append([*row, f"{times} of {orders}"] if orders else row)
+        if shuffled:
+            row.append(f"{sum(other.winner_kept for other in shuffled)} of {len(shuffled)}")
+            row.append(f"{100 * mean(other.saved for other in shuffled):.1f} %")
+            row.append(f"{mean(other.families_kept for other in shuffled):.1f}")
+        rows.append(row)
     return columns, rows
 
 

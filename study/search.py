@@ -92,16 +92,23 @@ def _list_schedules(ctx: click.Context, _param: click.Parameter, asked: bool) ->
 )
 @option(
     "--pruner",
-    type=Choice(["family-median", "median", "none"]),
-    default="family-median",
+    type=Choice(["median", "family-median", "none"]),
+    default="median",
     group="Search",
-    help="Stop a trial that falls behind the median of its own family, or of all.",
+    help="Stop a trial that falls behind the median of all, or of its own family (docs/pruning.md).",
 )
 @option(
-    "--prune-after", type=Whole(1), default=5, group="Search", help="Epochs before a trial can be stopped."
+    "--prune-after", type=Whole(1), default=3, group="Search", help="Epochs before a trial can be stopped."
 )
 @option("--prune-every", type=Whole(1), default=1, group="Search", help="Epochs between two decisions.")
-@option("--prune-startup", type=Whole(1), default=2, group="Search", help="Other trials a median needs.")
+@option(
+    "--prune-startup",
+    type=Whole(1),
+    default=None,
+    show_default="6; 2 of one family",
+    group="Search",
+    help="Other trials a median needs.",
+)
 @option(
     "--prune-on",
     type=Choice(["val", "averaged"]),
@@ -180,6 +187,8 @@ def _search(
     from study.training.lanes import Lanes, automatic_lanes
     from study.training.process import prepare_process
 
+    if chosen["prune_startup"] is None:
+        chosen["prune_startup"] = 2 if chosen["pruner"] == "family-median" else 6
     prepare_process()
     where = choose_device(device)
     split = load_search(data_dir, where, train_images=chosen["train_images"])

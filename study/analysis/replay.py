@@ -224,23 +224,23 @@ def epochs_untouched(signal: Floats) -> Ints:
     return epochs
 
 
-def kept_in_other_orders(setting: Setting, data: Curves, rule: Rule, orders: int, seed: int = 0) -> int:
-    """Return in how many of ``orders`` shuffled orders a setting keeps the winner.
+def in_other_orders(setting: Setting, data: Curves, rule: Rule, orders: int, seed: int = 0) -> list[Replay]:
+    """Replay one setting in ``orders`` shuffled orders.
 
     Whether one trial survives one order is little evidence. Here each family's trials change places
     among themselves: whoever came first may come last. A sampler that learned put better trials later,
-    which a shuffle undoes, so the count is a check on luck and no probability.
+    which a shuffle undoes, so what is kept in how many orders is a check on luck and no probability.
     """
     rng = np.random.default_rng(seed)
     names = np.asarray(data.families)
-    kept = 0
+    replays = []
     for _ in range(orders):
         offsets = data.offsets.copy()
         for family in dict.fromkeys(data.families):
             mine = np.flatnonzero(names == family)
             offsets[mine] = rng.permutation(offsets[mine])
-        kept += judge(setting, replace(data, offsets=offsets), rule).winner_kept
-    return kept
+        replays.append(judge(setting, replace(data, offsets=offsets), rule))
+    return replays
 
 
 def recommend(replays: Collection[Replay]) -> Replay | None:

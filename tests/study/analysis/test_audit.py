@@ -19,8 +19,8 @@ from study.analysis.replay import (
     Setting,
     curves,
     epochs_trained,
+    in_other_orders,
     judge,
-    kept_in_other_orders,
     leaders,
     measure,
     recommend,
@@ -248,7 +248,7 @@ def test_other_orders_move_trials_within_their_family_only() -> None:
     signal = np.array([[0.1, 0.9, 0.9, 0.9], [0.5, 0.5, 0.5, 0.5], [0.3] * 4])
     late = Curves(("a", "a", "b"), np.array([0, 4, 2]), {"val": signal}, signal[:, -1])
     assert judge(SETTING, late, rule).winner_kept
-    kept = kept_in_other_orders(SETTING, late, rule, 100)
+    kept = sum(r.winner_kept for r in in_other_orders(SETTING, late, rule, 100))
     assert 35 < kept < 65
 
 
