@@ -65,8 +65,8 @@ class KDecay(Decay, name="k_decay"):
     Formula::
 
         v = min(t / length, 1) ** k
-        left = {"cosine": (1 + cos(pi * v)) / 2, "polynomial": (1 - v) ** power}
-        value = final + (1 - final) * left[shape]
+        left = {"cosine": (1 + cos(pi * v)) / 2, "polynomial": (1 - v) ** power}[shape]
+        value = final + (1 - final) * left
 
     Source: Zhang and Li 2020, k-decay: A new method for learning rate schedule.
 

@@ -32,8 +32,8 @@ class WarmupStableDecay(Decay, name="warmup_stable_decay"):
     Formula::
 
         d = min(max(t - (1 - decay) * length, 0) / (decay * length), 1)
-        left = {"linear": 1 - d, "1-sqrt": 1 - sqrt(d), "cosine": (1 + cos(pi * d)) / 2, "1-square": 1 - d * d}
-        value = final + (1 - final) * left[shape]
+        left = {"linear": 1 - d, "1-sqrt": 1 - sqrt(d), "cosine": (1 + cos(pi * d)) / 2, "1-square": 1 - d * d}[shape]
+        value = final + (1 - final) * left
 
     Source: Zhai et al. 2022, Scaling vision transformers; Hu et al. 2024, MiniCPM (which named it WSD);
     Hägele et al. 2024, Scaling laws and compute-optimal training beyond fixed training durations.

@@ -7,10 +7,11 @@ Nothing of torch is imported here.
 
 from __future__ import annotations
 
+import ast
 import math
 import re
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any, NamedTuple
 
@@ -123,8 +124,8 @@ def _by_formula(schedule: Schedule, run: Run) -> str | None:
 
 def _function(name: str, argument: str, first: str, schedule: Schedule) -> str:
     """Return a Python function that evaluates the schedule's formula."""
-    formula = schedule.formula()
     known = {f.name: getattr(schedule, f.name) for f in fields(schedule)}  # type: ignore[arg-type]  # a dataclass
+    formula = _decided(schedule.formula(), known)
     given = "".join(
         f", {field}={value!r}"
         for field, value in known.items()
@@ -132,6 +133,42 @@ def _function(name: str, argument: str, first: str, schedule: Schedule) -> str:
     )
     lines = [line for line in [first, *formula.splitlines(), "return value"] if line]
     return f"def {name}({argument}{given}):\n" + textwrap.indent("\n".join(lines), "    ")
+
+
+def _decided(formula: str, known: Mapping[str, Any]) -> str:
+    """Return a formula without the choices that the fields have made: one shape of four, say."""
+    return ast.unparse(_Decide(known).visit(ast.parse(formula)))
+
+
+class _Decide(ast.NodeTransformer):
+    """Replaces ``if field == constant``, also as an expression, and ``{constant: ...}[field]`` by what holds."""
+
+    def __init__(self, known: Mapping[str, Any]) -> None:
+        self._known = known
+
+    def visit_If(self, node: ast.If) -> Any:
+        holds = self._holds(node.test)
+        if holds is None:
+            return self.generic_visit(node)
+        return [self.visit(statement) for statement in (node.body if holds else node.orelse)]
+
+    def visit_IfExp(self, node: ast.IfExp) -> Any:
+        holds = self._holds(node.test)
+        return self.generic_visit(node) if holds is None else self.visit(node.body if holds else node.orelse)
+
+    def visit_Subscript(self, node: ast.Subscript) -> Any:
+        match node:
+            case ast.Subscript(ast.Dict(keys, values), ast.Name(field)) if field in self._known:
+                for key, value in zip(keys, values, strict=True):
+                    if isinstance(key, ast.Constant) and key.value == self._known[field]:
+                        return self.visit(value)
+        return self.generic_visit(node)
+
+    def _holds(self, test: ast.expr) -> bool | None:
+        match test:
+            case ast.Compare(ast.Name(field), [ast.Eq()], [ast.Constant(value)]) if field in self._known:
+                return bool(self._known[field] == value)
+        return None
 
 
 def _by_lrsched(schedule: Schedule, run: Run) -> str:

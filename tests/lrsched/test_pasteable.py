@@ -206,3 +206,20 @@ def test_no_warning_in_the_users_face() -> None:
 def test_refused(arguments: tuple[Any, ...], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         to_torch_code(*arguments)
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        lrsched.Warmup(lrsched.MultiStep((3.5, 14.5), 0.3), 5.5),
+        lrsched.WarmupStableDecay(9.5, 0.5, shape="1-sqrt"),
+        lrsched.Warmup(lrsched.OneCycle(9.5, phases=3), 2.5, shape="cosine"),
+    ],
+    ids=lambda schedule: type(schedule).__name__,
+)
+def test_the_code_holds_no_choice_that_is_made(schedule: lrsched.Schedule) -> None:
+    """What is pasted has one shape, not all of them and a word that chooses."""
+    code = to_torch_code(schedule, base_rate=0.3, epochs=10, steps_per_epoch=7)
+    assert "LambdaLR" in code
+    assert "shape" not in code
+    assert "==" not in code
