@@ -110,6 +110,7 @@ class Schedule:
 
         ``t`` is an array of any shape or, for speed in a training loop, a Python float.
         """
+        # Either of the two will do, which abstract methods cannot say.
         raise NotImplementedError(f"{type(self).__name__} must state its value in _value or _at")
 
     @overload
