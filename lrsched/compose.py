@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lrsched.decay import Cosine, Linear, Noam
-from lrsched.numeric import falling_cosine, ramp
+from lrsched.numeric import Pieces, falling_cosine, jump, power, ramp, single
 from lrsched.parameter import parameter
 from lrsched.schedule import Array, Schedule, State
 
@@ -53,7 +53,7 @@ class Warmup(Schedule, name="warmup"):
         if self.shape == "exponential" and self.start == 0:
             raise ValueError(f"start must be > 0 for an exponential warm-up, got start={self.start}")
 
-    @property
+    @cached_property
     def duration(self) -> float:
         """That of the ramp or of the inner schedule, whichever is longer."""
         return max(self.length, self.inner.duration)
@@ -77,9 +77,9 @@ class Warmup(Schedule, name="warmup"):
     def _ramp(self, u: Array) -> Array:
         """Return the ramp's height at progress ``u``."""
         if self.shape == "constant":
-            return np.where(u < 1.0, self.start, 1.0)
+            return jump(u, 1.0, self.start, 1.0)
         if self.shape == "exponential":
-            return np.power(float(self.start), 1.0 - u)
+            return power(self.start, 1.0 - u)
         height = u if self.shape == "linear" else 1.0 - falling_cosine(u)
         return self.start + (1.0 - self.start) * height
 
@@ -106,9 +106,9 @@ class Parts(Schedule):
             return None
         return [s.observe(own, metric) for s, own in zip(self.schedules, state, strict=True)]
 
-    def _states(self, state: State) -> list[State]:
-        """Return one state per part."""
-        return [None] * len(self.schedules) if state is None else list(state)
+    def _part_at(self, i: int, t: Any, state: State) -> Any:
+        """Return the value of part ``i`` at its own time ``t``."""
+        return self.schedules[i].at(t, None if state is None else state[i])
 
 
 class Join(Parts, name="join"):
@@ -153,26 +153,27 @@ class Join(Parts, name="join"):
             if math.isinf(s.duration):
                 raise ValueError(f"schedules must end to be rescaled, and this one does not: {s}")
 
-    @property
+    @cached_property
     def duration(self) -> float:
         """The last milestone when rescaled; else it plus the last part's duration."""
         last = self.milestones[-1]
         return last if self.clock == "rescaled" else last + self.schedules[-1].duration
 
     @cached_property
-    def _edges(self) -> Array:
-        """The milestones at which a part takes over."""
-        return np.array(self.milestones[: len(self.schedules) - 1], dtype=np.float64)
+    def _pieces(self) -> Pieces:
+        """The number of the part whose turn it is."""
+        parts = range(len(self.schedules))
+        return Pieces(self.milestones[: len(parts) - 1], parts)
 
     def _at(self, t: Array, state: State) -> Array:
-        states, index = self._states(state), self._edges.searchsorted(t, side="right")
-        if np.ndim(t) == 0:
-            i = int(index)
-            return np.asarray(self.schedules[i].at(self._local(i, t), states[i]))
+        (turn,) = self._pieces.at(t)
+        if single(t):
+            value: Array = self._part_at(int(turn), self._local(int(turn), t), state)
+            return value
         values = np.empty_like(t)
-        for i, part in enumerate(self.schedules):
-            mine = index == i
-            values[mine] = part.at(self._local(i, t[mine]), states[i])
+        for i in range(len(self.schedules)):
+            mine = turn == i
+            values[mine] = self._part_at(i, self._local(i, t[mine]), state)
         return values
 
     def _local(self, i: int, t: Any) -> Any:
@@ -196,16 +197,17 @@ class Product(Parts, name="product"):
     0.25
     """
 
-    @property
+    @cached_property
     def duration(self) -> float:
         """That of the longest part."""
         return max(s.duration for s in self.schedules)
 
     def _at(self, t: Array, state: State) -> Array:
-        values: Any = 1.0
-        for part, own in zip(self.schedules, self._states(state), strict=True):
-            values = values * part.at(t, own)
-        return np.asarray(values)
+        values = self._part_at(0, t, state)
+        for i in range(1, len(self.schedules)):
+            values = values * self._part_at(i, t, state)
+        product: Array = values
+        return product
 
 
 class Mirror(Schedule, name="mirror"):

@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from lrsched.decay import Decay
-from lrsched.numeric import blend, falling_cosine
+from lrsched.numeric import Pieces, blend, falling_cosine, larger, smaller
 from lrsched.parameter import Search, parameter, sorted_distinct
 from lrsched.schedule import Array, Schedule
 
@@ -88,8 +88,8 @@ class KDecay(Decay, name="k_decay"):
     final: float = parameter("multiplier at the end", "ratio", default=0.0)
 
     def _shape(self, u: Array) -> Array:
-        v = np.power(u, self.k)
-        left = falling_cosine(v) if self.shape == "cosine" else np.power(1.0 - v, self.power)
+        v = u**self.k
+        left = falling_cosine(v) if self.shape == "cosine" else (1.0 - v) ** self.power
         return blend(self.final, left)
 
 
@@ -151,7 +151,7 @@ class PowerDecay(Schedule, name="power_decay"):
     )
 
     def _value(self, t: Array) -> Array:
-        return np.power(1.0 + t / self.timescale, -self.power)
+        return (1.0 + t / self.timescale) ** -self.power
 
 
 class ByHand(Schedule, name="by_hand"):
@@ -192,13 +192,13 @@ class ByHand(Schedule, name="by_hand"):
         return self.times[-1]
 
     @cached_property
-    def _tables(self) -> tuple[Array, Array]:
-        """The times, and the level after 0, 1, ... of them."""
-        return np.array(self.times, dtype=np.float64), np.array([1.0, *self.values])
+    def _pieces(self) -> Pieces:
+        """The multiplier after 0, 1, ... changes."""
+        return Pieces(self.times, [1.0, *self.values])
 
     def _value(self, t: Array) -> Array:
-        edges, levels = self._tables
-        return levels[edges.searchsorted(t, side="right")]
+        (level,) = self._pieces.at(t)
+        return level
 
 
 class Spline(Schedule, name="spline"):
@@ -246,23 +246,22 @@ class Spline(Schedule, name="spline"):
         return self.times[-1]
 
     @cached_property
-    def _cubic(self) -> tuple[Array, Array, Array, Array]:
-        """Knots, their values, the widths between them, and the slope at each."""
+    def _pieces(self) -> Pieces:
+        """Of each piece between two knots: its begin, its width, and the values and slopes at its ends."""
         x, y = np.array(self.times, dtype=np.float64), np.array(self.values, dtype=np.float64)
         h = np.diff(x)
-        return x, y, h, _slopes(h, np.diff(y) / h)
+        m = _slopes(h, np.diff(y) / h)
+        columns = x[:-1], h, y[:-1], y[1:], m[:-1], m[1:]
+        return Pieces(x[1:-1].tolist(), *(column.tolist() for column in columns))
 
     def _value(self, t: Array) -> Array:
-        x, y, h, m = self._cubic
-        i = x[1:-1].searchsorted(t, side="right")
-        s = np.maximum((t - x[i]) / h[i], 0.0)
+        begin, h, left, right, m_left, m_right = self._pieces.at(t)
+        s = larger((t - begin) / h, 0.0)
         r = 1.0 - s
-        left, right = y[i], y[i + 1]
         cubic = (1 + 2 * s) * r * r * left + s * s * (3 - 2 * s) * right
-        cubic = cubic + s * r * h[i] * (r * m[i] - s * m[i + 1])
+        cubic = cubic + s * r * h * (r * m_left - s * m_right)
         # The curve stays between its knots; this keeps rounding from leaving them.
-        bounded: Array = np.minimum(np.maximum(cubic, np.minimum(left, right)), np.maximum(left, right))
-        return bounded
+        return smaller(larger(cubic, smaller(left, right)), larger(left, right))
 
 
 def _slopes(h: Array, d: Array) -> Array:

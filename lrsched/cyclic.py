@@ -6,15 +6,14 @@ All reach multiplier 1 at their peak, so that the base rate is the highest rate.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 from functools import cached_property
 
-import numpy as np
-
 from lrsched.compose import Mirror
 from lrsched.decay import Decay
-from lrsched.numeric import blend, cycles, falling_cosine
+from lrsched.numeric import Pieces, blend, cycles, falling_cosine, floor, log1p, power, ramp
 from lrsched.parameter import Search, parameter
 from lrsched.schedule import Array, Schedule
 
@@ -54,7 +53,7 @@ class CosineRestarts(Schedule, name="cosine_restarts"):
 
     def _value(self, t: Array) -> Array:
         n, x = self._cycle(t)
-        return blend(self.final, np.power(self.decay, n) * falling_cosine(x))
+        return blend(self.final, power(self.decay, n) * falling_cosine(x))
 
     def _cycle(self, t: Array) -> tuple[Array, Array]:
         """Return the number of the cycle at t, from 0, and the progress in it, in [0, 1)."""
@@ -62,14 +61,14 @@ class CosineRestarts(Schedule, name="cosine_restarts"):
             n, since = cycles(t, self.T_0)
             return n, since / self.T_0
         # The logarithm can be off by one at a restart itself; the comparisons put that right.
-        n = np.floor(np.log1p(t / self.T_0 * (self.T_mult - 1.0)) / math.log(self.T_mult))
+        n = floor(log1p(t / self.T_0 * (self.T_mult - 1.0)) / math.log(self.T_mult))
         n = n + (self._begin(n + 1.0) <= t)
         n = n - (self._begin(n) > t)
-        return n, (t - self._begin(n)) / (self.T_0 * np.power(float(self.T_mult), n))
+        return n, (t - self._begin(n)) / (self.T_0 * power(self.T_mult, n))
 
     def _begin(self, n: Array) -> Array:
         """Return the time at which cycle ``n`` begins."""
-        return self.T_0 * (np.power(float(self.T_mult), n) - 1.0) / (self.T_mult - 1.0)
+        return self.T_0 * (power(self.T_mult, n) - 1.0) / (self.T_mult - 1.0)
 
 
 class Cyclic(Schedule, name="cyclic"):
@@ -109,13 +108,11 @@ class Cyclic(Schedule, name="cyclic"):
     def _value(self, t: Array) -> Array:
         period = float(self.up + self.down)
         n, x = cycles(t, period)
-        # `or 1.0`: a side of length 0 is never chosen. The minima keep the side not chosen from overflowing.
-        rise = np.minimum(x, self.up) / (self.up or 1.0)
-        wave = np.where(x < self.up, rise, np.minimum(period - x, self.down) / (self.down or 1.0))
+        wave = ramp(x, 0.0, self.up) - ramp(x, self.up, period)
         if self.mode == "triangular2":
-            wave = wave * np.power(0.5, n)
+            wave = wave * power(0.5, n)
         elif self.mode == "exp_range":
-            wave = wave * np.power(self.gamma, t)
+            wave = wave * power(self.gamma, t)
         return blend(self.low, wave)
 
     def momentum(self, low: float = 0.8, high: float = 0.9) -> Mirror:
@@ -169,22 +166,24 @@ class OneCycle(Decay, name="one_cycle"):
             raise ValueError(f"peak must be in [0, 0.5] with three phases, got peak={self.peak}")
 
     @cached_property
-    def _pieces(self) -> tuple[Array, Array, Array, Array, Array]:
-        """Knots between phases; of each phase, begin and width as shares of the length, levels at its ends."""
+    def _pieces(self) -> Pieces:
+        """Of each phase: its begin and its width as shares of the length, and the levels at its ends."""
         inner = [self.peak] if self.phases == 2 else [self.peak, 2.0 * self.peak]
-        knots = np.array([0.0, *inner, 1.0])
-        middle = [1.0] if self.phases == 2 else [1.0, self.start]
-        levels = np.array([self.start, *middle, self.final], dtype=np.float64)
-        begin, width = knots[:-1], np.diff(knots)
-        # A phase without width is reached only at its end: there it must read (u - begin) / width = 1.
-        return knots[1:-1], begin - (width == 0), width + (width == 0), levels[:-1], levels[1:]
+        levels = (
+            [self.start, 1.0, self.final] if self.phases == 2 else [self.start, 1.0, self.start, self.final]
+        )
+        begins, widths = [], []
+        for begin, end in itertools.pairwise([0.0, *inner, 1.0]):
+            # A phase without width is reached only at its end: there it must read (u - begin) / width = 1.
+            begins.append(begin if begin < end else begin - 1.0)
+            widths.append(end - begin if begin < end else 1.0)
+        return Pieces(inner, begins, widths, levels[:-1], levels[1:])
 
     def _shape(self, u: Array) -> Array:
-        knots, begin, width, left, right = self._pieces
-        i = knots.searchsorted(u, side="right")
-        x = (u - begin.take(i)) / width.take(i)
+        begin, width, left, right = self._pieces.at(u)
+        x = (u - begin) / width
         w = x if self.shape == "linear" else 1.0 - falling_cosine(x)
-        return left.take(i) * (1.0 - w) + right.take(i) * w
+        return left * (1.0 - w) + right * w
 
     def momentum(self, low: float = 0.85, high: float = 0.95) -> Mirror:
         """Return the momentum that moves against this rate: ``low`` at the peak, ``high`` at the foot."""

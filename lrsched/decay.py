@@ -6,9 +6,7 @@ evaluates them against the code.
 
 from __future__ import annotations
 
-import numpy as np
-
-from lrsched.numeric import blend, falling_cosine, ramp
+from lrsched.numeric import blend, falling_cosine, floor, larger, power, ramp, smaller
 from lrsched.parameter import WHOLE_RUN, Search, parameter
 from lrsched.schedule import Array, Schedule
 
@@ -76,7 +74,7 @@ class Exponential(Schedule, name="exponential"):
     )
 
     def _value(self, t: Array) -> Array:
-        return np.power(self.gamma, t)
+        return power(self.gamma, t)
 
 
 class Factor(Schedule, name="factor"):
@@ -99,7 +97,7 @@ class Factor(Schedule, name="factor"):
     floor: float = parameter("lowest multiplier", "ratio", default=0.0, search=Search(1e-3, 0.5, log=True))
 
     def _value(self, t: Array) -> Array:
-        return np.maximum(self.floor, np.power(self.factor, np.floor(t)))
+        return larger(power(self.factor, floor(t)), self.floor)
 
 
 class SquareRoot(Schedule, name="square_root"):
@@ -124,7 +122,7 @@ class SquareRoot(Schedule, name="square_root"):
     )
 
     def _value(self, t: Array) -> Array:
-        return 1.0 / np.sqrt(1.0 + t / self.timescale)
+        return 1.0 / (1.0 + t / self.timescale) ** 0.5
 
 
 class InverseSquareRoot(Schedule, name="inverse_square_root"):
@@ -151,7 +149,7 @@ class InverseSquareRoot(Schedule, name="inverse_square_root"):
     )
 
     def _value(self, t: Array) -> Array:
-        return np.sqrt(self.timescale / np.maximum(t, self.timescale))
+        return (self.timescale / larger(t, self.timescale)) ** 0.5
 
 
 class Noam(Schedule, name="noam"):
@@ -178,7 +176,7 @@ class Noam(Schedule, name="noam"):
     )
 
     def _value(self, t: Array) -> Array:
-        return np.minimum(t / self.warmup, np.sqrt(self.warmup / np.maximum(t, self.warmup)))
+        return smaller(t / self.warmup, (self.warmup / larger(t, self.warmup)) ** 0.5)
 
 
 class Polynomial(Decay, name="polynomial"):
@@ -207,7 +205,7 @@ class Polynomial(Decay, name="polynomial"):
     final: float = parameter("multiplier at the end", "ratio", default=0.0)
 
     def _shape(self, u: Array) -> Array:
-        return blend(self.final, np.power(1.0 - u, self.power))
+        return blend(self.final, (1.0 - u) ** self.power)
 
 
 class Cosine(Schedule, name="cosine"):

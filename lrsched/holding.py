@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-
 from lrsched.decay import FINAL_SEARCH, Decay
-from lrsched.numeric import blend, falling_cosine, ramp
+from lrsched.numeric import blend, falling_cosine, power, ramp
 from lrsched.parameter import Search, parameter
 from lrsched.schedule import Array
 
 #: Decay shapes by name: 1 at d = 0, 0 at d = 1.
 SHAPES: dict[str, Callable[[Array], Array]] = {
     "linear": lambda d: 1.0 - d,
-    "1-sqrt": lambda d: 1.0 - np.sqrt(d),
+    "1-sqrt": lambda d: 1.0 - d**0.5,
     "cosine": falling_cosine,
     "1-square": lambda d: 1.0 - d * d,
 }
@@ -133,4 +131,4 @@ class TriStage(Decay, name="tri_stage"):
 
     def _shape(self, u: Array) -> Array:
         rise = blend(self.start, ramp(u, 0.0, self.warmup))
-        return rise * np.power(float(self.final), ramp(u, self.warmup + self.hold, 1.0))
+        return rise * power(self.final, ramp(u, self.warmup + self.hold, 1.0))

@@ -136,13 +136,10 @@ class Scheduler(LRScheduler):
             group["initial_lr"] = base
         self.last_epoch = state_dict["step"]
         self._state = state_dict["state"]
-        self._rates.forget()
         self._apply()
 
     def _observe(self, metric: SupportsFloat) -> None:
         self._state = self.schedule.observe(self._state, float(metric))
-        if self.schedule.metric_driven:
-            self._rates.forget()
 
     def _update_lr(self, epoch: int | None = None) -> None:
         # The hook by which torch's SequentialLR starts a scheduler.
@@ -184,12 +181,9 @@ class _Ahead:
     def __init__(self, schedule: Schedule, steps_per_epoch: float) -> None:
         self._schedule = schedule
         self._steps_per_epoch = steps_per_epoch
-        # A user's function is asked for no step before its time.
-        self._length = 0 if _plain(schedule) is None else _AHEAD
-        self.forget()
-
-    def forget(self) -> None:
-        """Drop what was computed: the state has changed."""
+        # A metric can change what is ahead, and a user's function is asked for no step before its time.
+        known = not schedule.metric_driven and _plain(schedule) is not None
+        self._length = _AHEAD if known else 0
         self._begin, self._values = 0, list[float]()
 
     def at(self, step: int, state: State) -> float:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-import numpy as np
-
 from lrsched.parameter import Search, parameter
 from lrsched.schedule import Array, Schedule, State
 
@@ -89,7 +87,8 @@ class Plateau(Schedule, name="plateau"):
         return metric < bar if self.mode == "min" else metric > bar
 
     def _at(self, t: Array, state: State) -> Array:
-        return np.full_like(t, state["multiplier"])
+        multiplier: float = state["multiplier"]
+        return multiplier + 0.0 * t
 
 
 def follow(schedule: Schedule, metrics: Iterable[float]) -> list[float]:

@@ -149,7 +149,8 @@ class Schedule:
             raise TypeError(f"t must be a number or a numpy array, got t={t!r}") from None
         if not finite:
             raise ValueError(f"t must be finite, got t={t}")
-        clamped: Any = min(max(float(t), 0.0), self.duration)
+        end = self.duration
+        clamped: Any = float(0.0 if t < 0.0 else min(t, end))
         return float(self._at(clamped, state))
 
     def _at_each(self, t: Array, state: State) -> Array:
@@ -157,6 +158,8 @@ class Schedule:
 
         Long arrays are evaluated piece by piece, so that the formulas' temporaries stay in the cache.
         """
+        if t.ndim == 0:
+            return np.asarray(self.at(t.item(), state))
         if t.size > _BLOCK:
             values, times = np.empty(t.size), t.ravel()
             for begin in range(0, t.size, _BLOCK):

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from functools import cached_property
 
-import numpy as np
-
+from lrsched.numeric import Pieces, floor, jump, power
 from lrsched.parameter import Search, parameter, sorted_distinct
 from lrsched.schedule import Array, Schedule
 
@@ -33,7 +32,7 @@ class Constant(Schedule, name="constant"):
         return 0.0
 
     def _value(self, t: Array) -> Array:
-        return np.ones_like(t)
+        return 1.0 + 0.0 * t
 
 
 class Hold(Schedule, name="hold"):
@@ -62,7 +61,7 @@ class Hold(Schedule, name="hold"):
         return self.length
 
     def _value(self, t: Array) -> Array:
-        return np.where(t < self.length, self.factor, 1.0)
+        return jump(t, self.length, self.factor, 1.0)
 
 
 class Step(Schedule, name="step"):
@@ -84,7 +83,7 @@ class Step(Schedule, name="step"):
     factor: float = parameter("multiplier at each drop", "ratio", default=0.5, search=Search(0.1, 0.95))
 
     def _value(self, t: Array) -> Array:
-        return np.power(self.factor, np.floor(t / self.step_size))
+        return power(self.factor, floor(t / self.step_size))
 
 
 class MultiStep(Schedule, name="multi_step"):
@@ -116,11 +115,10 @@ class MultiStep(Schedule, name="multi_step"):
         return self.milestones[-1]
 
     @cached_property
-    def _table(self) -> tuple[Array, Array]:
-        """The milestones, and the multiplier after 0, 1, ... of them."""
-        levels = [float(self.factor) ** n for n in range(len(self.milestones) + 1)]
-        return np.array(self.milestones, dtype=np.float64), np.array(levels)
+    def _pieces(self) -> Pieces:
+        """The multiplier after 0, 1, ... milestones."""
+        return Pieces(self.milestones, [float(self.factor) ** n for n in range(len(self.milestones) + 1)])
 
     def _value(self, t: Array) -> Array:
-        milestones, levels = self._table
-        return levels[milestones.searchsorted(t, side="right")]
+        (level,) = self._pieces.at(t)
+        return level

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
+from lrsched.numeric import each, single
 from lrsched.parameter import parameter
 from lrsched.schedule import Array, Schedule
 
@@ -49,7 +50,7 @@ class Function(Schedule, name="function"):
     )
 
     def _value(self, t: Array) -> Array:
-        return _each(self._one, t)
+        return each(self._one, t)
 
     def _one(self, t: float) -> float:
         return _checked(self.function, math.floor(t) if self.whole else t)
@@ -83,11 +84,12 @@ class Multiplicative(Schedule, name="multiplicative"):
         return [1.0]
 
     def _value(self, t: Array) -> Array:
-        last = int(np.max(t, initial=0.0))
+        last = int(t if single(t) else np.max(t, initial=0.0))
         known = self._products
-        for i in range(len(known), last + 1):
-            known.append(known[-1] * _checked(self.function, i))
-        return _each(lambda x: known[int(x)], t)
+        while len(known) <= last:
+            known.append(known[-1] * _checked(self.function, len(known)))
+        levels: Any = known
+        return levels[last] if single(t) else np.array(levels)[t.astype(np.int64)]
 
 
 def _checked(function: Callable[[Any], float], t: float) -> float:
@@ -96,12 +98,3 @@ def _checked(function: Callable[[Any], float], t: float) -> float:
     if not (math.isfinite(value) and value >= 0.0):
         raise ValueError(f"the function must give a finite number >= 0, got {value} at t={t}")
     return value
-
-
-def _each(function: Callable[[float], float], t: Array) -> Array:
-    """Return the function of each time, for functions that know nothing of arrays."""
-    times: Any = t
-    if isinstance(times, float):
-        return cast("Array", function(times))
-    values = [function(x) for x in times.ravel().tolist()]
-    return np.array(values, dtype=np.float64).reshape(times.shape)
