@@ -14,11 +14,13 @@ FAST := not slow and not browser and not postgres and not peers
 # The lock file names wheels for Linux; elsewhere pip chooses by pyproject.toml.
 ifeq ($(shell uname -s),Linux)
 PINNED := --require-hashes -r requirements.lock
+PEERS := --require-hashes -r requirements-peers.lock
 else
 PINNED := setuptools .[dev,postgres]
+PEERS := .[peers]
 endif
 
-.PHONY: help search test check lint types data install format lock clean
+.PHONY: help search test check peers lint types data install format lock clean
 .DEFAULT_GOAL := help
 
 help: ## List what can be made
@@ -31,8 +33,12 @@ search: $(INSTALLED) data ## Run the main job: search schedules on Fashion-MNIST
 test: $(INSTALLED) data ## Run the fast tests
 	$(BIN)/python -m pytest -m "$(FAST)" $(ARGS)
 
-check: lint types ## Run what CI runs: lint, types and every test (needs Chromium and PostgreSQL)
+check: lint types ## Run lint, types and every test but the peers' (needs Chromium and PostgreSQL)
 	$(BIN)/python -m pytest -m "not peers" $(ARGS)
+
+peers: $(INSTALLED) ## Install optax, timm and transformers, and compare their schedules with ours
+	@$(BIN)/python -m pip install --quiet $(PEERS)
+	$(BIN)/python -m pytest -m peers $(ARGS)
 
 lint: $(INSTALLED) ## Check style and formatting
 	$(BIN)/ruff check
@@ -59,13 +65,15 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
-lock: ## Choose the versions again and write the lock file
+COMPILE := CUSTOM_COMPILE_COMMAND="make lock" build/lock/bin/pip-compile --quiet --upgrade \
+  --generate-hashes --allow-unsafe --strip-extras --no-annotate \
+  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
+
+lock: ## Choose the versions again and write the lock files
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install --quiet pip-tools
-	CUSTOM_COMPILE_COMMAND="make lock" build/lock/bin/pip-compile --quiet --upgrade \
-	  --extra dev --extra postgres --generate-hashes --allow-unsafe --strip-extras --no-annotate \
-	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options \
-	  --output-file requirements.lock pyproject.toml
+	$(COMPILE) --extra dev --extra postgres --output-file requirements.lock pyproject.toml
+	$(COMPILE) --extra peers --constraint requirements.lock --output-file requirements-peers.lock pyproject.toml
 
 clean: ## Remove the environment and the caches; studies and data stay
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
