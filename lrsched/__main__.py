@@ -128,9 +128,10 @@ def searched(declared: Parameter) -> str:
         return "searched over " + ", ".join(str(c) for c in search.choices)
     if search.low == search.high:
         return "set to the run's length"
-    run = " of the run" if search.of_run else ""
-    scale = ", log scale" if search.log else ""
-    where = f"searched in {search.low:g}..{search.high:g}{run}{scale}"
+    span = f"{search.low:g}..{search.high:g}"
+    if search.over_run:
+        return f"searched so that the run leaves {span}"
+    where = f"searched in {span}{' of the run' if search.of_run else ''}{', log scale' if search.log else ''}"
     return f"{search.count} values {where}" if search.count > 1 else where
 
 

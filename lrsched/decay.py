@@ -12,6 +12,8 @@ from lrsched.schedule import Array, Schedule
 
 #: Decays are searched ending before, at, and after the run's end.
 AROUND_THE_END = Search(0.5, 1.2, of_run=True)
+#: A factor per unit of time is searched from next to nothing left at the run's end to most of the rate.
+OVER_THE_RUN = Search(2e-5, 0.86, over_run=True)
 #: Final rates are searched from next to nothing to a third of the base rate.
 FINAL_SEARCH = Search(1e-4, 0.3, log=True)
 
@@ -70,7 +72,7 @@ class Exponential(Schedule, name="exponential"):
     """
 
     gamma: float = parameter(
-        "multiplier per unit of time", "ratio", above=True, example=0.9, search=Search(0.7, 0.995)
+        "multiplier per unit of time", "ratio", above=True, example=0.9, search=OVER_THE_RUN
     )
 
     def _value(self, t: Array) -> Array:
@@ -93,7 +95,7 @@ class Factor(Schedule, name="factor"):
     0.25
     """
 
-    factor: float = parameter("multiplier per unit of time", "ratio", default=0.9, search=Search(0.7, 0.995))
+    factor: float = parameter("multiplier per unit of time", "ratio", default=0.9, search=OVER_THE_RUN)
     floor: float = parameter("lowest multiplier", "ratio", default=0.0, search=Search(1e-3, 0.5, log=True))
 
     def _value(self, t: Array) -> Array:

@@ -39,7 +39,8 @@ class Search:
         log: Draw evenly on a logarithmic scale.
         integer: Draw whole numbers.
         choices: Draw one of these instead of a number.
-        of_run: ``low`` and ``high`` are shares of the run's length, not times.
+        of_run: ``low`` and ``high`` are shares of the run's length, not times or epochs.
+        over_run: ``low`` and ``high`` are what the whole run makes of 1; the field is a factor per unit of time.
         count: Numbers drawn; more than one for a field that holds several.
         collect: Makes the field's value from the ``count`` numbers drawn.
     """
@@ -50,8 +51,23 @@ class Search:
     integer: bool = False
     choices: tuple[Any, ...] | None = None
     of_run: bool = False
+    over_run: bool = False
     count: int = 1
     collect: Callable[[Sequence[float]], Any] = tuple
+
+    def ends(self, run: float) -> tuple[float, float]:
+        """Return the lowest and the highest value drawn for a run of length ``run``, in its unit of time.
+
+        >>> Search(0.1, 0.5, of_run=True).ends(30)
+        (3.0, 15.0)
+        >>> Search(0.0625, 0.25, over_run=True).ends(2)
+        (0.25, 0.5)
+        """
+        if self.of_run:
+            return self.low * run, self.high * run
+        if self.over_run:
+            return self.low ** (1 / run), self.high ** (1 / run)
+        return self.low, self.high
 
 
 #: Pins a length to the run's own length.

@@ -37,7 +37,7 @@ class Plateau(Schedule, name="plateau"):
         "epochs without improvement that are tolerated",
         "count",
         default=10,
-        search=Search(0, 8, integer=True),
+        search=Search(0.0, 0.27, integer=True, of_run=True),
     )
     threshold: float = parameter(
         "improvement that counts", "number", low=0.0, default=1e-4, search=Search(1e-4, 3e-2, log=True)

@@ -46,7 +46,7 @@ def _range(parameter: Parameter) -> str:
 
 
 def _span(search: Search) -> str:
-    unit = " T" if search.of_run else ""
+    unit = " T" if search.of_run else " after T" if search.over_run else ""
     if search.low == search.high:
         return f"{search.low:g}{unit}"
     scale = " log" if search.log else ""

@@ -60,7 +60,7 @@ class Space:
 
     Args:
         families: Names of schedule families, keys of ``lrsched.REGISTRY``.
-        epochs: Length of a run; ranges that are fractions of the run are multiplied by it.
+        epochs: Length of a run, on which some ranges depend.
 
     Raises:
         InputError: If a family is unknown or has nothing to search, or none is named.
@@ -153,11 +153,10 @@ def _natural_limits(family: str) -> set[tuple[str, str]]:
 
 
 def _distribution(search: Search, epochs: int) -> BaseDistribution:
-    """Translate one declared range; fractions of the run become epochs."""
+    """Translate one declared range, for runs of so many epochs."""
     if search.choices is not None:
         return CategoricalDistribution(tuple(search.choices))
-    unit = epochs if search.of_run else 1
-    low, high = search.low * unit, search.high * unit
+    low, high = search.ends(epochs)
     if search.integer:
         # Rounding inwards could empty the range of a very short run; the nearest whole numbers cannot.
         whole = max(1, round(low)) if search.low > 0 else 0

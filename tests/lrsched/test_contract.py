@@ -299,11 +299,11 @@ def test_each_declares_itself(name: str) -> None:
         if p.search.choices is not None:
             assert set(p.search.choices) <= set(p.choices or p.search.choices)
             continue
-        lowest = p.search.collect([p.search.low]) if p.many else p.search.low
-        highest = p.search.collect([p.search.high]) if p.many else p.search.high
-        assert p.check(int(lowest) if p.integer else lowest) == lowest
-        assert p.check(int(highest) if p.integer else highest) == highest
-        assert p.search.of_run == (p.unit == "time")
+        for end in p.search.ends(30):
+            value = p.search.collect([end]) if p.many else int(end) if p.integer else end
+            assert p.check(value) == value
+        assert p.search.of_run == (p.unit in {"time", "count"})
+        assert p.search.over_run == ("per unit of time" in p.meaning)
 
 
 @pytest.mark.parametrize("name", [n for n in LEAVES if REGISTRY[n].searchable()])
@@ -324,8 +324,7 @@ def drawn(p: Parameter, run: float, rng: np.random.Generator) -> Any:
     assert search is not None
     if search.choices is not None:
         return search.choices[rng.integers(len(search.choices))]
-    scale = run if search.of_run else 1.0
-    low, high = search.low * scale, search.high * scale
+    low, high = search.ends(run)
     if search.integer:
         return int(rng.integers(int(low), int(high) + 1))
     draws = (

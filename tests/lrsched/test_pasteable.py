@@ -46,8 +46,7 @@ def drawn(p: Parameter, rng: np.random.Generator) -> Any:
     assert search is not None
     if search.choices is not None:
         return search.choices[rng.integers(len(search.choices))]
-    scale = EPOCHS if search.of_run else 1.0
-    values = rng.uniform(search.low * scale, search.high * scale, search.count)
+    values = rng.uniform(*search.ends(EPOCHS), search.count)
     if search.of_run and rng.random() < 0.5:
         values = np.unique(np.ceil(values))
         values = values if len(values) == search.count else values[0] + np.arange(search.count)

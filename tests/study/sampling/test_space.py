@@ -54,9 +54,19 @@ def test_ranges_are_translated() -> None:
     assert space.distributions("cyclic")["cyclic.mode"] == CategoricalDistribution(
         ("triangular", "triangular2")
     )
-    assert space.distributions("plateau")["plateau.patience"] == IntDistribution(0, 8)
+    assert space.distributions("plateau")["plateau.patience"] == IntDistribution(0, 11)
     assert space.distributions("polynomial")["base_rate"] == BASE_RATE
     assert space.distributions("polynomial")["warmup"] == FloatDistribution(0.0, 12.0)
+
+
+@pytest.mark.parametrize("epochs", [1, 3, 30, 300])
+@pytest.mark.parametrize(("family", "field"), [("factor", "factor"), ("exponential", "gamma")])
+def test_a_factor_per_epoch_is_searched_as_what_the_run_leaves(family: str, field: str, epochs: int) -> None:
+    """The same share of the rate at the end of any run: else a long run would search where nothing is left."""
+    distribution = Space((family,), epochs).distributions(family)[f"{family}.{field}"]
+    assert isinstance(distribution, FloatDistribution)
+    assert distribution.low**epochs == pytest.approx(2e-5)
+    assert distribution.high**epochs == pytest.approx(0.86)
 
 
 def test_milestones_are_sorted_whatever_was_drawn_first() -> None:
