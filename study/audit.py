@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,9 +22,11 @@ if TYPE_CHECKING:
     from study.terminal.tables import Column
 
 #: Settings replayed: first decision as a fraction of the run, epochs between decisions likewise, others needed.
-AFTER = (0.1, 1 / 6, 0.3, 0.5)
+AFTER = (0.1, 1 / 6, 1 / 4, 1 / 2)
 EVERY = (1 / 30, 1 / 6)
 STARTUP = (2, 3, 4, 6)
+#: Best trials of a family that are never stopped. Below its family's median none is the best: there 0 is as good as 1.
+KEEP = {"family-median": (0,), "median": (0, 1, 2)}
 
 
 @command(
@@ -41,9 +44,9 @@ STARTUP = (2, 3, 4, 6)
     "--rows",
     metavar="N",
     type=Whole(1),
-    default=4,
+    default=2,
     group="Output",
-    help="Settings shown of each pruner and signal, the best ones; all are in the figure.",
+    help="Settings shown of each pruner, --prune-keep and signal, the best ones; all are in the figure.",
 )
 @option(
     "--orders",
@@ -51,7 +54,7 @@ STARTUP = (2, 3, 4, 6)
     type=Whole(0),
     default=20,
     group="Output",
-    help="Shuffled orders of each family's trials in which the settings shown are replayed as well; means.",
+    help="Shuffled orders of each family's trials in which settings are replayed as well.",
 )
 @option(
     "--out",
@@ -71,8 +74,8 @@ def main(
     estimated from the trials that were reprieved by chance and trained to the end.
 
     A study that was not pruned (--pruner none): every pruner and setting is replayed over its curves, in
-    the order in which the trials ran, and the one that saves most epochs among those that keep the winner
-    is recommended.
+    the order in which the trials ran. The one is recommended that saves most epochs among those that keep
+    the winner and cost no family more than a point, in this order and in the shuffled ones.
     """
     from study.records.store import load
 
@@ -129,19 +132,21 @@ def _replay(record: StudyRecord, rows: int, orders: int, out: Path | None, *, ma
     """Replay every setting over whole curves; print the table, draw it, recommend one."""
     from study.analysis.replay import curves, in_other_orders, judge, leaders, recommend
 
-    data = curves(record)
-    replays = [judge(s, data, _rule(s, record.settings.epochs)) for s in settings_of(record, data)]
-    shown = leaders(replays, rows)
-    others = [
-        in_other_orders(r.setting, data, _rule(r.setting, record.settings.epochs), orders) for r in shown
-    ]
-    chosen = recommend(replays)
-    columns, cells = replay_table(shown, others)
+    data, epochs = curves(record), record.settings.epochs
+
+    @cache
+    def shuffled(setting: Setting) -> list[Replay]:
+        return in_other_orders(setting, data, _rule(setting, epochs), orders)
+
+    replays = [judge(s, data, _rule(s, epochs)) for s in settings_of(record, data)]
+    chosen = recommend(replays, lambda replay: shuffled(replay.setting))
+    shown = leaders(replays, rows, also=chosen)
+    columns, cells = replay_table(shown, [shuffled(r.setting) for r in shown])
     title = (
         f"{len(replays)} pruners replayed over study {record.settings.name}: {len(data.families)} trials of "
         f"{record.settings.epochs} epochs"
     )
-    advice = "No setting keeps the winner: search with --pruner none."
+    advice = "No setting is harmless: search with --pruner none."
     if chosen is not None:
         advice = f"Recommended: {chosen.setting.flags}"
     _print(title, columns, cells, advice, markdown=markdown)
@@ -163,15 +168,16 @@ def settings_of(record: StudyRecord, data: Curves) -> Iterator[Setting]:
     epochs = record.settings.epochs
     afters = sorted({max(1, round(epochs * share)) for share in AFTER})
     everies = sorted({max(1, round(epochs * share)) for share in EVERY})
-    for pruner, signal in product(("family-median", "median"), data.signals):
-        for after, every, startup in product(afters, everies, STARTUP):
-            yield Setting(pruner, signal, after, every, startup)
+    for pruner, signal in product(KEEP, data.signals):
+        for after, every, startup, keep in product(afters, everies, STARTUP, KEEP[pruner]):
+            yield Setting(pruner, signal, after, every, startup, keep)
 
 
 def _rule(setting: Setting, epochs: int) -> MedianRule:
     from study.sampling.rule import MedianRule
 
-    return MedianRule(setting.prune_after, setting.prune_every, setting.prune_startup, epochs)
+    s = setting
+    return MedianRule(s.prune_after, s.prune_every, s.prune_startup, epochs, s.prune_keep)
 
 
 def replay_table(
@@ -192,27 +198,29 @@ def replay_table(
         "after",
         "every",
         "startup",
+        "keep",
         "stopped",
         "epochs saved",
         "winner",
-        "points lost",
         "families' best",
+        "worst family's loss",
     )
     columns = [Column("pruner"), Column("signal"), *(Column(name, "right") for name in names)]
     if any(others):
-        columns += [
-            Column(f"{name} in other orders", "right") for name in ("winner", "saved", "families' best")
-        ]
+        again = ("winner", "saved", "families' best", "worst family's loss")
+        columns += [Column(f"{name} in other orders", "right") for name in again]
     rows = []
     for r, shuffled in zip(replays, others, strict=True):
         s = r.setting
-        row = [s.pruner, s.prune_on, str(s.prune_after), str(s.prune_every), str(s.prune_startup)]
-        row += [str(r.stopped), percent(r.saved), "kept" if r.winner_kept else "lost", f"{r.regret:.2f}"]
-        row.append(f"{r.families_kept} of {r.families}")
+        row = [s.pruner, s.prune_on]
+        row += [str(n) for n in (s.prune_after, s.prune_every, s.prune_startup, s.prune_keep, r.stopped)]
+        row += [percent(r.saved), "kept" if r.winner_kept else f"lost by {r.regret:.2f}"]
+        row += [f"{r.families_kept} of {r.families}", f"{r.worst_loss:.2f}"]
         if shuffled:
             row.append(f"{sum(other.winner_kept for other in shuffled)} of {len(shuffled)}")
             row.append(f"{100 * mean(other.saved for other in shuffled):.1f} %")
             row.append(f"{mean(other.families_kept for other in shuffled):.1f}")
+            row.append(f"{max(other.worst_loss for other in shuffled):.2f}")
         rows.append(row)
     return columns, rows
 

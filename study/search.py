@@ -95,10 +95,15 @@ def _list_schedules(ctx: click.Context, _param: click.Parameter, asked: bool) ->
     type=Choice(["median", "family-median", "none"]),
     default="median",
     group="Search",
-    help="Stop a trial that falls behind the median of all, or of its own family (docs/pruning.md).",
+    help="Stop a trial that falls behind the median of all, or of its own family; docs/pruning.md.",
 )
 @option(
-    "--prune-after", type=Whole(1), default=3, group="Search", help="Epochs before a trial can be stopped."
+    "--prune-after",
+    type=Whole(1),
+    default=None,
+    show_default="a quarter of --epochs, 3 or more",
+    group="Search",
+    help="Epochs before a trial can be stopped.",
 )
 @option("--prune-every", type=Whole(1), default=1, group="Search", help="Epochs between two decisions.")
 @option(
@@ -108,6 +113,13 @@ def _list_schedules(ctx: click.Context, _param: click.Parameter, asked: bool) ->
     show_default="6; 2 of one family",
     group="Search",
     help="Other trials a median needs.",
+)
+@option(
+    "--prune-keep",
+    type=Whole(0),
+    default=1,
+    group="Search",
+    help="Best trials of each family so far that are never stopped.",
 )
 @option(
     "--prune-on",
@@ -162,6 +174,17 @@ def main(*, trials: int, rerun: int | None, **options: Any) -> int:
     return 0
 
 
+def pruning_defaults(pruner: str, epochs: int) -> dict[str, int]:
+    """Return the options of pruning that depend on others; ``docs/pruning.md`` says what they rest on.
+
+    Args:
+        pruner: As ``--pruner`` names it.
+        epochs: Length of a whole trial. A warm-up takes up to 30 % of it, and earlier than at a quarter slow
+            starters are stopped that end high.
+    """
+    return {"prune_after": max(3, -(-epochs // 4)), "prune_startup": 2 if pruner == "family-median" else 6}
+
+
 def _search(
     trials: int,
     *,
@@ -187,8 +210,9 @@ def _search(
     from study.training.lanes import Lanes, automatic_lanes
     from study.training.process import prepare_process
 
-    if chosen["prune_startup"] is None:
-        chosen["prune_startup"] = 2 if chosen["pruner"] == "family-median" else 6
+    for name, value in pruning_defaults(chosen["pruner"], chosen["epochs"]).items():
+        if chosen[name] is None:
+            chosen[name] = value
     prepare_process()
     where = choose_device(device)
     split = load_search(data_dir, where, train_images=chosen["train_images"])

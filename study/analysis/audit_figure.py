@@ -22,7 +22,7 @@ def audit_figure(replays: Sequence[Replay], shown: Sequence[Replay], recommended
     """Draw every replayed setting, and the false stops per family of some.
 
     Args:
-        replays: All settings: a point each, epochs saved against accuracy points lost.
+        replays: All settings: a point each, epochs saved against the points that the worst family loses.
         shown: Settings that get a row of false-stop shares by family, best first.
         recommended: The setting to point out, if any.
     """
@@ -46,7 +46,7 @@ def audit_figure(replays: Sequence[Replay], shown: Sequence[Replay], recommended
         figure.add_trace(_shares(shown), row=2, col=1)
     figure.update_layout(template=TEMPLATE, height=820 + 18 * len(shown), legend_y=1.06)
     figure.update_xaxes(title_text="epochs saved", tickformat=".0%", row=1, col=1)
-    figure.update_yaxes(title_text="accuracy points lost", rangemode="tozero", row=1, col=1)
+    figure.update_yaxes(title_text="points lost by the worst family", rangemode="tozero", row=1, col=1)
     figure.update_yaxes(autorange="reversed", row=2, col=1)
     return on_white(figure, "What pruning would have cost this study")
 
@@ -57,14 +57,14 @@ def _points(name: str, replays: Sequence[Replay], colour: str) -> go.Scatter:
         mode="markers",
         cliponaxis=False,
         x=[r.saved for r in replays],
-        y=[r.regret for r in replays],
+        y=[r.worst_loss for r in replays],
         marker={
             "color": colour,
             "size": 9,
             "symbol": ["circle" if r.winner_kept else "circle-open" for r in replays],
         },
         text=[f"{r.setting.flags}<br>{r.families_kept} of {r.families} families' best kept" for r in replays],
-        hovertemplate="%{text}<br>%{x:.0%} of the epochs saved, %{y:.2f} points lost<extra></extra>",
+        hovertemplate="%{text}<br>%{x:.0%} of the epochs saved, worst family loses %{y:.2f} points<extra></extra>",
     )
 
 
@@ -74,7 +74,7 @@ def _ring(replay: Replay) -> go.Scatter:
         mode="markers",
         cliponaxis=False,
         x=[replay.saved],
-        y=[replay.regret],
+        y=[replay.worst_loss],
         marker={"color": ACCENT, "size": 18, "symbol": "circle-open", "line": {"width": 2}},
         hoverinfo="skip",
     )
@@ -103,5 +103,6 @@ def _shares(replays: Sequence[Replay]) -> go.Heatmap:
 def _short_name(replay: Replay) -> str:
     s = replay.setting
     return (
-        f"{s.pruner} of {s.prune_on}, after {s.prune_after}, every {s.prune_every}, startup {s.prune_startup}"
+        f"{s.pruner} of {s.prune_on}, after {s.prune_after}, every {s.prune_every}, startup {s.prune_startup}, "
+        f"keep {s.prune_keep}"
     )

@@ -9,7 +9,7 @@ how much earlier a trial would have begun in a freed lane, cannot be known.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any, Protocol
@@ -17,12 +17,16 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from study.analysis.audit import ALL
 from study.records.errors import InputError
 from study.records.trial import Epoch, StudyRecord
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+
+#: Accuracy of guessing one of ten classes: what a family is left with of which nothing is kept.
+GUESSING = 0.1
+#: Points that a family may lose to pruning; more is no fair comparison of families that differ by less.
+TOLERATED = 1.0
 
 
 @dataclass(frozen=True)
@@ -84,11 +88,13 @@ class Rule(Protocol):
     def due(self, epoch: int) -> bool:
         """Return whether a trial is judged after this epoch."""
 
-    def loses(self, best: float, others: Any) -> bool:
-        """Return whether a trial is stopped, given where the others stood at its epoch."""
+    def loses(self, best: float, others: Any, family: Any) -> bool:
+        """Return whether a trial is stopped, given where the others and its family's stood at its epoch."""
 
 
-def epochs_trained(signal: Floats, offsets: Ints, groups: Sequence[str], rule: Rule) -> Ints:
+def epochs_trained(
+    signal: Floats, offsets: Ints, families: Sequence[str], rule: Rule, *, within: bool
+) -> Ints:
     """Return how many epochs each trial would have trained under a pruning rule.
 
     The global epoch gives the order: trial i is at its epoch ``clock - offsets[i]``. All trials that
@@ -97,8 +103,9 @@ def epochs_trained(signal: Floats, offsets: Ints, groups: Sequence[str], rule: R
     Args:
         signal: What the pruner sees, [N, E]; minus infinity from where a trial diverged.
         offsets: Global epoch at which each trial began, [N].
-        groups: Trials are compared within their group, length N.
+        families: Each trial's family, length N.
         rule: The pruning rule.
+        within: Compare each trial with its own family only.
 
     Returns:
         Epochs trained, [N]; E for a trial that was not stopped and did not diverge.
@@ -106,8 +113,8 @@ def epochs_trained(signal: Floats, offsets: Ints, groups: Sequence[str], rule: R
     epochs = signal.shape[1]
     trained = epochs_untouched(signal)
     best = np.maximum.accumulate(signal, axis=1)
-    names = np.asarray(groups)
-    peers = {name: np.flatnonzero(names == name) for name in dict.fromkeys(groups)}
+    names, everyone = np.asarray(families), np.arange(len(families))
+    kin = {name: np.flatnonzero(names == name) for name in dict.fromkeys(families)}
     for clock in range(int(offsets.min()), int(offsets.max()) + epochs):
         at = clock - offsets
         running = np.flatnonzero((at >= 0) & (at < trained))
@@ -115,8 +122,9 @@ def epochs_trained(signal: Floats, offsets: Ints, groups: Sequence[str], rule: R
         for trial in running.tolist():
             epoch = int(at[trial])
             if rule.due(epoch):
-                others = _standings(signal, trained, offsets, clock, trial, peers[groups[trial]])
-                if rule.loses(float(best[trial, epoch]), others.tolist()):
+                own = _standings(signal, trained, offsets, clock, trial, kin[families[trial]])
+                others = own if within else _standings(signal, trained, offsets, clock, trial, everyone)
+                if rule.loses(float(best[trial, epoch]), others.tolist(), own.tolist()):
                     losers.append(trial)
         trained[losers] = at[losers] + 1
     return trained
@@ -142,13 +150,15 @@ class Setting:
     prune_after: int
     prune_every: int
     prune_startup: int
+    prune_keep: int = 0
 
     @property
     def flags(self) -> str:
         """The flags that give this setting to ``study.search``."""
         return (
             f"--pruner {self.pruner} --prune-on {self.prune_on} --prune-after {self.prune_after} "
-            f"--prune-every {self.prune_every} --prune-startup {self.prune_startup}"
+            f"--prune-every {self.prune_every} --prune-startup {self.prune_startup} "
+            f"--prune-keep {self.prune_keep}"
         )
 
 
@@ -164,6 +174,7 @@ class Replay:
         families_kept: Families whose best trial would have been.
         families: Families that have a finished trial.
         regret: Accuracy points between the best trial and the best that was kept.
+        losses: The same within each family; with none kept, down to guessing.
         false_prunes: Share of the family's stopped trials that would have ended above the family's best
             kept trial, by family; None where none was stopped.
     """
@@ -175,14 +186,20 @@ class Replay:
     families_kept: int
     families: int
     regret: float
+    losses: Mapping[str, float]
     false_prunes: Mapping[str, float | None]
+
+    @property
+    def worst_loss(self) -> float:
+        """Points that the family loses which loses most."""
+        return max(self.losses.values(), default=0.0)
 
 
 def judge(setting: Setting, data: Curves, rule: Rule) -> Replay:
     """Replay one setting and measure what it saved and what it threw away."""
     signal = data.signals[setting.prune_on]
-    groups = data.families if setting.pruner == "family-median" else (ALL,) * len(data.families)
-    return measure(setting, data, epochs_trained(signal, data.offsets, groups, rule))
+    within = setting.pruner == "family-median"
+    return measure(setting, data, epochs_trained(signal, data.offsets, data.families, rule, within=within))
 
 
 def measure(setting: Setting, data: Curves, trained: Ints) -> Replay:
@@ -193,6 +210,7 @@ def measure(setting: Setting, data: Curves, trained: Ints) -> Replay:
     kept = ~stopped & ~diverged
     names = np.asarray(data.families)
     false_prunes: dict[str, float | None] = {}
+    losses: dict[str, float] = {}
     families_kept = 0
     families = [f for f in dict.fromkeys(data.families) if np.isfinite(data.final[names == f]).any()]
     for family in families:
@@ -200,7 +218,9 @@ def measure(setting: Setting, data: Curves, trained: Ints) -> Replay:
         bar = data.final[mine & kept].max(initial=-np.inf)
         ends = data.final[mine & stopped]
         false_prunes[family] = float((ends > bar).mean()) if ends.size else None
-        families_kept += bool(bar == data.final[mine].max())
+        top = data.final[mine].max()
+        families_kept += bool(bar == top)
+        losses[family] = float(100 * max(0.0, top - max(bar, GUESSING)))
     best, best_kept = data.final.max(), data.final[kept].max(initial=-np.inf)
     return Replay(
         setting=setting,
@@ -210,6 +230,7 @@ def measure(setting: Setting, data: Curves, trained: Ints) -> Replay:
         families_kept=families_kept,
         families=len(families),
         regret=float(100 * (best - best_kept)),
+        losses=losses,
         false_prunes=false_prunes,
     )
 
@@ -243,37 +264,51 @@ def in_other_orders(setting: Setting, data: Curves, rule: Rule, orders: int, see
     return replays
 
 
-def recommend(replays: Collection[Replay]) -> Replay | None:
-    """Return the setting that saves most epochs among those that keep the winner; None if none does.
+def recommend(replays: Collection[Replay], others: Callable[[Replay], Sequence[Replay]]) -> Replay | None:
+    """Return the setting that saves most epochs among those that are harmless; None if none is.
 
-    Among equals, the one that keeps the best of more families, then the more careful one.
+    Harmless keeps the winner, and no family loses more than ``TOLERATED`` points, as the trials ran and in every
+    other order: a pruner that is kind by luck is no recommendation.
+
+    Args:
+        replays: The settings, as the trials ran.
+        others: Gives a setting's replays in other orders; asked only where it is needed.
     """
-    return max((r for r in replays if r.winner_kept and r.saved > 0), key=rank, default=None)
+    for replay in sorted((r for r in replays if r.saved > 0), key=rank, reverse=True):
+        if harmless(replay) and all(harmless(other) for other in others(replay)):
+            return replay
+    return None
+
+
+def harmless(replay: Replay) -> bool:
+    """Whether the winner is kept and no family loses more than is tolerated."""
+    return replay.winner_kept and replay.worst_loss <= TOLERATED
 
 
 def rank(replay: Replay) -> tuple[float, ...]:
-    """Return the key by which settings are ordered, best last."""
+    """Return the key by which settings are ordered, best last; among equals the more careful one."""
     setting = replay.setting
     return (
-        replay.winner_kept,
+        harmless(replay),
         replay.saved,
         replay.families_kept,
+        setting.prune_keep,
         setting.prune_after,
         setting.prune_every,
         setting.prune_startup,
     )
 
 
-def leaders(replays: Collection[Replay], count: int) -> list[Replay]:
-    """Return the ``count`` best settings of each pruner and signal, best first.
+def leaders(replays: Collection[Replay], count: int, also: Replay | None = None) -> list[Replay]:
+    """Return the ``count`` best settings of each pruner, number of trials kept, and signal, best first; and ``also``.
 
     Of settings that come to the same (as many trials stopped, as much saved and lost) one stands for all.
     """
-    different: dict[tuple[object, ...], Replay] = {}
+    groups: dict[tuple[object, ...], dict[tuple[object, ...], Replay]] = {}
     for r in sorted(replays, key=rank, reverse=True):
-        same = (r.setting.pruner, r.setting.prune_on, r.stopped, r.saved, r.regret, r.families_kept)
-        different.setdefault(same, r)
-    groups: dict[tuple[str, str], list[Replay]] = {}
-    for r in different.values():
-        groups.setdefault((r.setting.pruner, r.setting.prune_on), []).append(r)
-    return sorted((r for group in groups.values() for r in group[:count]), key=rank, reverse=True)
+        group = groups.setdefault((r.setting.pruner, r.setting.prune_keep, r.setting.prune_on), {})
+        group.setdefault((r.stopped, r.saved, r.regret, r.families_kept), r)
+    best = [r for group in groups.values() for r in list(group.values())[:count]]
+    if also is not None and also not in best:
+        best.append(also)
+    return sorted(best, key=rank, reverse=True)

@@ -37,6 +37,7 @@ class Settings:
         train_images: Images trained on (50,000 is the whole training split).
         device: Device type the trials are trained on.
         precision: Arithmetic of the training steps: ``float32`` or ``bfloat16``.
+        prune_keep: Best trials of each family that are never pruned.
         data: Checksums of the data files, by file name.
     """
 
@@ -55,6 +56,7 @@ class Settings:
     train_images: int
     device: str
     precision: str = "float32"
+    prune_keep: int = 0
     data: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:

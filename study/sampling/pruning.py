@@ -40,9 +40,17 @@ def make_pruner(settings: Settings) -> BasePruner:
         raise InputError(f"pruner must be one of {', '.join(PRUNERS)}, got {settings.pruner!r}")
     if settings.pruner == "none":
         return NopPruner()
+    rule = MedianRule(
+        settings.prune_after,
+        settings.prune_every,
+        settings.prune_startup,
+        settings.epochs,
+        settings.prune_keep,
+    )
     return MedianPruner(
-        MedianRule(settings.prune_after, settings.prune_every, settings.prune_startup, settings.epochs),
-        within=FAMILY if settings.pruner == "family-median" else None,
+        rule,
+        family=FAMILY,
+        within=settings.pruner == "family-median",
         reprieve=settings.reprieve,
         seed=settings.seed,
     )
@@ -70,7 +78,8 @@ class MedianPruner(BasePruner):
 
     Args:
         rule: When to compare, and when a trial loses.
-        within: Compare only trials that share their value of this parameter; ``None``: all.
+        family: Trials that share their value of this parameter are a family; ``None``: all are one.
+        within: Compare a trial with its own family only.
         reprieve: Share of the losers that train to the end, chosen by seed and trial number alone, so
             that nothing about a trial can make it likelier to be spared.
         seed: Seed of that choice.
@@ -83,12 +92,19 @@ class MedianPruner(BasePruner):
     """
 
     def __init__(
-        self, rule: MedianRule, *, within: str | None = None, reprieve: float = 0.0, seed: int = 0
+        self,
+        rule: MedianRule,
+        *,
+        family: str | None = None,
+        within: bool = False,
+        reprieve: float = 0.0,
+        seed: int = 0,
     ) -> None:
         if not 0 <= reprieve <= 1:
             raise InputError(f"reprieve must be in [0, 1], got {reprieve}")
         self.rule = rule
         self.reprieved: dict[int, int] = {}
+        self._family = family
         self._within = within
         self._share = reprieve
         self._seed = seed
@@ -101,28 +117,29 @@ class MedianPruner(BasePruner):
             return False
         sign = 1 if study.direction == StudyDirection.MAXIMIZE else -1
         best = best_so_far({e: sign * v for e, v in trial.intermediate_values.items()})
-        if not self.rule.loses(best, self._others(study, trial, epoch, sign)):
+        if not self.rule.loses(best, *self._others(study, trial, epoch, sign)):
             return False
         if is_reprieved(self._seed, trial.number, self._share):
             self.reprieved[trial.number] = epoch
             return False
         return True
 
-    def _others(self, study: Study, trial: FrozenTrial, epoch: int, sign: int) -> list[float]:
-        """Return where the trials that this one is compared with stood at that epoch."""
-        group = trial.params.get(self._within) if self._within else None
-        stood = []
+    def _others(
+        self, study: Study, trial: FrozenTrial, epoch: int, sign: int
+    ) -> tuple[list[float], list[float]]:
+        """Return where the trials that this one is compared with stood at that epoch, and where its family did."""
+        everyone, kin = [], []
         for other in self._trials(study, trial):
             if other.number == trial.number or other.state in (TrialState.FAIL, TrialState.WAITING):
-                continue
-            if self._within and other.params.get(self._within) != group:
                 continue
             value = other.intermediate_values.get(epoch)
             ended = other.state == TrialState.PRUNED and (other.last_step or 0) < epoch
             stands = standing(None if value is None else sign * value, ended=ended)
             if stands is not None:
-                stood.append(stands)
-        return stood
+                everyone.append(stands)
+                if self._family is None or other.params.get(self._family) == trial.params.get(self._family):
+                    kin.append(stands)
+        return (kin if self._within else everyone), kin
 
     def _trials(self, study: Study, trial: FrozenTrial) -> list[FrozenTrial]:
         """Return the study's trials, read once for all trials that report together.

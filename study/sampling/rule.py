@@ -29,16 +29,19 @@ class MedianRule:
         every: Epochs between two decisions about one trial.
         startup: Other trials needed at an epoch before their median counts.
         epochs: Length of a whole trial; after its last epoch nothing is left to stop. ``None``: unknown.
+        keep: Best trials of each family, at the epoch at which they are judged, that are never stopped. A
+            family whose trials all start slowly would else be gone before any has shown what it ends at.
     """
 
     after: int = 5
     every: int = 1
     startup: int = 4
     epochs: int | None = None
+    keep: int = 0
 
     def __post_init__(self) -> None:
         """Refuse numbers out of range with an ``InputError``."""
-        for name, least in (("after", 0), ("every", 1), ("startup", 1)):
+        for name, least in (("after", 0), ("every", 1), ("startup", 1), ("keep", 0)):
             value = getattr(self, name)
             if value < least:
                 raise InputError(f"pruning: {name} must be at least {least}, got {value}")
@@ -50,14 +53,16 @@ class MedianRule:
             return False
         return trained >= self.after and (trained - self.after) % self.every == 0
 
-    def loses(self, best: float, others: Collection[float]) -> bool:
+    def loses(self, best: float, others: Collection[float], family: Collection[float] = ()) -> bool:
         """Return whether a trial is stopped.
 
         Args:
             best: The best signal that it has shown so far; larger is better.
-            others: Where every other trial stood at the same epoch, as ``standing`` tells.
+            others: Where every other trial that it is compared with stood at the same epoch, as ``standing`` tells.
+            family: Where every other trial of its own family stood; needed if ``keep`` is not 0.
         """
-        return len(others) >= self.startup and best < median(others)
+        behind = len(others) >= self.startup and best < median(others)
+        return behind and sum(stood > best for stood in family) >= self.keep
 
 
 def standing(value: float | None, *, ended: bool) -> float | None:

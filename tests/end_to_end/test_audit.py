@@ -87,7 +87,7 @@ def test_an_unpruned_study_is_replayed(storage: str, tmp_path: Path) -> None:
 def test_markdown_tables_have_as_many_cells_as_columns(storage: str) -> None:
     printed = audit(storage, "--study", "control", "--orders", "0", "--markdown")
     lines = [line for line in printed.splitlines() if line.startswith("|")]
-    assert {line.count("|") for line in lines} == {11, 3}
+    assert {line.count("|") for line in lines} == {12, 3}
     assert "| --- | --- | ---: |" in printed
 
 

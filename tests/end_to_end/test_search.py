@@ -22,7 +22,7 @@ import torch
 
 from study.records import store
 from study.records.trial import StudyRecord
-from study.search import FAMILIES, main
+from study.search import FAMILIES, main, pruning_defaults
 
 Refused = Callable[..., str]
 
@@ -139,6 +139,19 @@ def test_twelve_trials_of_twelve_families(finished: Finished) -> None:
     ):
         assert sentence in finished.printed
     assert "ONLY 1,000 TRAINING IMAGES" in finished.printed
+
+
+@pytest.mark.parametrize(("epochs", "after"), [(1, 3), (3, 3), (12, 3), (13, 4), (30, 8), (100, 25)])
+def test_nobody_is_pruned_in_the_first_quarter_of_a_run(epochs: int, after: int) -> None:
+    assert pruning_defaults("median", epochs) == {"prune_after": after, "prune_startup": 6}
+    assert pruning_defaults("family-median", epochs) == {"prune_after": after, "prune_startup": 2}
+
+
+@pytest.mark.slow
+def test_the_defaults_of_pruning_are_recorded(finished: Finished) -> None:
+    settings = record(finished.folder).settings
+    assert (settings.pruner, settings.prune_on, settings.prune_keep) == ("median", "val", 1)
+    assert (settings.prune_after, settings.prune_every, settings.prune_startup) == (3, 1, 6)
 
 
 @pytest.mark.slow
@@ -331,7 +344,7 @@ def test_flags_are_a_decision() -> None:
     """Adding or removing an option is one: this list changes with it."""
     flags = """
         --trials --epochs --study --schedules --batch-size --train-images --seed --sampler --pruner
-        --prune-after --prune-every --prune-startup --prune-on --reprieve --lanes --precision --device
+        --prune-after --prune-every --prune-startup --prune-keep --prune-on --reprieve --lanes --precision --device
         --data-dir --storage --tracking-uri --rerun --list-schedules
     """
     options = [p for p in main.params if isinstance(p, click.Option)]

@@ -171,17 +171,18 @@ def late_bloomers(trials: int, epochs: int, seed: int) -> NDArray[np.float64]:
     return start[:, None] + (end - start)[:, None] * time + rng.normal(scale=0.02, size=(trials, epochs))
 
 
-@pytest.mark.parametrize("within", ["kind", None])
+@pytest.mark.parametrize("keep", [0, 2])
+@pytest.mark.parametrize("within", [True, False])
 @pytest.mark.parametrize("lanes", [1, 5])
-def test_replay_stops_whom_the_real_pruner_stops(within: str | None, lanes: int) -> None:
+def test_replay_stops_whom_the_real_pruner_stops(*, within: bool, lanes: int, keep: int) -> None:
     """A study pruned for real, lanes refilled as they end, and its replay stop the same trials when.
 
     The replay is told the offsets at which the trials of the pruned study began.
     """
     signal = late_bloomers(40, 10, seed=lanes)
     signal[7, 3:] = -np.inf
-    rule = MedianRule(after=2, every=2, startup=3, epochs=10)
-    study = optuna.create_study(direction="maximize", pruner=MedianPruner(rule, within=within))
+    rule = MedianRule(after=2, every=2, startup=3, epochs=10, keep=keep)
+    study = optuna.create_study(direction="maximize", pruner=MedianPruner(rule, family="kind", within=within))
     kinds = [("x", "y", "z")[n % 3] for n in range(40)]
     offsets = np.zeros(40, dtype=np.int64)
     trained = np.full(40, 10)
@@ -208,8 +209,7 @@ def test_replay_stops_whom_the_real_pruner_stops(within: str | None, lanes: int)
             else:
                 still.append((each, epoch + 1))
         running, clock = still, clock + 1
-    groups = kinds if within else [ALL] * 40
-    assert epochs_trained(signal, offsets, groups, rule).tolist() == trained.tolist()
+    assert epochs_trained(signal, offsets, kinds, rule, within=within).tolist() == trained.tolist()
     assert 5 < (trained < 10).sum() < 35
 
 
@@ -223,7 +223,8 @@ def test_measure_by_hand() -> None:
     signal = np.repeat(final[:, None], 4, axis=1)
     signal[5, 0] = 0.1  # diverged in its second epoch
     got = measure(SETTING, data(signal, "aaabbb"), np.array([2, 4, 3, 4, 1, 2]))
-    assert replace(got, regret=round(got.regret, 9)) == Replay(
+    rounded = {family: round(points, 9) for family, points in got.losses.items()}
+    assert replace(got, regret=round(got.regret, 9), losses=rounded) == Replay(
         setting=SETTING,
         stopped=3,
         saved=1 - 16 / 22,
@@ -231,8 +232,22 @@ def test_measure_by_hand() -> None:
         families_kept=1,
         families=2,
         regret=10.0,
+        losses={"a": 10.0, "b": 0.0},
         false_prunes={"a": 0.5, "b": 0.0},
     )
+
+
+#: A setting that did no harm.
+BASE = Replay(
+    SETTING, 5, 0.3, winner_kept=True, families_kept=3, families=4, regret=0.0, losses={}, false_prunes={}
+)
+
+
+def test_a_family_of_which_nothing_is_kept_loses_down_to_guessing() -> None:
+    signal = np.repeat([[0.9], [0.6], [0.05]], 4, axis=1)
+    got = measure(SETTING, data(signal, "abc"), np.array([4, 1, 1]))
+    assert got.losses == pytest.approx({"a": 0.0, "b": 50.0, "c": 0.0})
+    assert got.worst_loss == pytest.approx(50.0)
 
 
 def test_a_pruner_that_never_stops_costs_nothing() -> None:
@@ -252,29 +267,37 @@ def test_other_orders_move_trials_within_their_family_only() -> None:
     assert 35 < kept < 65
 
 
-def test_recommend_takes_the_most_saving_that_keeps_the_winner() -> None:
-    base = Replay(SETTING, 5, 0.3, winner_kept=True, families_kept=3, families=4, regret=0.0, false_prunes={})
-    greedy = replace(base, saved=0.6, winner_kept=False, regret=0.4)
-    careful = replace(base, saved=0.1)
-    kinder = replace(base, families_kept=4)
-    idle = replace(base, saved=0.0, stopped=0)
-    assert recommend([greedy, careful, base]) is base
-    assert recommend([base, kinder]) is kinder
-    assert recommend([greedy, idle]) is None
+def test_recommend_takes_the_most_saving_that_does_no_harm() -> None:
+    """Neither the winner nor a family may be lost, as the trials ran or in any other order."""
+    greedy = replace(BASE, saved=0.6, winner_kept=False, regret=0.4)
+    unfair = replace(BASE, saved=0.5, losses={"a": 0.0, "b": 1.5})
+    lucky = replace(BASE, saved=0.4)
+    careful = replace(BASE, saved=0.1)
+    kinder = replace(BASE, families_kept=4)
+    idle = replace(BASE, saved=0.0, stopped=0)
+
+    def others(replay: Replay) -> list[Replay]:
+        return [replay, unfair] if replay is lucky else [replay]
+
+    assert recommend([greedy, careful, unfair, lucky, BASE], others) is BASE
+    assert recommend([BASE, kinder], others) is kinder
+    assert recommend([greedy, idle, unfair, lucky], others) is None
 
 
-def test_leaders_are_the_best_different_ones_of_each_pruner_and_signal() -> None:
-    base = Replay(SETTING, 5, 0.3, winner_kept=True, families_kept=3, families=4, regret=0.0, false_prunes={})
-    same = replace(base, setting=replace(SETTING, prune_startup=1))
-    less, least = replace(base, saved=0.2), replace(base, saved=0.1)
+def test_leaders_are_the_best_different_ones_of_each_kind() -> None:
+    same = replace(BASE, setting=replace(SETTING, prune_startup=1))
+    less, least = replace(BASE, saved=0.2), replace(BASE, saved=0.1)
     other = replace(least, setting=replace(SETTING, pruner="median"))
-    assert leaders([least, same, other, less, base], 2) == [base, less, other]
+    keeping = replace(other, setting=replace(other.setting, prune_keep=1), saved=0.05)
+    assert leaders([least, same, other, less, BASE, keeping], 2) == [BASE, less, other, keeping]
+    assert leaders([least, less, BASE], 1, also=least) == [BASE, least]
+    assert leaders([least, less, BASE], 1, also=BASE) == [BASE]
 
 
 def test_the_figure_shows_every_setting_and_the_shares_of_some() -> None:
     """A filled point where the winner is kept, an open one where not; None is an empty cell."""
-    kept = Replay(SETTING, 5, 0.3, True, 3, 4, 0.0, {"a": 0.5, "b": None})  # noqa: FBT003 - a field's value
-    lost = replace(kept, setting=replace(SETTING, pruner="median"), winner_kept=False, regret=0.4)
+    kept = replace(BASE, false_prunes={"a": 0.5, "b": None})
+    lost = replace(kept, setting=replace(SETTING, pruner="median"), winner_kept=False, losses={"a": 0.4})
     figure = audit_figure([kept, lost], [kept], kept)
     family, everyone, ring, cells = figure.data
     assert (list(family.x), list(family.y), list(family.marker.symbol)) == ([0.3], [0.0], ["circle"])

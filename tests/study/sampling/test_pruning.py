@@ -146,6 +146,34 @@ def test_decisions(
             assert {numbers[t.number] for t in running if judge.prune(study, t)} == expected
 
 
+#: Families in which everybody starts slowly: rows, and the trials stopped when 0, 1, 2 of a family are kept.
+SLOW: list[Row] = [
+    *(("a", [s, s], "r") for s in (0.1, 0.2, 0.3)),
+    *(("b", [s, s], "r") for s in (0.6, 0.7, 0.8, 0.9)),
+]
+KEPT: dict[str, tuple[list[Row], tuple[set[int], set[int], set[int]]]] = {
+    "a slow family keeps its best": (SLOW, ({0, 1, 2}, {0, 1}, {0})),
+    "ties are all best": ([("a", [0.2, 0.2], "r")] * 2 + SLOW[3:], ({0, 1, 2}, {2}, {2})),
+    "alone in the family": ([SLOW[0], *SLOW[3:]], ({0, 1}, {1}, {1})),
+    "stopped and dead ones are not ahead": (
+        [("a", [0.9, 0.9], "f"), ("a", [0.9], "p"), ("a", [NAN, NAN], "r"), SLOW[0], *SLOW[3:]],
+        ({2, 3}, {2}, set()),
+    ),
+}
+
+
+@pytest.mark.parametrize(("rows", "by_keep"), KEPT.values(), ids=KEPT)
+def test_the_best_of_each_family_are_kept(
+    settings: Settings, rows: list[Row], by_keep: tuple[set[int], ...]
+) -> None:
+    """Compared with all, but never stopped while fewer than ``keep`` of its own family stand higher."""
+    study = study_of(rows)
+    running = study.get_trials(states=(TrialState.RUNNING,))
+    for keep, expected in enumerate(by_keep):
+        judge = make_pruner(replace(settings, pruner="median", prune_keep=keep))
+        assert {t.number for t in running if judge.prune(study, t)} == expected
+
+
 def test_lanes_may_be_decided_in_any_order(settings: Settings) -> None:
     """Trials that report together get the same decisions in all 24 orders, though some are told at once."""
     signals = (0.1, 0.2, 0.8, 0.9)
@@ -229,7 +257,7 @@ def test_works_in_plain_optimize() -> None:
         return trial.number % 5
 
     study = optuna.create_study(
-        direction="maximize", pruner=MedianPruner(MedianRule(after=1, startup=2), within="kind")
+        direction="maximize", pruner=MedianPruner(MedianRule(after=1, startup=2), family="kind", within=True)
     )
     study.optimize(objective, n_trials=20)
     pruned = study.get_trials(states=(TrialState.PRUNED,))
@@ -244,6 +272,7 @@ def test_works_in_plain_optimize() -> None:
         ({"prune_after": -1}, "after must be at least 0, got -1"),
         ({"prune_every": 0}, "every must be at least 1, got 0"),
         ({"prune_startup": 0}, "startup must be at least 1, got 0"),
+        ({"prune_keep": -1}, "keep must be at least 0, got -1"),
         ({"reprieve": 1.5}, r"reprieve must be in \[0, 1\], got 1.5"),
     ],
 )
