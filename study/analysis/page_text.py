@@ -6,11 +6,14 @@ from collections import Counter
 from collections.abc import Sequence
 
 from study.analysis.audit import ALL, Cost
-from study.analysis.figures_data import families
+from study.analysis.comparison import FAILED_BELOW
+from study.analysis.figures_data import families, of_family
 from study.records.trial import StudyRecord
 
 #: Images of the whole training split; fewer are said aloud wherever results stand.
 ALL_IMAGES = 50_000
+#: A family is called hardly tried when this many trials ended and fewer than so many learned to their end.
+SEVERAL, FEWEST_LEARNED = 4, 2
 
 
 def facts(record: StudyRecord) -> tuple[str, ...]:
@@ -49,6 +52,23 @@ def notices(record: StudyRecord) -> tuple[str, ...]:
             f"A quick look: trained on {record.settings.train_images:,} of {ALL_IMAGES:,} images. "
             "Its ranking need not hold for all of them."
         )
+    return (*said, *hardly_tried(record))
+
+
+def hardly_tried(record: StudyRecord) -> tuple[str, ...]:
+    """Return a sentence on each family of several trials of which hardly one learned anything to its end.
+
+    Pruning or dead runs left too little of it to compare: a low place then speaks of the search, not of the family.
+    """
+    said = []
+    for family in families(record):
+        ended = [t for t in of_family(record, family) if t.outcome in {"finished", "pruned", "diverged"}]
+        learned = sum(t.value is not None and t.value >= FAILED_BELOW for t in ended)
+        if len(ended) >= SEVERAL and learned < FEWEST_LEARNED:
+            said.append(
+                f"{family} was hardly tried: of {len(ended)} trials {learned} learned something and finished. "
+                "Its place says little; --pruner none or more trials would."
+            )
     return tuple(said)
 
 

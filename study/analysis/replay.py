@@ -17,14 +17,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from study.analysis.comparison import CHANCE
 from study.records.errors import InputError
 from study.records.trial import Epoch, StudyRecord
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-#: Accuracy of guessing one of ten classes: what a family is left with of which nothing is kept.
-GUESSING = 0.1
 #: Points that a family may lose to pruning; more is no fair comparison of families that differ by less.
 TOLERATED = 1.0
 
@@ -174,7 +173,7 @@ class Replay:
         families_kept: Families whose best trial would have been.
         families: Families that have a finished trial.
         regret: Accuracy points between the best trial and the best that was kept.
-        losses: The same within each family; with none kept, down to guessing.
+        losses: The same within each family; with none kept, down to guessing one of ten classes.
         false_prunes: Share of the family's stopped trials that would have ended above the family's best
             kept trial, by family; None where none was stopped.
     """
@@ -220,7 +219,7 @@ def measure(setting: Setting, data: Curves, trained: Ints) -> Replay:
         false_prunes[family] = float((ends > bar).mean()) if ends.size else None
         top = data.final[mine].max()
         families_kept += bool(bar == top)
-        losses[family] = float(100 * max(0.0, top - max(bar, GUESSING)))
+        losses[family] = float(100 * max(0.0, top - max(bar, CHANCE)))
     best, best_kept = data.final.max(), data.final[kept].max(initial=-np.inf)
     return Replay(
         setting=setting,

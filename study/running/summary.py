@@ -12,7 +12,7 @@ from study.analysis.figures import rate_curves
 from study.analysis.figures_data import best_trial, rate_curves_of
 from study.analysis.figures_style import on_white
 from study.analysis.leaderboard import Row, leaderboard
-from study.analysis.page_text import ALL_IMAGES, pruning_sentences
+from study.analysis.page_text import ALL_IMAGES, hardly_tried, pruning_sentences
 from study.records import store
 from study.records.tracking import Tracker
 from study.records.trial import Outcome, StudyRecord
@@ -67,6 +67,8 @@ def print_closing(
             f"study {name} is complete with {complete} trials; --trials {2 * complete} would extend it"
         )
     _print_board(record)
+    for sentence in hardly_tried(record):
+        click.echo(sentence)
     if _outcomes(record)["pruned"]:
         click.echo("\n".join(pruning_sentences(cost_of_pruning(record))))
     database = "" if tracking_uri == "sqlite:///mlflow.db" else f" --backend-store-uri {tracking_uri}"

@@ -10,6 +10,7 @@ import pytest
 
 from study.analysis.notes import plain, sparkline, study_note, trial_note
 from study.analysis.page import VerdictText
+from study.analysis.page_text import hardly_tried, notices
 from study.records.trial import StudyRecord
 
 Maker = Callable[..., StudyRecord]
@@ -54,6 +55,26 @@ def test_a_trials_note_tells_how_it_ended(made_up: Maker) -> None:
         assert "from 0.1 to 0.3" in note
         assert trial.asked is not None
         assert f"base rate {trial.asked.base_rate:.4g}" in note
+
+
+def test_a_family_that_was_hardly_tried_is_named(made_up: Maker) -> None:
+    """Four trials or more, of which fewer than two finished above guessing: pruned and dead ones are no trial of it."""
+    whole = made_up(60)
+    everyone = [dataclasses.replace(t, value=0.9, outcome="finished") for t in whole.trials]
+    assert hardly_tried(dataclasses.replace(whole, trials=tuple(everyone))) == ()
+    ends = iter([0.9, 0.0955, None, None, None])
+    trials = [
+        dataclasses.replace(t, value=(end := next(ends)), outcome="pruned" if end is None else "finished")
+        if t.asked and t.asked.family == "one_cycle"
+        else t
+        for t in everyone
+    ]
+    record = dataclasses.replace(whole, trials=tuple(trials))
+    (sentence,) = hardly_tried(record)
+    assert sentence.startswith("one_cycle was hardly tried: of 5 trials 1 learned something and finished.")
+    assert sentence in notices(record)
+    few = [t for t in trials if t.outcome == "finished"]
+    assert hardly_tried(dataclasses.replace(whole, trials=tuple(few))) == ()
 
 
 def test_a_reprieved_trial_says_so_and_one_without_a_schedule_has_no_picture(made_up: Maker) -> None:
