@@ -83,7 +83,7 @@ def main(
     if record.settings.pruner == "none":
         if out is not None and not out.absolute().parent.is_dir():
             raise InputError(f"--out {str(out)!r} cannot be written: there is no such folder")
-        _replay(record, rows, orders, out, markdown=markdown)
+        print_replay(record, rows, orders, out, markdown=markdown)
     elif out is not None:
         raise InputError(f"study {record.settings.name!r} was pruned: --out draws a study of --pruner none")
     else:
@@ -128,7 +128,7 @@ def cost_table(costs: Sequence[Cost]) -> tuple[list[Column], list[list[str]]]:
     return columns, rows
 
 
-def _replay(record: StudyRecord, rows: int, orders: int, out: Path | None, *, markdown: bool) -> None:
+def print_replay(record: StudyRecord, rows: int, orders: int, out: Path | None, *, markdown: bool) -> None:
     """Replay every setting over whole curves; print the table, draw it, recommend one."""
     from study.analysis.replay import curves, in_other_orders, judge, leaders, recommend
 
