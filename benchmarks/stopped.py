@@ -1,6 +1,6 @@
 """What the trials that a study stopped would have ended at, and what every pruner would have cost that study.
 
-    python benchmarks/stopped.py [--study NAME] [--storage sqlite:///optuna.db] [--orders 20]
+    python benchmarks/stopped.py [--study NAME] [--storage sqlite:///optuna.db] [--orders 20] [--rows 8]
 
 The first time it queues the stopped trials in a study of their own, NAME-stopped, and prints the command that trains
 them to their ends: the same schedules and rates, with other initial weights and another order of the images. When
@@ -73,11 +73,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--study", help="the pruned study; default: the latest of the storage")
+    parser.add_argument("--study", default="lr-schedules", help="the pruned study")
     parser.add_argument("--storage", default="sqlite:///optuna.db")
     parser.add_argument(
         "--orders", type=int, default=20, help="shuffled orders that settings are replayed in"
     )
+    parser.add_argument("--rows", type=int, default=8, help="settings shown of each pruner, keep and signal")
     options = parser.parse_args()
     record = store.load(options.storage, options.study)
     stopped = [t for t in record.trials if t.outcome == "pruned"]
@@ -95,7 +96,7 @@ def main() -> int:
     completed = whole(record, again)
     compare(record, completed)
     print()
-    print_replay(completed, rows=2, orders=options.orders, out=None, markdown=True)
+    print_replay(completed, rows=options.rows, orders=options.orders, out=None, markdown=True)
     return 0
 
 
