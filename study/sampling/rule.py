@@ -2,9 +2,9 @@
 
 A trial is stopped at an epoch when the best signal it has shown so far lies strictly below the median
 of what the others showed at that very epoch. Strictly: equals are kept, and so is everyone who ties with
-the median.
+the median. The best of its own family may be left alone whatever the others did.
 
-Two things differ from Optuna's ``MedianPruner``. Running trials are compared as well, because trials
+Two more things differ from Optuna's ``MedianPruner``. Running trials are compared as well, because trials
 that train side by side would otherwise have nobody to be compared with. And a trial that was stopped
 earlier still counts, below everyone else: if only the survivors counted, trials in lockstep would be halved
 at every decision until one was left.
