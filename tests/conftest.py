@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,10 @@ os.environ.pop("MLFLOW_TRACKING_URI", None)
 # Tests run in empty folders, where the study would not find what `make data` put into data/.
 if not Path("/usr/share/datasets/fashion-mnist").is_dir():
     os.environ.setdefault("FASHION_MNIST_DIR", str(Path(__file__).resolve().parent.parent / "data"))
+
+# Started in the background by a script, this process ignores Ctrl-C, and so would the commands that tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples on each run: a red test is red for everybody. HYPOTHESIS_PROFILE=wide looks further.
 hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
