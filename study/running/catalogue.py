@@ -30,7 +30,7 @@ def print_catalogue(default: Sequence[str], searchable: Sequence[str]) -> None:
         ],
         rows,
         title="Schedules",
-        note="T is the run's length in epochs. Shared by all: base_rate (log) and warmup, 0 to 0.3 T. "
+        note="T is the run's length in epochs; 'after T' is what the run leaves of 1. Shared by all: base_rate (log) and warmup, 0 to 0.3 T. "
         "'all' marks what only --schedules all, or the name itself, searches.",
     )
 
