@@ -38,6 +38,22 @@ def test_values_are_printed_without_plotly(repository: Path) -> None:
     assert len(ran.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("arguments", [[], ["cosine"]])
+def test_a_reader_that_has_seen_enough_is_no_error(arguments: list[str], repository: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "lrsched", *arguments],
+        cwd=repository,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait() == 0
+
+
 def test_the_list_names_every_schedule_and_field(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     out = capsys.readouterr().out
