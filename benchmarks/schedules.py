@@ -3,8 +3,8 @@
     python benchmarks/schedules.py
 
 Claims: a million values of any schedule but a user's own function take under 50 ms; a ``step()`` of
-``lrsched.optimizer.Scheduler`` costs no more than one of torch's own scheduler, and neither does ``schedule(t)`` in a loop of
-one's own. Everything is measured in one run on
+``lrsched.optimizer.Scheduler`` costs no more than one of torch's own scheduler, and neither does
+``schedule(t)`` in a loop of one's own. Everything is measured in one run on
 one thread, in turns, in processor time, so that a busy neighbour does not count; for the loop the ratio is the claim.
 """
 

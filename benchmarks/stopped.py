@@ -18,6 +18,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
+from study.analysis.comparison import CHANCE
 from study.analysis.figures_data import best_trial, families, of_family
 from study.analysis.reproduce import search_command
 from study.audit import print_replay
@@ -27,9 +28,8 @@ from study.records.trial import Settings, StudyRecord, TrialRecord
 
 
 def key(trial: TrialRecord) -> tuple[tuple[str, object], ...]:
-    """Return what tells one trial from another across studies: what was drawn for it."""
-    assert trial.asked is not None, f"trial {trial.number} was cut off before it was asked"  # noqa: S101  # a script
-    return tuple(sorted(trial.asked.params.items()))
+    """Return what tells one trial from another across studies: what was drawn for it; nothing for one cut off before."""
+    return () if trial.asked is None else tuple(sorted(trial.asked.params.items()))
 
 
 def queue(url: str, settings: Settings, stopped: Sequence[TrialRecord]) -> None:
@@ -62,7 +62,7 @@ def compare(pruned: StudyRecord, completed: StudyRecord) -> None:
     for family in families(pruned):
         kept = best_trial(of_family(pruned, family))
         ends = {t.number: t.value for t in of_family(completed, family) if t.value is not None}
-        score = 0.1 if kept is None or kept.value is None else kept.value
+        score = CHANCE if kept is None or kept.value is None else kept.value
         best = max(ends.values(), default=score)
         above = [f"#{n} {v:.4f}" for n, v in ends.items() if v > score]
         print(f"{family:20} {score:10.4f} {best:12.4f} {100 * (best - score):12.2f}  {', '.join(above)}")
@@ -80,7 +80,10 @@ def main() -> int:
     )
     parser.add_argument("--rows", type=int, default=8, help="settings shown of each pruner, keep and signal")
     options = parser.parse_args()
-    record = store.load(options.storage, options.study)
+    try:
+        record = store.load(options.storage, options.study)
+    except InputError as error:
+        parser.error(str(error))
     stopped = [t for t in record.trials if t.outcome == "pruned"]
     settings = replace(record.settings, name=f"{record.settings.name}-stopped", pruner="none")
     try:

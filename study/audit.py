@@ -146,7 +146,7 @@ def print_replay(record: StudyRecord, rows: int, orders: int, out: Path | None, 
         f"{len(replays)} pruners replayed over study {record.settings.name}: {len(data.families)} trials of "
         f"{record.settings.epochs} epochs"
     )
-    advice = "No setting is harmless: search with --pruner none."
+    advice = "Every setting loses the winner or costs a family more than a point: search with --pruner none."
     if chosen is not None:
         advice = f"Recommended: {chosen.setting.flags}"
     _print(title, columns, cells, advice, markdown=markdown)

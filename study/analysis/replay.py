@@ -306,7 +306,7 @@ def leaders(replays: Collection[Replay], count: int, also: Replay | None = None)
     groups: dict[tuple[object, ...], dict[tuple[object, ...], Replay]] = {}
     for r in sorted(replays, key=rank, reverse=True):
         group = groups.setdefault((r.setting.pruner, r.setting.prune_keep, r.setting.prune_on), {})
-        group.setdefault((r.stopped, r.saved, r.regret, r.families_kept), r)
+        group.setdefault((r.stopped, r.saved, r.regret, r.worst_loss, r.families_kept), r)
     best = [r for group in groups.values() for r in list(group.values())[:count]]
     if also is not None and also not in best:
         best.append(also)

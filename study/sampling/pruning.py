@@ -128,6 +128,7 @@ class MedianPruner(BasePruner):
         self, study: Study, trial: FrozenTrial, epoch: int, sign: int
     ) -> tuple[list[float], list[float]]:
         """Return where the trials that this one is compared with stood at that epoch, and where its family did."""
+        group = trial.params.get(self._family) if self._family else None
         everyone, kin = [], []
         for other in self._trials(study, trial):
             if other.number == trial.number or other.state in (TrialState.FAIL, TrialState.WAITING):
@@ -137,7 +138,7 @@ class MedianPruner(BasePruner):
             stands = standing(None if value is None else sign * value, ended=ended)
             if stands is not None:
                 everyone.append(stands)
-                if self._family is None or other.params.get(self._family) == trial.params.get(self._family):
+                if self._family is None or other.params.get(self._family) == group:
                     kin.append(stands)
         return (kin if self._within else everyone), kin
 
