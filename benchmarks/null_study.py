@@ -23,7 +23,7 @@ import optuna
 from numpy.typing import NDArray
 from scipy.stats import chisquare
 
-from study.sampling.strata import SeededSampler, StratifiedSampler, tpe
+from study.tuning.sampler import SeededSampler, StratifiedSampler, tpe
 
 FAMILIES = tuple(f"f{i:02}" for i in range(12))
 TRIALS, LANES, NOISE = 96, 16, 0.1

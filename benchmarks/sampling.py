@@ -24,12 +24,12 @@ from pathlib import Path
 import numpy as np
 import optuna
 
-from study.records import database
-from study.records.trial import Settings
-from study.sampling.pruning import decide, make_pruner
-from study.sampling.space import FAMILY, Space
-from study.sampling.strata import make_sampler
+from study.core.records import Settings
 from study.search import FAMILIES
+from study.store import database
+from study.tuning.pruner import decide, make_pruner
+from study.tuning.sampler import make_sampler
+from study.tuning.space import FAMILY, Space
 
 EPOCHS = 30
 LIMIT_MS = 20.0

@@ -18,13 +18,13 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
-from study.analysis.comparison import CHANCE
-from study.analysis.figures_data import best_trial, families, of_family
-from study.analysis.reproduce import search_command
 from study.audit import print_replay
-from study.records import store
-from study.records.errors import InputError
-from study.records.trial import Settings, StudyRecord, TrialRecord
+from study.core.errors import InputError
+from study.core.records import Settings, StudyRecord, TrialRecord
+from study.page.figures_data import best_trial, families, of_family
+from study.page.reproduce import search_command
+from study.stats.comparison import CHANCE
+from study.store import optuna_storage as store
 
 
 def key(trial: TrialRecord) -> tuple[tuple[str, object], ...]:

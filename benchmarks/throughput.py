@@ -40,8 +40,8 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Subset
 
-from study.training import data
-from study.training.data import Images, Split, load_search
+from study.problems import fashion_mnist as data
+from study.problems.fashion_mnist import Images, Split, load_search
 from study.training.lanes import Lanes
 from study.training.lenet import lenet
 from study.training.process import prepare_process

@@ -2,7 +2,7 @@
 
     python benchmarks/verdict.py [--repetitions 10000]
 
-Each repetition draws a table of seeds x finalists and sends it through ``study.analysis.comparison``, the
+Each repetition draws a table of seeds x finalists and sends it through ``study.stats.comparison``, the
 code that judges a real confirmation. Accuracies: 90 % plus the planted lead, plus an effect shared by
 all finalists of a seed, plus normal noise of the given spread; "heavy" lets each run, on its own, end 5
 to 10 points lower with a chance of one in ten. Beside it stands the plain way: a paired t-test at 5 % of
@@ -21,8 +21,8 @@ import scipy
 from numpy.typing import NDArray
 from scipy import stats
 
-from study.analysis.comparison import compare
-from study.analysis.verdict import verdict
+from study.stats.comparison import compare
+from study.stats.verdict import verdict
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from study.records.errors import InputError
+from study.core.errors import InputError
 from study.terminal.command import command, option, storage_option, study_option
 from study.terminal.values import Whole
 
 if TYPE_CHECKING:
-    from study.analysis.audit import Cost
-    from study.analysis.replay import Curves, Replay, Setting
-    from study.records.trial import StudyRecord
-    from study.sampling.rule import MedianRule
+    from study.core.records import StudyRecord
+    from study.stats.pruning_cost import Cost
+    from study.stats.replay import Curves, Replay, Setting
     from study.terminal.tables import Column
+    from study.tuning.rule import MedianRule
 
 #: Settings replayed: first decision as a fraction of the run, epochs between decisions likewise, others needed.
 AFTER = (0.1, 1 / 6, 1 / 4, 1 / 2)
@@ -77,7 +77,7 @@ def main(
     the order in which the trials ran. The one is recommended that saves most epochs among those that keep
     the winner and cost no family more than a point, in this order and in the shuffled ones.
     """
-    from study.records.store import load
+    from study.store.optuna_storage import load
 
     record = load(storage, study)
     if record.settings.pruner == "none":
@@ -92,8 +92,8 @@ def main(
 
 def _estimate(record: StudyRecord, *, markdown: bool) -> None:
     """Print what the reprieved trials say about the stopped ones."""
-    from study.analysis.audit import cost_of_pruning
-    from study.analysis.page_text import pruning_sentences
+    from study.page.text import pruning_sentences
+    from study.stats.pruning_cost import cost_of_pruning
 
     costs = cost_of_pruning(record)
     columns, rows = cost_table(costs)
@@ -130,7 +130,7 @@ def cost_table(costs: Sequence[Cost]) -> tuple[list[Column], list[list[str]]]:
 
 def print_replay(record: StudyRecord, rows: int, orders: int, out: Path | None, *, markdown: bool) -> None:
     """Replay every setting over whole curves; print the table, draw it, recommend one."""
-    from study.analysis.replay import curves, in_other_orders, judge, leaders, recommend
+    from study.stats.replay import curves, in_other_orders, judge, leaders, recommend
 
     data, epochs = curves(record), record.settings.epochs
 
@@ -153,8 +153,8 @@ def print_replay(record: StudyRecord, rows: int, orders: int, out: Path | None, 
     if chosen is not None:
         _print_false_stops(chosen, markdown=markdown)
     if out is not None:
-        from study.analysis.audit_figure import audit_figure
-        from study.analysis.whole_file import whole_file
+        from study.core.files import whole_file
+        from study.page.audit_figure import audit_figure
 
         with whole_file(out, "--out") as part:
             audit_figure(replays, shown, chosen).write_html(part, include_plotlyjs=True)
@@ -163,7 +163,7 @@ def print_replay(record: StudyRecord, rows: int, orders: int, out: Path | None, 
 
 def settings_of(record: StudyRecord, data: Curves) -> Iterator[Setting]:
     """Yield every setting that is replayed: both pruners, every signal recorded, the grids above."""
-    from study.analysis.replay import Setting
+    from study.stats.replay import Setting
 
     epochs = record.settings.epochs
     afters = sorted({max(1, round(epochs * share)) for share in AFTER})
@@ -174,7 +174,7 @@ def settings_of(record: StudyRecord, data: Curves) -> Iterator[Setting]:
 
 
 def _rule(setting: Setting, epochs: int) -> MedianRule:
-    from study.sampling.rule import MedianRule
+    from study.tuning.rule import MedianRule
 
     s = setting
     return MedianRule(s.prune_after, s.prune_every, s.prune_startup, epochs, s.prune_keep)
@@ -191,7 +191,7 @@ def replay_table(
     """
     from statistics import mean
 
-    from study.analysis.page_text import percent
+    from study.page.text import percent
     from study.terminal.tables import Column
 
     names = (
@@ -226,7 +226,7 @@ def replay_table(
 
 
 def _print_false_stops(replay: Replay, *, markdown: bool) -> None:
-    from study.analysis.page_text import percent
+    from study.page.text import percent
     from study.terminal.tables import Column
 
     rows = [

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from study.records.errors import InputError
+from study.core.errors import InputError
 from study.terminal.command import (
     checkpoints_option,
     command,
@@ -22,11 +22,11 @@ from study.terminal.command import (
 from study.terminal.values import Real, Whole
 
 if TYPE_CHECKING:
-    from study.analysis.verdict import Verdict
-    from study.records.tracking import Tracker
-    from study.records.trial import Settings
-    from study.running.confirmation import Confirmation
-    from study.training.data import Split
+    from study.core.records import Settings
+    from study.loops.confirmation import Confirmation
+    from study.problems.fashion_mnist import Split
+    from study.stats.verdict import Verdict
+    from study.store.mlflow_tracking import Tracker
 
 #: Two looks at 95 % and the chance of a false winner over both, from docs/verdict.md.
 SECOND_LOOK = "each further look adds to the chance of a false winner (about 6.6 % after 5 and then 10 seeds)"
@@ -95,7 +95,7 @@ def main(*, check: Path | None, **options: Any) -> int:
 
 def _check(path: Path) -> int:
     """Recompute a certificate's verdict; return the exit code: 0 if it holds."""
-    from study.analysis import certificate
+    from study.stats import certificate
 
     data = certificate.read(path)
     problems = certificate.check(data)
@@ -124,13 +124,13 @@ def _confirm(
 ) -> None:
     from dataclasses import replace
 
-    from study.records import store
-    from study.records.tracking_uri import check as check_tracking
-    from study.running.confirmation import Confirmation, open_test_set
-    from study.running.finalists import choose_finalists
-    from study.running.notes import publish
-    from study.running.recording import alone_in, closing
-    from study.training.data import choose_device, load_final, load_training, require_final
+    from study.loops.confirmation import Confirmation, open_test_set
+    from study.loops.recording import alone_in, closing
+    from study.page.publish import publish
+    from study.problems.fashion_mnist import choose_device, load_final, load_training, require_final
+    from study.stats.finalists import choose_finalists
+    from study.store import optuna_storage as store
+    from study.store.tracking_uri import check as check_tracking
     from study.training.process import prepare_process
 
     if not out.absolute().parent.is_dir():
@@ -167,8 +167,8 @@ def _confirm(
 
 def _open_tracker(settings: Settings, tracking_uri: str, parent: str | None) -> Tracker:
     """Open the search's parent run again, or a new one where it is gone."""
-    from study.records.tracking import Tracker
-    from study.running.provenance import provenance
+    from study.core.provenance import provenance
+    from study.store.mlflow_tracking import Tracker
 
     return Tracker.open(
         tracking_uri,
@@ -181,7 +181,7 @@ def _open_tracker(settings: Settings, tracking_uri: str, parent: str | None) -> 
 
 def _train(confirmation: Confirmation, split: Split, tracker: Tracker) -> None:
     """Train what is not trained yet, with a display."""
-    from study.running.confirmation import train_finalists
+    from study.loops.confirmation import train_finalists
     from study.terminal.progress import Progress
 
     settings = confirmation.settings
@@ -209,10 +209,10 @@ def _judge(
     """Reach the verdict, write the certificate, print both, and keep them in MLflow."""
     import json
 
-    from study.analysis import certificate
-    from study.analysis.verdict import verdict
-    from study.running.page import torch_code
-    from study.running.provenance import git_revision, versions
+    from study.core.provenance import git_revision, versions
+    from study.page.gather import torch_code
+    from study.stats import certificate
+    from study.stats.verdict import verdict
 
     names = [finalist.name for finalist in confirmation.finalists]
     result = verdict(table, names, level=level, margin=margin)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from study.records.errors import InputError
+from study.core.errors import InputError
 from study.terminal.command import (
     checkpoints_option,
     command,
@@ -20,8 +20,8 @@ from study.terminal.command import (
 from study.terminal.values import Choice, Whole
 
 if TYPE_CHECKING:
-    from study.records.tracking import Tracker
-    from study.running.replication import Replication
+    from study.store.mlflow_tracking import Tracker
+    from study.textbook.runs import Replication
 
 ALL_IMAGES = 60_000
 PICTURES = (".html", ".png", ".svg")
@@ -104,13 +104,13 @@ def _replicate(
     device: str,
     data_dir: str | None,
 ) -> None:
-    from study.analysis.replication_figure import curves_figure
-    from study.records.tracking_uri import check as check_tracking
-    from study.running.recording import alone_in, closing
-    from study.running.replication import SOURCES, Replication, settings_of
-    from study.running.replication_tables import Section, as_markdown, tables
+    from study.loops.recording import alone_in, closing
+    from study.problems.fashion_mnist import Split, choose_device, load_final
+    from study.store.tracking_uri import check as check_tracking
     from study.terminal.tables import print_table
-    from study.training.data import Split, choose_device, load_final
+    from study.textbook.curves_figure import curves_figure
+    from study.textbook.result_tables import Section, as_markdown, tables
+    from study.textbook.runs import SOURCES, Replication, settings_of
     from study.training.process import prepare_process
 
     section = None if markdown is None else Section(markdown, f"replicate {source}")
@@ -151,9 +151,9 @@ def _replicate(
 
 def _open_tracker(replication: Replication, tracking_uri: str) -> Tracker:
     """Open the parent run that earlier processes of the same replication recorded in, or a new one."""
-    from study.records.tracking import Tracker
-    from study.running.provenance import provenance
-    from study.running.replication import EXPERIMENT
+    from study.core.provenance import provenance
+    from study.store.mlflow_tracking import Tracker
+    from study.textbook.runs import EXPERIMENT
 
     kept = replication.place / "mlflow-run"
     tracker = Tracker.open(
@@ -171,7 +171,7 @@ def _open_tracker(replication: Replication, tracking_uri: str) -> Tracker:
 
 def _train(replication: Replication, split: Any, tracker: Tracker) -> None:
     """Train what is not trained yet, with a display."""
-    from study.running.recording import is_recorded, train_recorded
+    from study.loops.recording import is_recorded, train_recorded
     from study.terminal.progress import Progress
 
     passes, width = replication.passes(), len(replication.runs)
@@ -217,7 +217,7 @@ def _conditions(replication: Replication) -> str:
     """Return what the tables were measured with: command, n, date, device, versions, revision."""
     from datetime import UTC, datetime
 
-    from study.running.provenance import git_revision, versions
+    from study.core.provenance import git_revision, versions
 
     settings = replication.settings
     way = {1: f"--{replication.ways[0].replace(' ', '-')}", 2: "--both"}[len(replication.ways)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from study.records.errors import InputError
+from study.core.errors import InputError
 from study.terminal.command import (
     Function,
     command,
@@ -21,7 +21,7 @@ from study.terminal.command import (
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-    from study.analysis.page import Page
+    from study.page.drawings import Page
 
 
 def path_option(
@@ -76,16 +76,16 @@ def main(
 
     Works on a study that still runs, on an empty and on a failed one. Nothing is trained.
     """
-    from study.analysis.whole_file import whole_file
-    from study.records import store
-    from study.running.html import render
-    from study.running.page import confirmation, gather
+    from study.core.files import whole_file
+    from study.page.gather import confirmation, gather
+    from study.page.html import render
+    from study.store import optuna_storage as store
 
     opened = store.existing_study(storage, study)
     record = store.record(opened)
     page = gather(record, confirmation(record.settings.name, certificate))
     if export is not None:
-        from study.analysis.export import export as write_table
+        from study.page.export import export as write_table
 
         write_table(record, export)
         click.echo(f"wrote {export}")
@@ -95,7 +95,7 @@ def main(
         part.write_text(render(page), encoding="utf-8")
     click.echo(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)")
     if publish:
-        from study.running.notes import publish as put
+        from study.page.publish import publish as put
 
         put(opened, tracking_uri, certificate)
         click.echo("put the page and the notes into MLflow and optuna-dashboard")
@@ -129,8 +129,8 @@ def _write_pictures(page: Page, folder: Path) -> int:
 
 def _pictures(page: Page) -> dict[str, Figure]:
     """Return the figures as they stand alone, by the name of their file."""
-    from study.analysis.figures import grid
-    from study.analysis.figures_style import on_white
+    from study.page.figures import grid
+    from study.page.style import on_white
 
     sheets = {
         "rates_by_family": "Learning rates by family, coloured by final validation accuracy",

@@ -20,9 +20,9 @@ from study.terminal.command import (
 from study.terminal.values import Choice, Names, Real, Whole
 
 if TYPE_CHECKING:
-    from study.records.tracking import Tracker
-    from study.records.trial import Outcome, Settings
-    from study.running.search_loop import Tally
+    from study.core.records import Outcome, Settings
+    from study.loops.search_loop import Tally
+    from study.store.mlflow_tracking import Tracker
 
 #: The families that are searched unless told otherwise; ``lrsched`` has more.
 FAMILIES = (
@@ -52,7 +52,7 @@ def _searchable() -> list[str]:
 def _list_schedules(ctx: click.Context, _param: click.Parameter, asked: bool) -> None:  # noqa: FBT001 - click's signature
     """Print the catalogue and leave."""
     if asked and not ctx.resilient_parsing:
-        from study.running.catalogue import print_catalogue
+        from study.terminal.catalogue import print_catalogue
 
         print_catalogue(FAMILIES, _searchable())
         ctx.exit()
@@ -165,7 +165,7 @@ def main(*, trials: int, rerun: int | None, **options: Any) -> int:
     Results are search scores; study.confirm finds out who really won.
     """
     if rerun is not None:
-        from study.running.rerun import rerun_trial
+        from study.loops.rerun import rerun_trial
 
         return rerun_trial(
             options["storage"], options["study"], rerun, options["device"], options["data_dir"]
@@ -196,19 +196,19 @@ def _search(
     **chosen: Any,
 ) -> None:
     """Open everything, each thing checked before anything is created; then train."""
-    from study.records import store
-    from study.records import tracking_uri as tracking
-    from study.records.trial import Settings
-    from study.running.search_loop import SearchLoop, next_clock
-    from study.running.signals import held_back
-    from study.running.summary import close_study, print_closing
-    from study.sampling.pruning import make_pruner
-    from study.sampling.space import Space
-    from study.sampling.strata import make_sampler
+    from study.core.records import Settings
+    from study.loops.search_loop import SearchLoop, next_clock
+    from study.loops.signals import held_back
+    from study.page.closing import close_study, print_closing
+    from study.problems.fashion_mnist import choose_device, load_search
+    from study.store import optuna_storage as store
+    from study.store import tracking_uri as tracking
     from study.terminal.progress import Progress
-    from study.training.data import choose_device, load_search
     from study.training.lanes import Lanes, automatic_lanes
     from study.training.process import prepare_process
+    from study.tuning.pruner import make_pruner
+    from study.tuning.sampler import make_sampler
+    from study.tuning.space import Space
 
     for name, value in pruning_defaults(chosen["pruner"], chosen["epochs"]).items():
         if chosen[name] is None:
@@ -254,9 +254,9 @@ def _search(
 
 def _open_tracker(study: Any, settings: Settings, storage: str, tracking_uri: str) -> Tracker:
     """Put back what dead processes left, and open the study's parent run, one process at a time."""
-    from study.records import store
-    from study.records.tracking import Tracker
-    from study.running.provenance import provenance
+    from study.core.provenance import provenance
+    from study.store import optuna_storage as store
+    from study.store.mlflow_tracking import Tracker
 
     with store.exclusively(storage):
         put_back = store.recover(study)

@@ -11,7 +11,7 @@ from typing import Any
 import hypothesis
 import pytest
 
-from study.records.trial import Settings
+from study.core.records import Settings
 
 # Before anything imports them: no telemetry, and no window for a figure.
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"

@@ -13,33 +13,36 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
-PLAIN = {"study.records.trial", "study.records.errors"}
-BELOW = {f"study.{name}" for name in ("records", "sampling", "training", "analysis", "terminal")}
+#: The stages, lowest first: a folder may import those of lower rows, and itself. `lrsched` is below all.
+STAGES = (
+    {"core"},
+    {"problems", "tuning", "training", "store", "stats", "terminal"},
+    {"loops", "page"},
+    {"textbook"},
+)
 
-#: What a file or folder may import of ours (a name allows all below it) and of others.
-#: The longest path that a file lies under decides.
-MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
-    "lrsched": ({"lrsched"}, {"numpy"}),
-    "lrsched/optimizer.py": ({"lrsched"}, {"numpy", "torch", "typing_extensions"}),  # which torch brings
-    "lrsched/picture.py": ({"lrsched"}, {"numpy", "plotly"}),
-    "study/__init__.py": (set(), set()),
-    "study/records/trial.py": (set(), set()),
-    "study/records/errors.py": (set(), set()),
-    "study/records": ({"study.records"}, {"numpy", "optuna", "mlflow", "sqlalchemy", "optuna_dashboard"}),
-    "study/sampling": ({"study.sampling", "lrsched", *PLAIN}, {"numpy", "optuna"}),
-    "study/training": ({"study.training", *PLAIN}, {"numpy", "torch", "torchvision"}),
-    "study/analysis": (
-        {"study.analysis", *PLAIN},
-        {"numpy", "scipy", "statsmodels", "plotly", "pandas", "pyarrow"},
-    ),
-    "study/terminal": ({"study.terminal", *PLAIN}, {"click", "rich"}),
-    # What several commands share when they train: all below it, no command.
-    "study/running": (
-        {"study.running", "lrsched", *BELOW},
-        {"click", "jinja2", "numpy", "optuna", "plotly", "torch"},
-    ),
-    # Commands: everything below them, but no other command.
-    "study": ({"study.running", "lrsched", *BELOW}, {"click", "plotly"}),
+#: Imports between folders of one row, each with its reason.
+SIDEWAYS = {
+    ("training", "problems"),  # lanes train what a problem holds
+}
+
+#: What a folder may import of others; the longest path that a file lies under decides.
+OTHERS: dict[str, set[str]] = {
+    "lrsched": {"numpy"},
+    "lrsched/optimizer.py": {"numpy", "torch", "typing_extensions"},  # which torch brings
+    "lrsched/picture.py": {"numpy", "plotly"},
+    "study/__init__.py": set(),
+    "study/core": {"numpy"},
+    "study/problems": {"numpy", "torch", "torchvision"},
+    "study/tuning": {"numpy", "optuna"},
+    "study/training": {"numpy", "torch"},
+    "study/store": {"numpy", "optuna", "mlflow", "sqlalchemy", "optuna_dashboard"},
+    "study/stats": {"numpy", "scipy"},
+    "study/terminal": {"click", "rich"},
+    "study/loops": {"click", "numpy", "optuna", "torch"},
+    "study/page": {"click", "jinja2", "numpy", "optuna", "pandas", "plotly", "pyarrow"},
+    "study/textbook": {"numpy", "plotly", "scipy"},
+    "study": {"click", "plotly"},  # commands
 }
 
 #: Slow to import, so never needed for ``--help`` or for a schedule.
@@ -75,12 +78,23 @@ def imports(file: Path, source: str) -> Iterator[Import]:
 
 def refused(found: Import) -> bool:
     """Whether the rules above refuse this import."""
-    places = [p for p in MAY_IMPORT if found.file == p or found.file.startswith(f"{p}/")]
-    ours, others = MAY_IMPORT[max(places, key=len)]
-    top = found.module.split(".")[0]
-    if top in {"lrsched", "study"}:
-        return not any(f"{found.module}.".startswith(f"{name}.") for name in ours)
-    return top not in sys.stdlib_module_names and top not in others
+    top, *below = found.module.split(".")
+    if top == "lrsched":
+        return False
+    if top == "study":
+        return not found.file.startswith("study/") or not _downwards(found.file, below[0] if below else "")
+    places = [p for p in OTHERS if found.file == p or found.file.startswith(f"{p}/")]
+    return top not in sys.stdlib_module_names and top not in OTHERS[max(places, key=len)]
+
+
+def _downwards(file: str, folder: str) -> bool:
+    """Whether a file of the study may import from one of its folders."""
+    mine = Path(file).parts[1]
+    rows = {name: row for row, names in enumerate(STAGES) for name in names}
+    own = rows.get(mine, len(STAGES))  # commands stand above all folders
+    if folder not in rows:
+        return False
+    return folder == mine or rows[folder] < own or (mine, folder) in SIDEWAYS
 
 
 def sources() -> list[Path]:
@@ -97,15 +111,14 @@ def test_imports_point_downwards() -> None:
     ("file", "source"),
     [
         ("lrsched/decay.py", "import torch"),
-        ("lrsched/decay.py", "from study.records.trial import Epoch"),
+        ("lrsched/decay.py", "from study.core.records import Epoch"),
         ("lrsched/decay.py", "def f():\n    from plotly import graph_objects"),
-        ("study/training/lanes.py", "import lrsched"),
         ("study/training/lanes.py", "from optuna import Study"),
-        ("study/training/lanes.py", "from ..records import store"),
-        ("study/records/trial.py", "import numpy"),
-        ("study/records/store.py", "import torch.nn"),
-        ("study/analysis/verdict.py", "from study.records.store import load"),
-        ("study/sampling/space.py", "from study.training import lanes"),
+        ("study/training/lanes.py", "from ..store import optuna_storage"),
+        ("study/core/records.py", "import torch"),
+        ("study/store/optuna_storage.py", "import torch.nn"),
+        ("study/stats/verdict.py", "from study.store.optuna_storage import load"),
+        ("study/tuning/space.py", "from study.training import lanes"),
         ("study/terminal/progress.py", "import optuna"),
         ("study/confirm.py", "from study.search import main"),
         ("study/confirm.py", "from . import search"),
@@ -120,7 +133,7 @@ def test_a_wrong_direction_is_seen(file: str, source: str) -> None:
     [
         ("lrsched/optimizer.py", "import torch"),
         ("study/search.py", "from study.training.lanes import train"),
-        ("study/training/lanes.py", "from ..records.trial import Epoch"),
+        ("study/training/lanes.py", "from ..core.records import Epoch"),
         ("study/training/lanes.py", "from . import lenet"),
     ],
 )

@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 
 import click
 
-from study.records.errors import InputError
+from study.core.errors import InputError
 from study.terminal.values import AUTO, Choice, Whole
 
 Function = Callable[..., Any]

@@ -21,8 +21,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from study.records.trial import Epoch
-from study.training.data import Images, Split
+from study.core.records import Epoch
+from study.problems.fashion_mnist import Images, Split
 from study.training.lenet import forward, lenet, stack, unstack
 
 EVALUATION_BATCH = 1_000

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from study.records import store
-from study.records.trial import Asked, Epoch, Settings
-from study.sampling.pruning import decide, make_pruner
-from study.sampling.space import Space
-from study.sampling.strata import make_sampler
+from study.core.records import Asked, Epoch, Settings
+from study.store import optuna_storage as store
+from study.tuning.pruner import decide, make_pruner
+from study.tuning.sampler import make_sampler
+from study.tuning.space import Space
 
 
 def search(url: str, settings: Settings, trials: int) -> None:

@@ -17,7 +17,7 @@ import click
 import pytest
 
 from study.confirm import main
-from study.training import data as images
+from study.problems import fashion_mnist as images
 
 Refused = Callable[..., str]
 
@@ -108,7 +108,7 @@ def test_a_verdict_is_reached(confirmed: tuple[Path, str]) -> None:
 
 @pytest.mark.slow
 def test_the_search_is_left_as_it_was(study: Path, confirmed: tuple[Path, str]) -> None:
-    from study.records import store
+    from study.store import optuna_storage as store
 
     assert store.load(f"sqlite:///{confirmed[0]}/optuna.db") == store.load(f"sqlite:///{study}/optuna.db")
 

@@ -20,12 +20,12 @@ from optuna.trial import TrialState
 from optuna_dashboard import get_note
 from playwright.sync_api import Browser, Page
 
-from study.analysis import certificate
-from study.analysis.leaderboard import leaderboard
-from study.analysis.verdict import verdict
-from study.records import store
-from study.records.trial import Asked, Epoch, Outcome, Settings, StudyRecord
-from study.sampling.space import Space
+from study.core.records import Asked, Epoch, Outcome, Settings, StudyRecord
+from study.stats import certificate
+from study.stats.leaderboard import leaderboard
+from study.stats.verdict import verdict
+from study.store import optuna_storage as store
+from study.tuning.space import Space
 
 pytestmark = pytest.mark.slow
 

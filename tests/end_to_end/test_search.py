@@ -20,9 +20,9 @@ import click
 import pytest
 import torch
 
-from study.records import store
-from study.records.trial import StudyRecord
+from study.core.records import StudyRecord
 from study.search import FAMILIES, main, pruning_defaults
+from study.store import optuna_storage as store
 
 Refused = Callable[..., str]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from study.records.trial import Settings
-from study.training.data import Images, Split, load_search
+from study.core.records import Settings
+from study.problems.fashion_mnist import Images, Split, load_search
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def few(search_split: Split) -> Split:
 @pytest.fixture(scope="session")
 def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SQLite file with MLflow's schema and nothing in it: making one takes seconds."""
-    from study.records import tracking_uri
+    from study.store import tracking_uri
 
     path = tmp_path_factory.mktemp("schema") / "mlflow.db"
     tracking_uri.connect(f"sqlite:///{path}")

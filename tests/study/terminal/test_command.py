@@ -13,7 +13,7 @@ from typing import Any
 import click
 import pytest
 
-from study.records.errors import InputError
+from study.core.errors import InputError
 from study.terminal.command import (
     Command,
     checkpoints_option,

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 import lrsched
-from study.records.trial import Epoch
-from study.running.rates import Rates
-from study.training.data import Images, Split
+from study.core.records import Epoch
+from study.problems.fashion_mnist import Images, Split
 from study.training.lanes import Lanes, data_order, widest
 from study.training.lenet import lenet, unstack
+from study.training.rates import Rates
 
 ORDER = 5
 Table = dict[int, NDArray[np.float64]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from study.training.data import Split
+from study.problems.fashion_mnist import Split
 from study.training.lenet import forward, lenet, stack, unstack
 
 CPU = torch.device("cpu")

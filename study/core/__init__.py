@@ -1,0 +1,1 @@
+"""What all pass along: plain records, errors, files, provenance."""

@@ -1,0 +1,120 @@
+"""A fixed list of runs, trained side by side to their end, with a checkpoint after every epoch.
+
+What ``confirm`` and ``replicate`` have in common: nothing is asked of a sampler and nothing is pruned, all
+runs of a pass share the data order, and a pass that was cut off goes on after its last whole epoch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import lrsched
+from study.core.errors import InputError
+from study.core.records import Asked, Epoch
+from study.training.lanes import Lanes
+from study.training.rates import Rates
+
+#: Called after each epoch of each run: what was asked, what the epoch gave, the rate of each step.
+OnEpoch = Callable[[Asked, Epoch, NDArray[np.float64]], None]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """Runs that share one data order.
+
+    Attributes:
+        runs: What each is asked; ``number`` is its key. All have the same number of epochs.
+        rates: Makes a run's rates from what it is asked and the steps an epoch.
+        checkpoint: File that keeps its state and, in the end, its final weights.
+    """
+
+    runs: Sequence[Asked]
+    rates: Callable[[Asked, int], Rates]
+    checkpoint: Path
+
+    @property
+    def epochs(self) -> int:
+        """Epochs to train."""
+        return self.runs[0].epochs
+
+    def trained(self) -> int:
+        """Return how many epochs an earlier process has trained."""
+        return len(self.history())
+
+    def history(self) -> list[dict[int, Epoch]]:
+        """Return what each epoch trained so far gave, by key."""
+        return self._saved()[0] if self.checkpoint.exists() else []
+
+    def train(self, lanes: Lanes, on_epoch: OnEpoch) -> None:
+        """Train the runs to their end, in lanes that are still empty.
+
+        Epochs that an earlier process trained are not trained again, but ``on_epoch`` is called for them
+        as well, so that a record of the whole run can be made.
+
+        Raises:
+            InputError: The checkpoint cannot be read, or is of other runs.
+        """
+        history = self._restore(lanes)
+        rates = {run.number: self.rates(run, lanes.steps) for run in self.runs}
+        for number in range(self.epochs):
+            table = {key: rate.current() for key, rate in rates.items()}
+            if number == len(history):
+                history.append(lanes.train_epoch(table))
+                self._save(lanes, history)
+            for run in self.runs:
+                epoch = history[number][run.number]
+                rates[run.number].observe(epoch.train_loss)
+                on_epoch(run, epoch, table[run.number])
+
+    def load(self, lanes: Lanes) -> None:
+        """Put the final weights of a finished pass into empty lanes."""
+        lanes.load_state_dict(self._saved()[1])
+
+    def _restore(self, lanes: Lanes) -> list[dict[int, Epoch]]:
+        if not self.checkpoint.exists():
+            for run in self.runs:
+                lanes.add(run.number, run.seed)
+            return []
+        history, state = self._saved()
+        lanes.load_state_dict(state)
+        return history
+
+    def _saved(self) -> tuple[list[dict[int, Epoch]], dict[str, Any]]:
+        try:
+            saved = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
+            asked, history = json.loads(saved["asked"]), json.loads(saved["history"])
+        except Exception as error:  # torch and pickle raise what they like on a damaged file
+            raise InputError(f"{self.checkpoint}: damaged, or no checkpoint of ours; remove it") from error
+        if asked != self._identity():
+            raise InputError(f"{self.checkpoint}: is of other runs; remove it, or use another folder")
+        return [{int(k): Epoch.from_json(v) for k, v in row.items()} for row in history], saved["state"]
+
+    def _save(self, lanes: Lanes, history: Sequence[dict[int, Epoch]]) -> None:
+        """Write the checkpoint whole or not at all."""
+        rows = [{str(k): v.to_json() for k, v in row.items()} for row in history]
+        self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        part = self.checkpoint.with_suffix(".part")
+        saved = {
+            "asked": json.dumps(self._identity()),
+            "history": json.dumps(rows),
+            "state": lanes.state_dict(),
+        }
+        torch.save(saved, part)
+        part.replace(self.checkpoint)
+
+    def _identity(self) -> Any:
+        """Return what makes two passes the same, as plain JSON."""
+        return json.loads(json.dumps([run.to_json() for run in self.runs]))
+
+
+def schedule_rates(asked: Asked, steps: int) -> Rates:
+    """Return the rates of a run that moves its schedule with every step."""
+    return Rates(lrsched.from_json(asked.schedule), asked.base_rate, steps)

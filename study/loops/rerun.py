@@ -1,0 +1,98 @@
+"""One recorded trial trained again, alone: do its numbers come back?"""
+
+from __future__ import annotations
+
+import click
+
+import lrsched
+from study.core.errors import InputError
+from study.core.records import Epoch, TrialRecord
+from study.problems.fashion_mnist import choose_device, load_search
+from study.store import optuna_storage as store
+from study.terminal.progress import Progress
+from study.terminal.tables import Column, print_table
+from study.training.lanes import Lanes
+from study.training.process import prepare_process
+from study.training.rates import Rates
+
+#: Largest difference of the first epoch's training loss, as a share of it. One lane adds up in another
+#: order than many, so that the last bits differ from the first step on.
+FIRST_LOSS = 0.02
+#: Largest difference of the final validation accuracy. Those bits grow over thousands of steps until the
+#: two runs are as different as two seeds are; measured differences stand in docs/results.md.
+FINAL_ACCURACY = 0.02
+
+
+def rerun_trial(storage: str, study: str, number: int, device: str, data_dir: str | None) -> int:
+    """Train a recorded trial again from its seed and its place in the data order, and compare.
+
+    Returns:
+        The exit code: 0 if the numbers agree within the stated tolerance, 1 if not.
+
+    Raises:
+        InputError: There is no such trial, it has no epochs to compare with, or the data differ.
+    """
+    prepare_process()
+    record = store.load(storage, study)
+    trial = next((t for t in record.trials if t.number == number), None)
+    if trial is None or trial.asked is None or not trial.epochs:
+        last = max((t.number for t in record.trials), default=None)
+        raise InputError(f"--rerun {number}: study {study} has no such ended trial; its last is {last}")
+    settings = record.settings
+    split = load_search(data_dir, choose_device(device), train_images=settings.train_images)
+    lane = Lanes(
+        split,
+        batch_size=settings.batch_size,
+        order_seed=settings.seed,
+        bfloat16=settings.precision == "bfloat16",
+        clock=trial.asked.offset,
+    )
+    again = _train(trial, lane)
+    return _compare(trial, again)
+
+
+def _train(trial: TrialRecord, lane: Lanes) -> list[Epoch]:
+    """Train as many epochs as were recorded."""
+    asked = trial.asked
+    if asked is None:
+        raise ValueError(f"trial {trial.number} does not know what it was asked")
+    lane.add(trial.number, asked.seed)
+    rates = Rates(lrsched.from_json(asked.schedule), asked.base_rate, lane.steps)
+    again: list[Epoch] = []
+    with Progress(len(trial.epochs), f"trial {trial.number} again") as progress:
+        for _ in trial.epochs:
+            epoch = lane.train_epoch({trial.number: rates.current()})[trial.number]
+            rates.observe(epoch.train_loss)
+            again.append(epoch)
+            progress.update(len(again), {"val_accuracy": f"{epoch.val_accuracy:.4f}"})
+    return again
+
+
+def _compare(trial: TrialRecord, again: list[Epoch]) -> int:
+    rows = [
+        [
+            str(then.epoch),
+            f"{then.rate:.4g}",
+            f"{then.train_loss:.4f}",
+            f"{now.train_loss:.4f}",
+            f"{then.val_accuracy:.4f}",
+            f"{now.val_accuracy:.4f}",
+        ]
+        for then, now in zip(trial.epochs, again, strict=True)
+    ]
+    titles = ("epoch", "rate", "train loss", "again", "val acc", "again")
+    print_table(
+        [Column(title, "right") for title in titles], rows, title=f"trial {trial.number}, then and again"
+    )
+    if trial.outcome == "diverged":
+        click.echo("the trial diverged; nothing to compare")
+        return 0
+    loss = abs(again[0].train_loss / trial.epochs[0].train_loss - 1)
+    accuracy = abs((again[-1].val_accuracy or 0.0) - (trial.epochs[-1].val_accuracy or 0.0))
+    agrees = loss <= FIRST_LOSS and accuracy <= FINAL_ACCURACY
+    click.echo(
+        f"first training loss differs by {loss:.2%} (tolerance {FIRST_LOSS:.0%}), final validation accuracy by "
+        f"{100 * accuracy:.2f} points (tolerance {100 * FINAL_ACCURACY:g}): "
+        f"{'agrees' if agrees else 'DOES NOT AGREE'}"
+    )
+    return 0 if agrees else 1

@@ -1,0 +1,225 @@
+"""The search's loop: ask, train an epoch, report, decide, tell; lanes are refilled as they fall free."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import optuna
+from numpy.typing import NDArray
+
+import lrsched
+from study.core.records import Asked, Epoch, Outcome, Settings
+from study.loops.signals import held_back
+from study.store import optuna_storage as store
+from study.store.mlflow_tracking import Tracker
+from study.training.lanes import Lanes
+from study.training.rates import Rates
+from study.tuning.pruner import decide
+from study.tuning.space import Space
+
+
+@dataclass
+class Job:
+    """A trial in training."""
+
+    trial: optuna.Trial
+    asked: Asked
+    rates: Rates
+    run: str
+    epochs: list[Epoch] = field(default_factory=list)
+    reprieved_at: int | None = None
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How far the study is, for whoever shows it.
+
+    Attributes:
+        outcomes: Number of trials by outcome, those in training under ``running``.
+        trained: Epochs trained by all trials so far.
+        expected: Epochs that the whole study will probably take.
+        best: Highest final validation accuracy so far, and the trial's family and number.
+    """
+
+    outcomes: dict[str, int]
+    trained: int
+    expected: float
+    best: tuple[float, str, int] | None
+
+
+class SearchLoop:
+    """Trains a study's trials until it has as many as asked for.
+
+    Args:
+        study: The Optuna study, with its sampler and pruner.
+        settings: What the study is.
+        space: What is sampled.
+        tracker: Where runs are recorded.
+        lanes: Networks that train side by side, none yet.
+        width: How many of them at most.
+        total: Trials that the study is to have.
+        show: Called after every epoch.
+    """
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        settings: Settings,
+        space: Space,
+        tracker: Tracker,
+        lanes: Lanes,
+        *,
+        width: int,
+        total: int,
+        show: Callable[[Tally], None],
+    ) -> None:
+        self._study, self._settings, self._space = study, settings, space
+        self._tracker, self._lanes, self._width, self._total = tracker, lanes, width, total
+        self._show = show
+        self._jobs: dict[int, Job] = {}
+        self._ended = [
+            t for t in store.record(study).trials if t.outcome in {"finished", "pruned", "diverged"}
+        ]
+        self._outcomes = {
+            o: sum(t.outcome == o for t in self._ended) for o in ("finished", "pruned", "diverged")
+        }
+        self._epochs_ended = sum(len(t.epochs) for t in self._ended)
+        finished = [
+            (t.value, t.asked.family, t.number) for t in self._ended if t.value is not None and t.asked
+        ]
+        self._best = max(finished, default=None)
+
+    def run(self) -> None:
+        """Train until the study is complete.
+
+        On Ctrl-C and on any error the trials in training are put back, so that the same command goes on.
+        A signal stops the training at once, but never the records of an epoch half-way.
+        """
+        try:
+            while self._fill():
+                self._train_epoch()
+                self._show(self._tally())
+        finally:
+            with held_back():
+                self._put_back()
+
+    def _fill(self) -> bool:
+        """Give every free lane a trial; return whether anything is left to train."""
+        while len(self._jobs) < self._width:
+            with held_back():
+                trial = store.ask(self._study, self._total)
+                if trial is None:
+                    break
+                self._start(trial)
+        return bool(self._jobs)
+
+    def _start(self, trial: optuna.Trial) -> None:
+        point = self._space.suggest(trial)
+        asked = Asked(
+            number=trial.number,
+            family=point.family,
+            schedule=point.schedule.to_json(),
+            base_rate=point.base_rate,
+            params=dict(trial.params),
+            epochs=self._settings.epochs,
+            seed=initial_seed(self._settings.seed, trial.number),
+            offset=self._lanes.clock,
+            lanes=self._width,
+        )
+        store.begin(trial, asked)
+        run = self._tracker.start(asked)
+        self._lanes.add(trial.number, asked.seed)
+        rates = Rates(lrsched.from_json(asked.schedule), asked.base_rate, self._lanes.steps)
+        self._jobs[trial.number] = Job(trial, asked, rates, run)
+
+    def _train_epoch(self) -> None:
+        """Train all lanes for an epoch and record it."""
+        table = {number: job.rates.current() for number, job in self._jobs.items()}
+        epochs = self._lanes.train_epoch(table)
+        with held_back():
+            self._record(epochs, table)
+
+    def _record(self, epochs: Mapping[int, Epoch], table: Mapping[int, NDArray[np.float64]]) -> None:
+        """Report all lanes before any is decided, so that their order changes nothing."""
+        for number, epoch in epochs.items():
+            job = self._jobs[number]
+            job.epochs.append(epoch)
+            job.rates.observe(epoch.train_loss)
+            self._tracker.epoch(job.run, epoch, table[number].tolist())
+        store.beat(self._study, [job.trial for job in self._jobs.values()])
+        for job in list(self._jobs.values()):
+            self._report(job)
+        for job in list(self._jobs.values()):
+            self._decide(job)
+
+    def _report(self, job: Job) -> None:
+        epoch = job.epochs[-1]
+        signal = epoch.averaged_accuracy if self._settings.prune_on == "averaged" else epoch.val_accuracy
+        if signal is None:
+            raise RuntimeError(f"trial {job.asked.number} gave no {self._settings.prune_on} accuracy")
+        if not store.report(job.trial, signal, epoch.epoch):
+            self._leave(job, "interrupted")  # another machine took it for lost and put it back
+        elif not (math.isfinite(epoch.train_loss) and math.isfinite(epoch.val_loss or 0.0)):
+            self._end(job, "diverged")
+
+    def _decide(self, job: Job) -> None:
+        if len(job.epochs) == self._settings.epochs:
+            self._end(job, "finished")
+            return
+        match decide(self._study, job.trial):
+            case "prune":
+                self._end(job, "pruned")
+            case "reprieve":
+                job.reprieved_at = job.epochs[-1].epoch
+            case "keep":
+                pass
+
+    def _end(self, job: Job, outcome: Outcome) -> None:
+        self._leave(job, outcome)
+        if not store.finish(self._study, job.trial, job.epochs, outcome, reprieved_at=job.reprieved_at):
+            return
+        self._outcomes[outcome] += 1
+        self._epochs_ended += len(job.epochs)
+        accuracy = job.epochs[-1].val_accuracy
+        if outcome == "finished" and accuracy is not None:
+            found = (accuracy, job.asked.family, job.asked.number)
+            self._best = found if self._best is None else max(self._best, found)
+
+    def _leave(self, job: Job, outcome: Outcome) -> None:
+        """Close the run and free the lane; MLflow before Optuna, as the tracker asks for."""
+        self._tracker.end(job.run, outcome)
+        self._lanes.drop(job.asked.number)
+        del self._jobs[job.asked.number]
+
+    def _put_back(self) -> None:
+        """Put back what is still in training: nothing after a complete study."""
+        cut_off = list(self._jobs.values())
+        try:
+            for job in cut_off:
+                self._leave(job, "interrupted")
+        finally:  # MLflow may be what failed
+            store.interrupt(self._study, [job.trial for job in cut_off])
+
+    def _tally(self) -> Tally:
+        ended = sum(self._outcomes.values())
+        length = self._epochs_ended / ended if ended else float(self._settings.epochs)
+        in_training = [len(job.epochs) for job in self._jobs.values()]
+        trained = self._epochs_ended + sum(in_training)
+        to_come = sum(max(0.0, length - done) for done in in_training)
+        to_come += max(0, self._total - ended - len(in_training)) * length
+        outcomes = {**self._outcomes, "running": len(in_training)}
+        return Tally(outcomes, trained, trained + to_come, self._best)
+
+
+def initial_seed(seed: int, number: int) -> int:
+    """Return the seed of a trial's initial weights: its own, and the same whenever it is drawn."""
+    (drawn,) = np.random.SeedSequence([seed, number]).generate_state(1)
+    return int(drawn)
+
+
+def next_clock(trials: Iterable[tuple[int, int]]) -> int:
+    """Return the global epoch after the last one that any trial ``(offset, epochs trained)`` used."""
+    return max((offset + epochs for offset, epochs in trials), default=0)

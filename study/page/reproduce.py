@@ -1,0 +1,71 @@
+"""How to get the same study again: the commands and the facts that a page states."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from study.core.records import Settings, StudyRecord
+
+# The name is said first, and the data by its checksums; every other setting is an option of the same name.
+_FLAGS = tuple(field.name for field in fields(Settings) if field.name not in {"name", "data"})
+
+
+def search_command(settings: Settings, trials: int) -> str:
+    """Return the command that makes the study, each of its settings spelt out."""
+    words = ["python", "-m", "study.search", "--study", settings.name, "--trials", str(trials)]
+    for name in _FLAGS:
+        value = getattr(settings, name)
+        words += [f"--{name.replace('_', '-')}", ",".join(value) if isinstance(value, tuple) else str(value)]
+    return _folded(words)
+
+
+def commands(record: StudyRecord, revision: str | None) -> str:
+    """Return the commands from the source to this page."""
+    name = shlex.quote(record.settings.name)
+    # "+changed" marks a tree that differs from its commit; only the commit can be checked out.
+    lines = [f"git checkout {shlex.quote(revision.removesuffix('+changed'))}"] if revision else []
+    lines += [
+        search_command(record.settings, max(1, len(record.trials))),
+        f"python -m study.confirm --study {name}",
+        f"python -m study.report --study {name}",
+    ]
+    return "\n".join(lines)
+
+
+def provenance(
+    record: StudyRecord, versions: Mapping[str, str], revision: str | None
+) -> dict[str, dict[str, str]]:
+    """Return facts under titles: settings, what the study noted of itself, versions, data."""
+    settings = record.settings.to_json()
+    settings.pop("data")
+    noted = {key: _text(value) for key, value in sorted(record.attributes.items())}
+    return {
+        title: facts
+        for title, facts in {
+            "Settings of the study": {key.replace("_", " "): _text(value) for key, value in settings.items()},
+            "Noted with the study": noted,
+            "This page was written with": {**versions, **({"git revision": revision} if revision else {})},
+            "Data files, by checksum": dict(record.settings.data),
+        }.items()
+        if facts
+    }
+
+
+def _folded(words: list[str], width: int = 88) -> str:
+    """Return a shell command over several lines, each option with its value."""
+    lines = [" ".join(words[:3])]
+    for option, value in zip(words[3::2], words[4::2], strict=True):
+        part = f" {option} {shlex.quote(value)}"
+        if len(lines[-1]) + len(part) > width:
+            lines.append("   ")
+        lines[-1] += part
+    return " \\\n".join(lines)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} {_text(v)}" for k, v in value.items())
+    return ", ".join(map(_text, value)) if isinstance(value, list | tuple) else str(value)

@@ -1,0 +1,88 @@
+"""What the page says in words before any figure: the study in short, what to know, what pruning did."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from study.core.records import StudyRecord
+from study.page.figures_data import families, of_family
+from study.stats.comparison import FAILED_BELOW
+from study.stats.pruning_cost import ALL, Cost
+
+#: Images of the whole training split; fewer are said aloud wherever results stand.
+ALL_IMAGES = 50_000
+#: A family is called hardly tried when this many trials ended and fewer than so many learned to their end.
+SEVERAL, FEWEST_LEARNED = 4, 2
+
+
+def facts(record: StudyRecord) -> tuple[str, ...]:
+    """Return the study in a few words each: trials by outcome, budget, data."""
+    ended = Counter(trial.outcome for trial in record.trials)
+    settings = record.settings
+    counts = [
+        f"{ended[o]} {o}" for o in ("finished", "pruned", "diverged", "running", "interrupted") if ended[o]
+    ]
+    return (
+        _plural(len(record.trials), "trial"),
+        *counts,
+        _plural(len(families(record)), "schedule family", "schedule families"),
+        _plural(settings.epochs, "epoch"),
+        f"batch {settings.batch_size}",
+        f"{settings.train_images:,} training images",
+    )
+
+
+def percent(share: float) -> str:
+    """Return a share as our sentences write it."""
+    return f"{100 * share:.0f} %"
+
+
+def notices(record: StudyRecord) -> tuple[str, ...]:
+    """Return what a reader must know before reading on."""
+    said = []
+    if not record.trials:
+        said.append("This study has no trials yet.")
+    elif any(t.outcome == "running" for t in record.trials):
+        said.append("This study is still running: everything below will change.")
+    elif not any(t.outcome == "finished" for t in record.trials):
+        said.append("No trial of this study finished: there is nothing to compare.")
+    if record.settings.train_images < ALL_IMAGES:
+        said.append(
+            f"A quick look: trained on {record.settings.train_images:,} of {ALL_IMAGES:,} images. "
+            "Its ranking need not hold for all of them."
+        )
+    return (*said, *hardly_tried(record))
+
+
+def hardly_tried(record: StudyRecord) -> tuple[str, ...]:
+    """Return a sentence on each family of several trials of which hardly one learned anything to its end.
+
+    Pruning or dead runs left too little of it to compare: a low place then speaks of the search, not of the family.
+    """
+    said = []
+    for family in families(record):
+        ended = [t for t in of_family(record, family) if t.outcome in {"finished", "pruned", "diverged"}]
+        learned = sum(t.value is not None and t.value >= FAILED_BELOW for t in ended)
+        if len(ended) >= SEVERAL and learned < FEWEST_LEARNED:
+            said.append(
+                f"{family} was hardly tried: of {len(ended)} trials {learned} learned something and finished. "
+                "Its place says little; --pruner none or more trials would."
+            )
+    return tuple(said)
+
+
+def pruning_sentences(costs: Sequence[Cost]) -> tuple[str, ...]:
+    """Return what pruning saved and what it threw away, in words."""
+    total = next((cost for cost in costs if cost.family == ALL), None)
+    if total is None or total.trials == 0:
+        return ("No trial has ended yet.",)
+    if total.stopped == 0:
+        return (f"Nothing was pruned: all {total.trials} ended trials ran their course.",)
+    saved = f"Pruning stopped {total.stopped - total.reprieved} of {total.trials} trials and saved "
+    saved += f"{total.saved:,} of {total.budget:,} epochs ({percent(total.saved / total.budget)})."
+    return (saved, total.sentence)
+
+
+def _plural(count: int, noun: str, nouns: str | None = None) -> str:
+    return f"{count:,} {noun if count == 1 else nouns or f'{noun}s'}"

@@ -1,0 +1,1 @@
+"""What is trained: data, and later models, of a problem."""

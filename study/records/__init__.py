@@ -1,1 +1,0 @@
-"""What the study keeps: plain records, Optuna's storage, MLflow's tracking."""

@@ -1,0 +1,326 @@
+"""The study in MLflow: one parent run a study, one child a trial, written while they train.
+
+Runs are named by their ids, never by MLflow's "active run", so that many trials are open at once.
+
+| outcome | MLflow's status | tag ``state`` |
+|---|---|---|
+| running | RUNNING | running |
+| finished | FINISHED | finished |
+| pruned | KILLED | pruned |
+| diverged | FAILED | diverged |
+| interrupted | KILLED | interrupted |
+
+Metrics of an epoch stand at step = epochs trained (1 after the first epoch); ``lr`` stands at the
+optimizer step that used it, from 0, in at most 320 points.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import json
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from study.core.records import Asked, Epoch, Outcome, Settings
+from study.store.budget import Budget
+from study.store.curve import GrowingCurve
+from study.store.tracking_uri import check, connect, experiment_in, resolve
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric
+
+EXPERIMENT = "lr-schedules"
+
+_STATUS = {"finished": "FINISHED", "pruned": "KILLED", "diverged": "FAILED", "interrupted": "KILLED"}
+_PARENT = "mlflow.parentRunId"
+_BATCH = 1_000  # metrics that MLflow takes at once
+
+
+class Tracker:
+    """Writes one study's runs; made by ``Tracker.open``."""
+
+    def __init__(
+        self,
+        client: MlflowClient,
+        experiment_id: str,
+        run_id: str,
+        settings: Settings,
+        tags: Mapping[str, str],
+        measured_on: str = "val",
+    ) -> None:
+        self._client = client
+        self.experiment_id = experiment_id
+        self._dataset = _dataset(settings)
+        self._parameters = _study_parameters(settings)
+        self._tags = dict(tags)
+        self._measured_on = measured_on
+        self._open: dict[str, GrowingCurve] = {}  # children by run id
+        self._held: dict[str, list[Metric]] = {}  # metrics not written yet, likewise
+        self._budget = Budget()
+        self.run_id = run_id
+
+    @classmethod
+    def open(
+        cls,
+        uri: str | None,
+        settings: Settings,
+        *,
+        attributes: Mapping[str, str],
+        resume_run_id: str | None = None,
+        experiment: str = EXPERIMENT,
+        kind: str = "search",
+        measured_on: str = "val",
+        running: Callable[[], Collection[int]] = tuple,
+    ) -> Tracker:
+        """Start or resume a study's parent run.
+
+        Children that an ended process left RUNNING are closed as interrupted.
+
+        Args:
+            uri: MLflow's database or server; ``None`` as ``resolve`` says.
+            settings: The study's settings: the parent's parameters, and the dataset's checksums.
+            attributes: Facts for every run's tags, such as git revision, device and versions.
+            resume_run_id: The parent's id from an earlier ``run_id``; a new run is made where it is
+                ``None`` or no longer there.
+            experiment: The experiment's name; made where there is none.
+            kind: What the children of this command are: ``search``, ``confirm``, ``replicate``.
+                Only left-over children of the same kind are closed.
+            measured_on: What the epochs are measured on, as their metrics' names begin: ``val``, ``test``.
+            running: Numbers of the trials that other living processes train now; asked once.
+
+        Raises:
+            InputError: The URI cannot be used.
+        """
+        check(uri)
+        where = resolve(uri)
+        client = connect(where)
+        experiment_id = experiment_in(client, where, experiment)
+        # MLflow's column "Source" and "User" are tags.
+        tags = {**attributes, "study": settings.name, "kind": kind, "mlflow.source.name": f"study.{kind}"}
+        tags["mlflow.user"] = _user()
+        if "git_revision" in attributes:
+            tags["mlflow.source.git.commit"] = attributes["git_revision"]
+        run_id = _resumed(client, resume_run_id) or _parent(client, experiment_id, settings, tags)
+        tracker = cls(client, experiment_id, run_id, settings, tags, measured_on)
+        tracker._close_left_over(running)
+        return tracker
+
+    def start(self, asked: Asked, *, name: str | None = None, tags: Mapping[str, str] | None = None) -> str:
+        """Open a child run for a trial; return its run id.
+
+        Args:
+            asked: What the trial was asked; its parameters become the run's.
+            name: The run's name; ``#12 cosine`` for trial 12 where none is given.
+            tags: Further tags, such as a finalist's seed.
+        """
+        from mlflow.entities import Param
+
+        about = {
+            "schedule": asked.family,
+            "trial": str(asked.number),
+            "state": "running",
+            _PARENT: self.run_id,
+        }
+        run = self._client.create_run(
+            self.experiment_id,
+            tags={**self._tags, **about, **(tags or {})},
+            run_name=name or f"#{asked.number} {asked.family}",
+        )
+        child = str(run.info.run_id)
+        self._open[child] = GrowingCurve(asked.epochs)
+        parameters = {**self._parameters, **_trial_parameters(asked)}
+        self._client.log_batch(child, params=[Param(k, str(v)) for k, v in parameters.items()])
+        self._client.log_inputs(child, [self._dataset])
+        return child
+
+    def epoch(self, child: str, epoch: Epoch, rates: Sequence[float]) -> None:
+        """Record an epoch of a child: its metrics, and the rates that its steps used, in order.
+
+        Written at once, unless writing has taken more than its share of the time (see ``Budget``): then
+        with a later epoch, or at the child's end.
+        """
+        from mlflow.entities import Metric
+
+        now = _now()
+        measured = {
+            "train_loss": epoch.train_loss,
+            "train_accuracy": epoch.train_accuracy,
+            f"{self._measured_on}_loss": epoch.val_loss,
+            f"{self._measured_on}_accuracy": epoch.val_accuracy,
+            "averaged_accuracy": epoch.averaged_accuracy,
+        }
+        metrics = [Metric(k, v, now, epoch.epoch + 1) for k, v in measured.items() if v is not None]
+        metrics += [Metric("lr", rate, now, step) for step, rate in self._open[child].add(rates)]
+        self._held.setdefault(child, []).extend(metrics)
+        if self._budget.allows():
+            self._write(child)
+
+    def end(self, child: str, outcome: Outcome) -> None:
+        """Close a child. Call it before the trial is told to Optuna: see ``_close_left_over``.
+
+        Args:
+            child: Its run id.
+            outcome: How the trial ended; sets the run's status and its tag ``state``.
+        """
+        from mlflow.entities import Metric
+
+        now = _now()
+        last = [Metric("lr", rate, now, step) for step, rate in self._open[child].rest()]
+        self._held.setdefault(child, []).extend(last)
+        self._write(child)
+        self._client.set_tag(child, "state", outcome)
+        self._client.set_terminated(child, _STATUS[outcome])
+        del self._open[child]  # last: what failed can be tried again
+
+    def _write(self, child: str) -> None:
+        """Write the metrics that are held back, in batches that MLflow takes."""
+        metrics = self._held.pop(child, [])
+        with self._budget.spending():
+            for first in range(0, len(metrics), _BATCH):
+                self._client.log_batch(child, metrics[first : first + _BATCH])
+
+    def close(
+        self,
+        outcome: Outcome,
+        *,
+        metrics: Mapping[str, float] | None = None,
+        tags: Mapping[str, str] | None = None,
+        summary: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Close the parent; children still open are closed as interrupted first.
+
+        Args:
+            outcome: ``finished``, or ``interrupted`` for a study to be continued.
+            metrics: Summary metrics of the study, such as ``best_val_accuracy``.
+            tags: Summary tags, such as the leading schedule.
+            summary: Kept as the artifact ``summary.json``.
+        """
+        from mlflow.entities import Metric, RunTag
+
+        for child in list(self._open):
+            self.end(child, "interrupted")
+        now = _now()
+        self._client.log_batch(
+            self.run_id,
+            [Metric(key, value, now, 0) for key, value in (metrics or {}).items()],
+            tags=[RunTag(k, v) for k, v in {**(tags or {}), "state": outcome}.items()],
+        )
+        if summary is not None:
+            self.log_text(json.dumps(summary, indent=2, ensure_ascii=False), "summary.json")
+        self._client.set_terminated(self.run_id, _STATUS[outcome])
+
+    def log_text(self, text: str, path: str) -> None:
+        """Keep a text file, such as a figure's HTML, with the parent."""
+        self._client.log_text(self.run_id, text, path)
+
+    def _close_left_over(self, running: Callable[[], Collection[int]]) -> None:
+        """Close the RUNNING children of this kind whose trial nobody trains any more.
+
+        Safe beside other machines on the same study: a process asks Optuna for a trial before it opens
+        the child, and closes the child before it tells Optuna. So a child seen RUNNING first, of a trial
+        not in training afterwards, is either left over or closed by now, which is looked up again.
+        """
+        from mlflow.entities import RunTag
+
+        kind = self._tags["kind"]
+        query = (
+            f"tags.`{_PARENT}` = '{self.run_id}' AND attributes.status = 'RUNNING' AND tags.kind = '{kind}'"
+        )
+        seen = list(_pages(self._client, self.experiment_id, query))
+        alive = {str(number) for number in running()} if seen else set()
+        for run in seen:
+            if run.data.tags.get("trial") in alive:
+                continue
+            if self._client.get_run(run.info.run_id).info.status == "RUNNING":
+                self._client.log_batch(run.info.run_id, tags=[RunTag("state", "interrupted")])
+                self._client.set_terminated(run.info.run_id, "KILLED")
+
+
+def _resumed(client: MlflowClient, run_id: str | None) -> str | None:
+    """Open an earlier parent again; ``None`` where it is gone."""
+    from mlflow.entities import RunTag
+    from mlflow.exceptions import MlflowException
+
+    if run_id is None:
+        return None
+    try:
+        run = client.get_run(run_id)
+    except MlflowException:
+        return None
+    if run.info.lifecycle_stage != "active":
+        return None
+    client.update_run(run_id, status="RUNNING")
+    client.log_batch(run_id, tags=[RunTag("state", "running")])
+    return run_id
+
+
+def _parent(client: MlflowClient, experiment_id: str, settings: Settings, tags: Mapping[str, str]) -> str:
+    from mlflow.entities import Param
+
+    run = client.create_run(experiment_id, tags={**tags, "state": "running"}, run_name=settings.name)
+    run_id = str(run.info.run_id)
+    parameters = {k: v for k, v in settings.to_json().items() if k not in {"name", "data"}}
+    parameters["schedules"] = ", ".join(settings.schedules)
+    client.log_batch(run_id, params=[Param(k, str(v)) for k, v in parameters.items()])
+    client.log_inputs(run_id, [_dataset(settings)])
+    return run_id
+
+
+def _pages(client: MlflowClient, experiment_id: str, query: str) -> Iterator[Any]:
+    """Yield every run that a query finds."""
+    token = None
+    while True:
+        page = client.search_runs([experiment_id], query, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _dataset(settings: Settings) -> Any:
+    """Return the data as MLflow's input: the checksums of its files are its digest."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    checksums = json.dumps(dict(settings.data), sort_keys=True)
+    digest = hashlib.sha256(checksums.encode()).hexdigest()[:16]
+    source = json.dumps({"url": "https://github.com/zalandoresearch/fashion-mnist"})
+    profile = json.dumps({"train_images": settings.train_images, "files": dict(settings.data)})
+    dataset = Dataset("fashion-mnist", digest, "http", source, profile=profile)
+    return DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
+
+
+def _study_parameters(settings: Settings) -> dict[str, Any]:
+    return {
+        "batch_size": settings.batch_size,
+        "train_images": settings.train_images,
+        "study_seed": settings.seed,
+    }
+
+
+def _trial_parameters(asked: Asked) -> dict[str, Any]:
+    """Return a trial's parameters: those sampled, and the schedule's fields as they were built."""
+    return {
+        **{key: value for key, value in asked.params.items() if key != "schedule"},
+        "schedule": asked.family,
+        "schedule_json": json.dumps(dict(asked.schedule)),
+        "base_rate": asked.base_rate,
+        "epochs": asked.epochs,
+        "seed": asked.seed,
+        "offset": asked.offset,
+        "lanes": asked.lanes,
+    }
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user without a name
+        return "unknown"
+
+
+def _now() -> int:
+    """Return milliseconds since the epoch, as MLflow counts time."""
+    return time.time_ns() // 1_000_000

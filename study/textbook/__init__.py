@@ -1,0 +1,1 @@
+"""The textbook chapter's own runs, over several seeds."""

@@ -1,0 +1,86 @@
+"""The median rule as a pure function, so that the pruner and its replay cannot come to differ.
+
+A trial is stopped at an epoch when the best signal it has shown so far lies strictly below the median
+of what the others showed at that very epoch. Strictly: equals are kept, and so is everyone who ties with
+the median. The best of its own family may be left alone whatever the others did.
+
+Two more things differ from Optuna's ``MedianPruner``. Running trials are compared as well, because trials
+that train side by side would otherwise have nobody to be compared with. And a trial that was stopped
+earlier still counts, below everyone else: if only the survivors counted, trials in lockstep would be halved
+at every decision until one was left.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from statistics import median
+
+from study.core.errors import InputError
+
+
+@dataclass(frozen=True)
+class MedianRule:
+    """When to compare, and when a trial loses.
+
+    Attributes:
+        after: Epochs that every trial may train before it can be stopped.
+        every: Epochs between two decisions about one trial.
+        startup: Other trials needed at an epoch before their median counts.
+        epochs: Length of a whole trial; after its last epoch nothing is left to stop. ``None``: unknown.
+        keep: Best trials of each family, at the epoch at which they are judged, that are never stopped. A
+            family whose trials all start slowly would else be gone before any has shown what it ends at.
+    """
+
+    after: int = 5
+    every: int = 1
+    startup: int = 4
+    epochs: int | None = None
+    keep: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse numbers out of range with an ``InputError``."""
+        for name, least in (("after", 0), ("every", 1), ("startup", 1), ("keep", 0)):
+            value = getattr(self, name)
+            if value < least:
+                raise InputError(f"pruning: {name} must be at least {least}, got {value}")
+
+    def due(self, epoch: int) -> bool:
+        """Return whether a trial is judged after this epoch (from 0)."""
+        trained = epoch + 1
+        if self.epochs is not None and trained >= self.epochs:
+            return False
+        return trained >= self.after and (trained - self.after) % self.every == 0
+
+    def loses(self, best: float, others: Collection[float], family: Collection[float] = ()) -> bool:
+        """Return whether a trial is stopped.
+
+        Args:
+            best: The best signal that it has shown so far; larger is better.
+            others: Where every other trial that it is compared with stood at the same epoch, as ``standing`` tells.
+            family: Where every other trial of its own family stood; needed if ``keep`` is not 0.
+        """
+        behind = len(others) >= self.startup and best < median(others)
+        return behind and sum(stood > best for stood in family) >= self.keep
+
+
+def standing(value: float | None, *, ended: bool) -> float | None:
+    """Return where a trial stood at an epoch, for another trial to be compared with.
+
+    Args:
+        value: The signal that it showed at that epoch; ``None`` if it showed none.
+        ended: Whether it had been stopped before that epoch, by the pruner or because it diverged.
+
+    Returns:
+        Its signal; minus infinity if it was not finite or if the trial had been stopped; ``None`` if
+        it has not come that far, so that nothing can be said.
+    """
+    if value is None:
+        return -math.inf if ended else None
+    return value if math.isfinite(value) else -math.inf
+
+
+def best_so_far(shown: Mapping[int, float]) -> float:
+    """Return the largest finite signal; minus infinity if there is none."""
+    return max((v for v in shown.values() if math.isfinite(v)), default=-math.inf)

@@ -1,0 +1,39 @@
+"""What a tiny study is, and runs of a few steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+import lrsched
+from study.core.records import Asked, Settings
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Two epochs on few images, small enough to train."""
+    return replace(
+        settings,
+        name="tiny",
+        epochs=2,
+        batch_size=64,
+        schedules=("constant", "cosine", "linear"),
+        sampler="stratified",
+        prune_startup=2,
+        reprieve=0.0,
+        seed=3,
+        train_images=200,
+    )
+
+
+@pytest.fixture
+def asked() -> Callable[..., Asked]:
+    """Makes what a run is asked: a cosine from rate 0.2."""
+
+    def make(number: int = 0, *, seed: int = 11, base_rate: float = 0.2, epochs: int = 3) -> Asked:
+        schedule = lrsched.Cosine(T_max=float(epochs)).to_json()
+        return Asked(number, "cosine", schedule, base_rate, {"base_rate": base_rate}, epochs, seed, 0, 2)
+
+    return make

@@ -1,0 +1,123 @@
+"""Every run of a fixed list is closed in MLflow once, whatever stops the process; one process a folder."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from study.core.errors import InputError
+from study.core.records import Asked, Settings
+from study.loops.passes import Pass, schedule_rates
+from study.loops.recording import alone_in, closing, is_recorded, train_recorded
+from study.problems.fashion_mnist import Split
+from study.store.mlflow_tracking import Tracker
+from study.training.lanes import Lanes
+
+Make = Callable[..., Asked]
+
+
+class Killed(BaseException):
+    """Ends a process where it stands: nothing of ours cleans up after it."""
+
+
+@pytest.fixture
+def one(asked: Make, tmp_path: Path) -> Pass:
+    """Two runs of two epochs."""
+    return Pass([asked(0, epochs=2), asked(1, epochs=2)], schedule_rates, tmp_path / "runs" / "seed-0000.pt")
+
+
+def train(one: Pass, split: Split, tracker: Tracker) -> list[int]:
+    """Train and record one pass as a command does; return what was shown."""
+    shown: list[int] = []
+    train_recorded(
+        [one],
+        lambda _: Lanes(split, batch_size=64, order_seed=9),
+        tracker,
+        lambda run, number: (f"{run.number} of pass {number}", {}),
+        lambda done, _: shown.append(done),
+    )
+    return shown
+
+
+def children(uri: str) -> Counter[tuple[str, str]]:
+    """MLflow's children by name and state."""
+    client = MlflowClient(uri)
+    runs = client.search_runs([e.experiment_id for e in client.search_experiments()])
+    return Counter(
+        (r.info.run_name, r.data.tags["state"]) for r in runs if "mlflow.parentRunId" in r.data.tags
+    )
+
+
+@pytest.mark.parametrize("closed", [0, 1])
+def test_a_pass_that_was_killed_before_its_runs_were_closed_is_recorded_again(
+    one: Pass, few: Split, settings: Settings, uri: str, monkeypatch: pytest.MonkeyPatch, closed: int
+) -> None:
+    """Its last epoch is in the checkpoint already: nothing is trained, and every run ends up finished."""
+    tracker = Tracker.open(uri, settings, attributes={}, kind="confirm")
+    ends: list[str] = []
+
+    def end(child: str, outcome: str) -> None:
+        if len(ends) == closed:
+            raise Killed
+        ends.append(child)
+        Tracker.end(tracker, child, outcome)  # type: ignore[arg-type]  # an Outcome
+
+    monkeypatch.setattr(tracker, "end", end)
+    with pytest.raises(Killed):
+        train(one, few, tracker)
+    written = one.checkpoint.stat().st_mtime_ns
+    assert one.trained() == one.epochs
+    assert not is_recorded(one)
+
+    again = Tracker.open(uri, settings, attributes={}, kind="confirm", resume_run_id=tracker.run_id)
+    assert train(one, few, again) == []
+    assert is_recorded(one)
+    assert one.checkpoint.stat().st_mtime_ns == written
+    found = children(uri)
+    assert {name for name, state in found if state == "finished"} == {"0 of pass 0", "1 of pass 0"}
+    assert {state for _, state in found} <= {"finished", "interrupted"}
+    assert sorted(p.name for p in one.checkpoint.parent.iterdir()) == [one.checkpoint.name]
+
+    assert train(one, few, again) == []
+    assert children(uri) == found
+
+
+def test_runs_that_are_open_when_training_stops_are_closed_with_their_parent(
+    one: Pass, few: Split, settings: Settings, uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker = Tracker.open(uri, settings, attributes={}, kind="confirm")
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tracker, "epoch", stop)
+    with pytest.raises(KeyboardInterrupt), closing(tracker):
+        train(one, few, tracker)
+    assert children(uri) == {("0 of pass 0", "interrupted"): 1, ("1 of pass 0", "interrupted"): 1}
+    assert MlflowClient(uri).get_run(tracker.run_id).info.status == "KILLED"
+    with closing(Tracker.open(uri, settings, attributes={}, resume_run_id=tracker.run_id)):
+        pass
+    assert MlflowClient(uri).get_run(tracker.run_id).info.status == "FINISHED"
+
+
+def test_two_processes_do_not_train_the_same_runs(tmp_path: Path) -> None:
+    """The second one is refused while the first is there, and let in afterwards."""
+    folder = tmp_path / "deep" / "er"
+    for _ in range(2):
+        with alone_in(folder):
+            with pytest.raises(InputError, match=f"trains the same runs in {folder}; wait until it ends"):
+                alone_in(folder).__enter__()
+            with alone_in(tmp_path / "other"):
+                pass
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_training(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file")
+    with pytest.raises(
+        InputError, match=r"--checkpoints: cannot write to .*/runs/confirm \(Not a directory\)"
+    ):
+        alone_in(tmp_path / "runs" / "confirm").__enter__()

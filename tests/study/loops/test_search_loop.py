@@ -1,0 +1,241 @@
+"""The loop's laws: as many trials as asked for, never more at once than lanes, nothing lost, nothing doubled.
+
+Real parts throughout: networks on 200 real images, Optuna's and MLflow's SQLite files.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pytest
+
+from study.core.records import Settings, StudyRecord, TrialRecord
+from study.loops.search_loop import SearchLoop, Tally, initial_seed, next_clock
+from study.problems.fashion_mnist import Images, Split
+from study.store import optuna_storage as store
+from study.store.mlflow_tracking import Tracker
+from study.training.lanes import Lanes
+from study.training.rates import Rates
+from study.tuning.pruner import make_pruner
+from study.tuning.sampler import make_sampler
+from study.tuning.space import Space
+
+Show = Callable[[Tally], None]
+
+
+class Search:
+    """One tiny study in a folder of its own, run as the command runs it."""
+
+    def __init__(self, settings: Settings, folder: Path, uri: str, split: Split) -> None:
+        self.settings, self.folder, self.uri, self.split = settings, folder, uri, split
+        self.tallies: list[Tally] = []
+
+    def run(self, total: int, *, width: int = 2, show: Show | None = None) -> StudyRecord:
+        """Train until the study has ``total`` trials."""
+        study = self.open()
+        put_back = store.recover(study)
+        assert put_back == 0  # a loop that ended leaves nothing for others to find
+        trials = store.record(study).trials
+        lanes = Lanes(
+            self.split,
+            batch_size=self.settings.batch_size,
+            order_seed=self.settings.seed,
+            clock=next_clock((t.asked.offset, len(t.epochs)) for t in trials if t.asked),
+        )
+        tracker = Tracker.open(
+            self.uri, self.settings, attributes={}, resume_run_id=study.user_attrs.get("mlflow_run_id")
+        )
+        study.set_user_attr("mlflow_run_id", tracker.run_id)
+        space = Space(self.settings.schedules, self.settings.epochs)
+        loop = SearchLoop(
+            study, self.settings, space, tracker, lanes,
+            width=width, total=total, show=show or self.tallies.append,
+        )  # fmt: skip
+        try:
+            loop.run()
+        finally:
+            tracker.close("finished")
+            store.close(study)
+        assert lanes.keys == []
+        return store.load(f"sqlite:///{self.folder}/optuna.db")
+
+    def open(self) -> optuna.Study:
+        """Open the study with its sampler and pruner."""
+        space = Space(self.settings.schedules, self.settings.epochs)
+        study = store.open_study(f"sqlite:///{self.folder}/optuna.db", self.settings)
+        study.sampler, study.pruner = make_sampler(self.settings, space), make_pruner(self.settings)
+        return study
+
+    def states(self) -> Counter[str]:
+        """MLflow's children by their status and tag ``state``."""
+        from mlflow import MlflowClient
+
+        client = MlflowClient(self.uri)
+        experiments = [e.experiment_id for e in client.search_experiments()]
+        return Counter(
+            f"{run.info.status} {run.data.tags['state']}"
+            for run in client.search_runs(experiments)
+            if "mlflow.parentRunId" in run.data.tags
+        )
+
+
+@pytest.fixture
+def search(settings: Settings, tmp_path: Path, uri: str, few: Split) -> Search:
+    return Search(settings, tmp_path, uri, few)
+
+
+def busy(trials: tuple[TrialRecord, ...]) -> Counter[int]:
+    """How many trials trained in each global epoch."""
+    return Counter(t.asked.offset + e for t in trials if t.asked for e in range(len(t.epochs)))
+
+
+@pytest.mark.slow
+def test_lanes_are_refilled_until_the_total(search: Search) -> None:
+    """Five trials of two epochs in two lanes: global epochs 0 to 5, no lane free while a trial waits."""
+    trials = search.run(5).trials
+    assert [t.number for t in trials] == list(range(5))
+    assert {t.outcome for t in trials} == {"finished"}
+    assert busy(trials) == {0: 2, 1: 2, 2: 2, 3: 2, 4: 1, 5: 1}
+    for trial in trials:
+        assert trial.asked is not None
+        assert [e.epoch for e in trial.epochs] == [0, 1]
+        assert trial.value == trial.epochs[-1].val_accuracy
+        assert trial.reported == {e.epoch: e.val_accuracy for e in trial.epochs}
+        assert trial.asked.seed == initial_seed(3, trial.number)
+    assert search.states() == {"FINISHED finished": 5}
+
+    last = search.tallies[-1]
+    assert last.trained == last.expected == 10
+    assert last.outcomes == {"finished": 5, "pruned": 0, "diverged": 0, "running": 0}
+    assert all(tally.trained <= tally.expected for tally in search.tallies)
+    assert last.best is not None
+    assert last.best[0] == max(t.value for t in trials if t.value is not None)
+
+
+@pytest.mark.slow
+def test_each_trial_alone_gives_the_same_numbers(search: Search) -> None:
+    """A trial's seed, rates and clock are all it takes: trained alone, its first losses come back."""
+    record = search.run(3)
+    for trial in record.trials:
+        assert trial.asked is not None
+        import lrsched
+
+        lane = Lanes(search.split, batch_size=64, order_seed=record.settings.seed, clock=trial.asked.offset)
+        lane.add(0, trial.asked.seed)
+        rates = Rates(lrsched.from_json(trial.asked.schedule), trial.asked.base_rate, lane.steps)
+        for then in trial.epochs:
+            now = lane.train_epoch({0: rates.current()})[0]
+            rates.observe(now.train_loss)
+            assert now.train_loss == pytest.approx(then.train_loss, rel=1e-3)
+            assert now.rate == pytest.approx(then.rate, rel=1e-12)
+
+
+@pytest.mark.slow
+def test_interrupted_and_continued_nothing_is_doubled(search: Search) -> None:
+    """Ctrl-C after the third epoch: two finished, two put back; the next run trains those again first."""
+    seen: list[Tally] = []
+
+    def stop(tally: Tally) -> None:
+        seen.append(tally)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search.run(5, show=stop)
+    assert search.states() == {"FINISHED finished": 2, "KILLED interrupted": 2}
+    study = search.open()
+    assert store.running(study) == frozenset()
+    waiting = [t.params for t in study.get_trials(states=(optuna.trial.TrialState.WAITING,))]
+    store.close(study)
+    assert len(waiting) == 2
+
+    trials = search.run(5).trials
+    assert Counter(t.outcome for t in trials) == {"finished": 5}
+    assert [dict(t.asked.params) for t in trials[2:4] if t.asked] == waiting
+    assert min(t.asked.offset for t in trials[2:] if t.asked) >= 2  # after all that was trained and kept
+    assert search.states() == {"FINISHED finished": 5, "KILLED interrupted": 2}
+
+
+@pytest.mark.slow
+def test_trials_are_put_back_though_mlflow_fails(search: Search, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tracking server that goes away does not leave trials in training for other machines to wait for."""
+
+    def gone(*_: object) -> None:
+        raise ConnectionError("the server is gone")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Tracker, "end", gone)
+        broken.setattr(Tracker, "close", lambda *_: None)
+        with pytest.raises(ConnectionError, match="the server is gone"):
+            search.run(3)
+    study = search.open()
+    assert store.running(study) == frozenset()
+    store.close(study)
+    assert [t.outcome for t in search.run(3).trials] == ["finished"] * 3
+
+
+@pytest.mark.slow
+def test_a_larger_total_extends_and_the_same_one_does_nothing(search: Search) -> None:
+    first = search.run(2).trials
+    assert search.run(2).trials == first
+    extended = search.run(4).trials
+    assert extended[:2] == first
+    assert [t.outcome for t in extended] == ["finished"] * 4
+
+
+@pytest.mark.slow
+def test_diverged_trials_end_at_once(settings: Settings, tmp_path: Path, uri: str, few: Split) -> None:
+    """Losses that are not finite end a trial after that epoch; it counts, and its lane is refilled."""
+    wild = Split(Images(few.train.pixels * 1e30, few.train.labels), few.evaluation, few.checksums)
+    search = Search(settings, tmp_path, uri, wild)
+    trials = search.run(4).trials
+    assert [(t.outcome, len(t.epochs), t.value) for t in trials] == [("diverged", 1, None)] * 4
+    assert search.states() == {"FAILED diverged": 4}
+    assert search.tallies[-1].best is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signal", ["val", "averaged"])
+def test_pruned_trials_free_their_lane(search: Search, signal: str) -> None:
+    """Each ended trial counts; one that was pruned stopped early, and at no time were lanes left free."""
+    search.settings = replace(search.settings, epochs=4, pruner="median", prune_on=signal, prune_after=1)
+    if signal == "averaged":  # these lanes keep no average, so the search says what is missing
+        with pytest.raises(RuntimeError, match="gave no averaged accuracy"):
+            search.run(10)
+        return
+    trials = search.run(10).trials
+    counts = Counter(t.outcome for t in trials)
+    assert counts["pruned"] > 0
+    assert counts["finished"] > 0
+    assert counts.total() == 10
+    assert all(len(t.epochs) < 4 for t in trials if t.outcome == "pruned")
+    used = busy(trials)
+    assert max(used.values()) == 2
+    last_start = max(t.asked.offset for t in trials if t.asked)
+    assert all(used[epoch] == 2 for epoch in range(last_start))
+    assert search.states() == {"FINISHED finished": counts["finished"], "KILLED pruned": counts["pruned"]}
+
+
+def test_initial_seeds_are_each_trials_own() -> None:
+    """A seed depends on the study's seed and the trial's number; no two coincide among many."""
+    seeds = [initial_seed(s, n) for s in range(3) for n in range(200)]
+    assert len(set(seeds)) == len(seeds)
+    assert initial_seed(0, 5) == initial_seed(0, 5)
+    assert all(0 <= seed < 2**32 for seed in seeds)
+
+
+def test_the_clock_goes_on_after_the_last_epoch_used() -> None:
+    assert next_clock([]) == 0
+    assert next_clock([(0, 30), (10, 5), (29, 3)]) == 32
+
+
+def test_the_loop_gives_rates_that_move_within_an_epoch() -> None:
+    """What a lane takes is one rate a step, not one an epoch."""
+    import lrsched
+
+    assert len(np.unique(Rates(lrsched.Cosine(T_max=2.0), 0.1, 4).current())) == 4

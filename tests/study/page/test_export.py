@@ -1,0 +1,117 @@
+"""Laws of the table: one row a trial, every column documented, the same values in every format."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from study.core.errors import InputError
+from study.core.records import StudyRecord
+from study.page.export import COLUMNS, PARAMETER, documented, export, frame, rows
+
+Maker = Callable[..., StudyRecord]
+
+
+def test_one_row_a_trial_in_order(made_up: Maker) -> None:
+    record = made_up(40)
+    assert [row["number"] for row in rows(record)] == [trial.number for trial in record.trials]
+
+
+def test_every_column_of_every_row_is_documented_and_nothing_else(made_up: Maker) -> None:
+    record = made_up(40)
+    for row in rows(record):
+        assert list(row) == list(documented(record))
+    assert all(meaning for meaning in documented(record).values())
+
+
+def test_values_are_the_records(made_up: Maker) -> None:
+    record = made_up(40)
+    for row, trial in zip(rows(record), record.trials, strict=True):
+        assert trial.asked is not None
+        assert row["value"] == trial.value
+        assert row["epochs_trained"] == len(trial.epochs)
+        assert row["base_rate"] == trial.asked.base_rate
+        assert row[f"{PARAMETER}warmup"] == trial.asked.params["warmup"]
+        assert json.loads(row["val_accuracies"]) == [epoch.val_accuracy for epoch in trial.epochs]
+
+
+def test_a_parameter_of_another_family_is_empty(made_up: Maker) -> None:
+    first = rows(made_up(40))[0]
+    assert first["family"] == "constant"
+    assert first[f"{PARAMETER}constant.final"] == 0.01
+    assert first[f"{PARAMETER}cosine.final"] is None
+
+
+def test_a_loss_that_is_not_finite_is_empty_in_strict_json(made_up: Maker, tmp_path: Path) -> None:
+    record = made_up(100)
+    diverged = [trial for trial in record.trials if trial.outcome == "diverged"]
+    assert diverged, "the made-up study has no diverged trial to test with"
+    assert not math.isfinite(diverged[0].epochs[0].train_loss)
+    export(record, tmp_path / "t.json")
+
+    def refuse(word: str) -> None:
+        raise AssertionError(word)
+
+    read = json.loads((tmp_path / "t.json").read_text(), parse_constant=refuse)
+    assert read["trials"][diverged[0].number]["last_train_loss"] is None
+    assert read["columns"] == documented(record)
+    assert read["settings"] == record.settings.to_json()
+
+
+def test_csv_parquet_and_json_hold_the_same(made_up: Maker, tmp_path: Path) -> None:
+    record = made_up(40)
+    for ending in ("csv", "parquet", "json"):
+        export(record, tmp_path / f"t.{ending}")
+    table = frame(record)
+    csv = pd.read_csv(tmp_path / "t.csv", dtype=dict(table.dtypes))
+    parquet = pq.read_table(tmp_path / "t.parquet")
+    trials = json.loads((tmp_path / "t.json").read_text())["trials"]
+    pd.testing.assert_frame_equal(csv, table)
+    assert parquet.to_pylist() == trials
+    for field in parquet.schema:
+        assert field.metadata[b"meaning"].decode() == documented(record)[field.name]
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet", "json"])
+def test_an_empty_study_gives_an_empty_table_with_the_fixed_columns(
+    made_up: Maker, tmp_path: Path, ending: str
+) -> None:
+    export(made_up(0), tmp_path / f"t.{ending}")
+    if ending == "csv":
+        assert pd.read_csv(tmp_path / "t.csv").columns.tolist() == [column.name for column in COLUMNS]
+    elif ending == "parquet":
+        assert pq.read_table(tmp_path / "t.parquet").num_rows == 0
+    else:
+        assert json.loads((tmp_path / "t.json").read_text())["trials"] == []
+
+
+def test_a_trial_cut_off_before_it_was_asked_is_a_row_of_gaps(made_up: Maker) -> None:
+    record = made_up(3)
+    cut_off = dataclasses.replace(
+        record.trials[1], asked=None, epochs=(), outcome="interrupted", value=None, reported={}
+    )
+    study = StudyRecord(record.settings, (record.trials[0], cut_off, record.trials[2]))
+    row = rows(study)[1]
+    assert (row["number"], row["outcome"], row["family"], row["schedule"]) == (1, "interrupted", None, None)
+    assert len(frame(study)) == 3
+
+
+def test_another_ending_is_refused(made_up: Maker, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"xlsx' must end in .csv, .parquet or .json"):
+        export(made_up(1), tmp_path / "t.xlsx")
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet", "json"])
+def test_a_folder_that_is_not_there_is_refused_and_leaves_nothing(
+    made_up: Maker, tmp_path: Path, ending: str
+) -> None:
+    with pytest.raises(InputError, match="cannot be written"):
+        export(made_up(1), tmp_path / "none" / f"t.{ending}")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,368 @@
+"""Laws of the figures: the data says what the records say, and every figure draws what it was given."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from study.core.records import StudyRecord, TrialRecord
+from study.page.figures import COLOUR_BAR, grid, learning_figure, rate_curves
+from study.page.figures_data import (
+    COLOUR_BINS,
+    RATE_TOLERANCE,
+    AccuracyScale,
+    RateCurve,
+    accuracy_scale,
+    best_trial,
+    binned,
+    by_base_rate,
+    by_warm_up,
+    epochs_spent,
+    families,
+    joined,
+    last_accuracy,
+    learning_curves,
+    of_family,
+    rate_curves_of,
+    thin,
+    thinned,
+    trend,
+)
+from study.page.figures_families import base_rate_figure, epochs_figure, importance_figure, warm_up_figure
+from study.page.figures_statistics import expected_best_figure, intervals_figure, seeds_figure
+from study.page.style import family_style, on_white
+
+Maker = Callable[..., StudyRecord]
+
+
+def recorded(trial: TrialRecord) -> tuple[Any, Any]:
+    """The rates that a trial recorded, one an epoch."""
+    rates = np.array([epoch.rate for epoch in trial.epochs])
+    return np.arange(1.0, len(rates) + 1.0), rates
+
+
+@given(
+    st.lists(st.floats(0, 2), min_size=1, max_size=60),
+    st.floats(0, 0.5),
+)
+def test_a_thinned_curve_leaves_the_full_one_by_at_most_the_tolerance(
+    values: list[float], tolerance: float
+) -> None:
+    times, curve = np.arange(float(len(values))), np.array(values)
+    kept = thin(times, curve, tolerance)
+    assert kept[0] == 0
+    assert kept[-1] == len(values) - 1
+    assert list(kept) == sorted(set(kept.tolist()))
+    assert np.abs(np.interp(times, times[kept], curve[kept]) - curve).max() <= tolerance + 1e-12
+
+
+def test_a_jump_keeps_its_two_sides() -> None:
+    times = np.linspace(0, 30, 601)
+    rates = np.where(times < 8, 1.0, 0.5)
+    curve = thinned(RateCurve(0, "multi_step", "finished", 0.9, times, rates))
+    assert curve.rates.tolist() == [1.0, 1.0, 0.5, 0.5]
+    assert curve.times[2] == 8.0
+
+
+def test_a_line_needs_two_points() -> None:
+    times = np.linspace(0, 30, 601)
+    curve = thinned(RateCurve(0, "linear", "finished", 0.9, times, 1 - times / 30))
+    assert len(curve.times) == 2
+
+
+def test_thinning_is_relative_to_the_highest_rate() -> None:
+    times = np.linspace(0, 30, 601)
+    shape = (1 + np.cos(np.pi * times / 30)) / 2
+    low = thinned(RateCurve(0, "cosine", "finished", 0.9, times, 1e-3 * shape))
+    high = thinned(RateCurve(0, "cosine", "finished", 0.9, times, 10 * shape))
+    assert low.times.tolist() == high.times.tolist()
+    full = np.interp(times, low.times, low.rates)
+    assert np.abs(full - 1e-3 * shape).max() <= RATE_TOLERANCE * 1e-3
+
+
+def test_lines_joined_into_one_trace_come_apart_at_the_gaps() -> None:
+    a, b = np.array([1.0, 2.0]), np.array([3.0, 4.0, 5.0])
+    lines = joined([(7, a, a), (9, b, -b)])
+    gap = int(np.flatnonzero(np.isnan(lines.x))[0])
+    assert np.isnan(lines.y[gap])
+    assert lines.x[:gap].tolist() == a.tolist()
+    assert lines.y[gap + 1 :].tolist() == (-b).tolist()
+    assert lines.numbers[:gap].tolist() == [7, 7]
+    assert lines.numbers[gap + 1 :].tolist() == [9, 9, 9]
+    assert np.isnan(lines.x).sum() == 1
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "bin_"), [(0.0, 0), (0.80, 0), (0.851, 5), (0.9, COLOUR_BINS - 1), (1.0, COLOUR_BINS - 1)]
+)
+def test_accuracy_to_colour(accuracy: float, bin_: int) -> None:
+    assert AccuracyScale(0.8, 0.9).bin(accuracy) == bin_
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "low", "high"),
+    [
+        ([], 0.0, 1.0),
+        ([None], 0.0, 1.0),
+        ([0.9], 0.89, 0.91),
+        ([0.9, 0.9], 0.89, 0.91),
+        ([0.1] * 5 + [0.8 + i / 100 for i in range(11)], 0.81, 0.9),
+        ([0.3, *(0.8 + i / 100 for i in range(10))], 0.8, 0.89),
+        ([0.1, 0.1], 0.09, 0.11),
+        ([math.nan, 0.8, 0.9], 0.81, 0.9),
+    ],
+)
+def test_failed_runs_do_not_set_the_scale_however_many(
+    accuracies: list[float | None], low: float, high: float
+) -> None:
+    scale = accuracy_scale(accuracies)
+    assert (scale.low, scale.high) == pytest.approx((low, high))
+
+
+def test_every_finished_curve_is_in_the_bin_of_its_accuracy_and_the_others_are_grey(made_up: Maker) -> None:
+    record = made_up(100)
+    curves = rate_curves_of(record, recorded)
+    scale = accuracy_scale(t.value for t in record.trials)
+    groups = binned(curves, scale)
+    place = {n: key for key, lines in groups.items() for n in lines.numbers.tolist()}
+    assert place.keys() == {t.number for t in record.trials if t.epochs}
+    for trial in record.trials:
+        expected = None if trial.value is None else scale.bin(trial.value)
+        assert place[trial.number] == expected
+    assert list(groups) == sorted(groups, key=lambda key: -1 if key is None else key)
+
+
+def test_a_thousand_trials_are_a_dozen_traces_and_none_is_lost(made_up: Maker) -> None:
+    record = made_up(1000)
+    figure = rate_curves(rate_curves_of(record, recorded))
+    assert len(figure.data) <= COLOUR_BINS + 2
+    drawn = {int(text.split()[1].rstrip(",")) for trace in figure.data if trace.text for text in trace.text}
+    assert drawn == {t.number for t in record.trials if t.epochs}
+
+
+def test_the_best_curve_is_drawn_last(made_up: Maker) -> None:
+    record = made_up(60)
+    best = best_trial(record.trials)
+    assert best is not None
+    *_, last, bar = rate_curves(rate_curves_of(record, recorded)).data
+    assert bar.name == COLOUR_BAR
+    assert any(text.startswith(f"trial {best.number},") for text in last.text)
+
+
+def test_the_scale_says_that_its_lowest_colour_is_for_all_below(made_up: Maker) -> None:
+    scale = AccuracyScale(0.86, 0.91)
+    bar = rate_curves(rate_curves_of(made_up(60), recorded), scale).data[-1].marker.colorbar
+    assert (bar.tickvals[0], bar.tickvals[-1]) == pytest.approx((0.86, 0.91))
+    assert bar.ticktext[0] == "≤ 0.860"
+    assert bar.ticktext[-1] == "0.910"
+
+
+def test_learning_curves_are_the_records(made_up: Maker) -> None:
+    record = made_up(30)
+    lines = learning_curves(record.trials, "val_accuracy")
+    for trial in record.trials:
+        mine = (lines.numbers == trial.number) & ~np.isnan(lines.x)
+        assert lines.x[mine].tolist() == [epoch.epoch + 1 for epoch in trial.epochs]
+        assert lines.y[mine].tolist() == [epoch.val_accuracy for epoch in trial.epochs]
+
+
+def test_a_loss_that_is_not_finite_is_a_gap(made_up: Maker) -> None:
+    record = made_up(100)
+    diverged = next(trial for trial in record.trials if trial.outcome == "diverged")
+    assert np.isnan(learning_curves([diverged], "train_loss").y).all()
+
+
+def test_the_accuracy_of_a_trial_is_its_last(made_up: Maker) -> None:
+    trial = next(t for t in made_up(100).trials if t.outcome == "pruned")
+    assert last_accuracy(trial) == trial.epochs[-1].val_accuracy
+    running = dataclasses.replace(trial, epochs=(), outcome="running", reported={0: 0.5, 1: 0.6})
+    assert last_accuracy(running) == 0.6
+    assert last_accuracy(dataclasses.replace(running, reported={})) is None
+
+
+def test_the_best_trial_finished_and_the_earlier_one_wins_a_tie(made_up: Maker) -> None:
+    first, second = made_up(2).trials
+    tied = [
+        dataclasses.replace(first, number=4, outcome="finished", value=0.9),
+        dataclasses.replace(second, number=2, outcome="finished", value=0.9),
+        dataclasses.replace(second, number=1, outcome="pruned", value=None),
+    ]
+    best = best_trial(tied)
+    assert best is not None
+    assert best.number == 2
+    assert best_trial(tied[2:]) is None
+
+
+def test_points_hold_each_trial_of_the_family_once(made_up: Maker) -> None:
+    record = made_up(100)
+    for family in families(record):
+        trials = of_family(record, family)
+        for cloud, name in ((by_base_rate(trials), "base_rate"), (by_warm_up(trials), "warmup")):
+            assert cloud.numbers.tolist() == [t.number for t in trials]
+            assert cloud.x.tolist() == [t.asked.params[name] for t in trials if t.asked]
+            assert cloud.finished.tolist() == [t.outcome == "finished" for t in trials]
+
+
+def test_the_trend_is_the_medians_of_finished_trials(made_up: Maker) -> None:
+    cloud = by_base_rate(made_up(100).trials)
+    line = trend(cloud, intervals=5)
+    assert line is not None
+    x, y = cloud.x[cloud.finished], cloud.accuracies[cloud.finished]
+    first = np.argsort(x, kind="stable")[: len(np.array_split(x, 5)[0])]
+    assert line.median[0] == np.median(y[first])
+    assert (line.low <= line.median).all()
+    assert (line.median <= line.high).all()
+    assert trend(by_base_rate(made_up(20).trials), intervals=5) is None
+
+
+def test_epochs_are_spent_saved_or_still_to_come(made_up: Maker) -> None:
+    record = made_up(100)
+    spent = epochs_spent(record)
+    trained = sum(len(t.epochs) for t in record.trials)
+    assert sum(row.finished + row.stopped for row in spent) == trained
+    diverged = sum(
+        t.asked.epochs - len(t.epochs) for t in record.trials if t.outcome == "diverged" and t.asked
+    )
+    assert sum(row.saved for row in spent) == 100 * record.settings.epochs - trained - diverged
+
+
+@pytest.mark.parametrize("quantity", ["val_accuracy", "val_loss", "train_loss"])
+def test_the_learning_figure_has_everyone_in_grey_and_each_familys_best(
+    made_up: Maker, quantity: Any
+) -> None:
+    record = made_up(100)
+    figure = learning_figure(record, quantity)
+    named = {trace.name for trace in figure.data if trace.name}
+    finished = {t.asked.family for t in record.trials if t.outcome == "finished" and t.asked}
+    assert named == {family.replace("_", " ") for family in finished}
+    assert np.isfinite(figure.data[0].y).sum() > 0
+
+
+def test_every_figure_has_traces_with_points(made_up: Maker) -> None:
+    record = made_up(100)
+    clouds = {family: by_base_rate(of_family(record, family)) for family in families(record)}
+    rows = [("a", 0.5, 0.2, 0.8), ("b", 0.1, 0.0, 0.3)]
+    trials = np.arange(1.0, 6.0)
+    figures = [
+        base_rate_figure("cosine", clouds["cosine"], (0.02, 2.0), (0.88, 0.91)),
+        warm_up_figure({f: by_warm_up(of_family(record, f)) for f in families(record)}),
+        importance_figure({"base rate": 0.8, "warm-up": 0.2}),
+        epochs_figure(epochs_spent(record)),
+        intervals_figure(rows, "share"),
+        expected_best_figure({"all families": (trials, trials / 10, trials / 20, trials / 5)}),
+        seeds_figure(
+            {"cosine": np.array([0.9, 0.91]), "linear": np.array([0.89, np.nan])},
+            {"cosine": (0.905, 0.9, 0.91)},
+        ),
+    ]
+    for figure in figures:
+        assert figure.layout.height > 0
+        assert figure.data
+        for trace in figure.data:
+            assert len(trace.x) == len(trace.y) > 0
+
+
+def test_a_point_below_the_picture_lies_on_its_floor_and_keeps_its_value(made_up: Maker) -> None:
+    cloud = by_base_rate(made_up(100).trials)
+    floor = float(np.median(cloud.accuracies))
+    figure = base_rate_figure("cosine", cloud, (0.02, 2.0), (floor, 1.0))
+    assert min(min(trace.y) for trace in figure.data) == floor
+    told = np.concatenate([trace.customdata[:, 1] for trace in figure.data])
+    assert sorted(told.tolist()) == sorted(cloud.accuracies.tolist())
+
+
+def test_a_finished_trial_below_the_warm_up_picture_lies_on_its_floor_and_keeps_its_value(
+    made_up: Maker,
+) -> None:
+    record = made_up(100)
+    first = next(t for t in record.trials if t.outcome == "finished")
+    dead = [dataclasses.replace(t, value=0.1) if t.number == first.number else t for t in record.trials]
+    figure = warm_up_figure({"all": by_warm_up(dead)})
+    dots = figure.data[0]
+    told = {int(number): (y, value) for (number, value), y in zip(dots.customdata, dots.y, strict=True)}
+    assert told[first.number] == (figure.layout.yaxis.range[0], 0.1)
+    assert told.keys() == {t.number for t in record.trials if t.outcome == "finished"}
+
+
+def test_no_axis_of_accuracy_goes_below_zero(made_up: Maker) -> None:
+    trials = [
+        dataclasses.replace(trial, outcome="finished", value=epochs[-1].val_accuracy, epochs=epochs)
+        for trial, level in zip(made_up(11).trials, np.linspace(0.2, 0.9, 11).tolist(), strict=True)
+        for epochs in [(dataclasses.replace(trial.epochs[0], val_accuracy=level),)]
+    ]
+    figure = learning_figure(dataclasses.replace(made_up(0), trials=tuple(trials)), "val_accuracy")
+    assert figure.layout.yaxis.range[0] == 0
+
+
+def test_seeds_without_any_interval_fill_the_picture() -> None:
+    figure = seeds_figure({"a": np.array([0.9, np.nan]), "b": np.array([np.nan, 0.91])}, {})
+    low, high = figure.layout.xaxis.range
+    assert 0.89 < low < 0.9
+    assert 0.91 <= high < 0.92
+
+
+def test_the_expected_best_is_shown_within_the_limits_given() -> None:
+    n = np.arange(1.0, 4.0)
+    figure = expected_best_figure({"all families": (n, n / 4, n / 5, n / 3)}, (0.5, 0.8))
+    assert figure.layout.yaxis.range == (0.5, 0.8)
+
+
+def test_a_bad_run_and_a_diverged_one_stand_at_the_edge_and_are_told() -> None:
+    scores = {"a": np.array([0.90, 0.901, 0.80, np.nan]), "b": np.array([0.899, 0.9, 0.9, 0.9])}
+    figure = seeds_figure(scores, {"a": (0.9005, 0.9, 0.901), "b": (0.8998, 0.899, 0.9)})
+    edge = next(trace for trace in figure.data if trace.marker.symbol == "triangle-left")
+    assert list(edge.text) == ["seed 3: 0.8000", "seed 4: diverged"]
+    assert set(edge.y) == {"a"}
+    assert min(edge.x) > 0.85
+
+
+def test_names_cannot_become_markup() -> None:
+    name = "<b>bold</b>"
+    figure = seeds_figure({name: np.array([0.9, 0.91])}, {name: (0.905, 0.9, 0.91)})
+    assert "<b>" not in figure.to_json()
+    assert "&lt;b&gt;bold" in figure.data[0].y[0]
+
+
+def test_a_family_keeps_its_style_and_two_of_the_twelve_never_share_one(made_up: Maker) -> None:
+    known = families(made_up(12))
+    assert len({(family_style(f).colour, family_style(f).dash) for f in known}) == len(known)
+    assert len({(family_style(f).colour, family_style(f).symbol) for f in known}) == len(known)
+    assert family_style("somebody's own") == family_style("somebody's own")
+
+
+def test_a_sheet_holds_every_trace_of_its_figures_on_axes_of_their_own(made_up: Maker) -> None:
+    record = made_up(60)
+    small = {
+        family: base_rate_figure(family, by_base_rate(of_family(record, family)), (0.02, 2.0), (0.88, 0.91))
+        for family in families(record)
+    }
+    sheet = grid(small, columns=4)
+    assert len(sheet.data) == sum(len(figure.data) for figure in small.values())
+    assert len({trace.xaxis for trace in sheet.data}) == len(small)
+    assert [a.text for a in sheet.layout.annotations] == list(small)
+
+
+def test_a_figure_of_its_own_is_white_and_taller_by_its_title(made_up: Maker) -> None:
+    figure = learning_figure(made_up(30), "val_accuracy")
+    alone = on_white(figure, "A & B")
+    assert alone.layout.paper_bgcolor == "white"
+    assert alone.layout.height > figure.layout.height
+    assert alone.layout.annotations[-1].text == "A &amp; B"
+    assert figure.layout.paper_bgcolor is None
+
+
+def test_an_empty_study_gives_empty_data_and_figures_that_can_be_drawn(made_up: Maker) -> None:
+    record = made_up(0)
+    assert rate_curves_of(record, recorded) == ()
+    assert learning_curves(record.trials, "val_loss").x.size == 0
+    assert trend(by_warm_up(record.trials)) is None
+    assert len(rate_curves([]).data) == 0
+    assert len(learning_figure(record, "val_loss").data) == 0
+    assert sum(row.finished + row.stopped + row.saved for row in epochs_spent(record)) == 0

@@ -1,0 +1,336 @@
+"""What pruning cost: the estimate covers the truth, and the replay stops whom the real pruner would stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import optuna
+import pytest
+from numpy.typing import NDArray
+from optuna.trial import TrialState
+
+from study.core.errors import InputError
+from study.core.records import Asked, Epoch, Outcome, Settings, StudyRecord, TrialRecord
+from study.page.audit_figure import audit_figure
+from study.stats.pruning_cost import ALL, Cost, cost_of_pruning, estimate
+from study.stats.replay import (
+    Curves,
+    Replay,
+    Setting,
+    curves,
+    epochs_trained,
+    in_other_orders,
+    judge,
+    leaders,
+    measure,
+    recommend,
+)
+from study.tuning.pruner import MedianPruner, decide, is_reprieved
+from study.tuning.rule import MedianRule
+
+SETTING = Setting("family-median", "val", 2, 1, 2)
+
+
+@pytest.fixture
+def settings(settings_of: Callable[..., Settings]) -> Settings:
+    """Two families, four epochs."""
+    return settings_of(epochs=4, schedules=("a", "b"))
+
+
+def trial(
+    number: int,
+    family: str,
+    shown: Sequence[float],
+    outcome: Outcome = "finished",
+    *,
+    reprieved_at: int | None = None,
+    offset: int = 0,
+    averaged: float | None = None,
+) -> TrialRecord:
+    loss = [float("nan") if outcome == "diverged" and e == len(shown) - 1 else 1.0 for e in range(len(shown))]
+    return TrialRecord(
+        number=number,
+        asked=Asked(number, family, {}, 0.1, {}, 4, 0, offset, 2),
+        epochs=tuple(Epoch(e, 0.1, loss[e], 0.5, loss[e], v, averaged, 0.1) for e, v in enumerate(shown)),
+        outcome=outcome,
+        value=shown[-1] if outcome == "finished" else None,
+        reported=dict(enumerate(shown)),
+        reprieved_at=reprieved_at,
+        started=None,
+        ended=None,
+    )
+
+
+def test_cost_of_pruning_by_hand(settings: Settings) -> None:
+    """One family with every kind of trial, counted by hand; one that was never pruned."""
+    study = StudyRecord(
+        settings,
+        (
+            trial(0, "a", [0.1, 0.2, 0.3, 0.80]),
+            trial(1, "a", [0.1, 0.1], "pruned"),
+            trial(2, "a", [0.1, 0.1, 0.1], "pruned"),
+            trial(3, "a", [0.1, 0.1, 0.4, 0.85], reprieved_at=1),
+            trial(4, "a", [0.1, 0.1, 0.4, 0.70], reprieved_at=2),
+            trial(5, "a", [0.1, 0.1], "diverged"),
+            trial(6, "a", [0.1, 0.1, 0.2], "diverged", reprieved_at=1),
+            trial(7, "a", [0.9], "running"),
+            trial(8, "a", [0.9, 0.9], "interrupted"),
+            trial(9, "b", [0.1, 0.2, 0.3, 0.90]),
+        ),
+    )
+    a, b, both = cost_of_pruning(study)
+    assert a == Cost(
+        family="a",
+        trials=7,
+        stopped=5,
+        reprieved=3,
+        beat_family=estimate(1, 3, 5),
+        beat_study=estimate(0, 3, 5),
+        saved=2 + 1,
+        spent=2 + 1 + 1,
+        budget=28,
+    )
+    assert (b.stopped, b.beat_family.value, b.beat_family.low, b.beat_family.high) == (0, None, 0.0, 1.0)
+    assert (both.family, both.trials, both.stopped, both.beat_family) == (ALL, 8, 5, estimate(1, 3, 5))
+
+
+def test_what_is_said_in_words() -> None:
+    assert str(estimate(1, 2, 4)) == "50 % (25 to 75 %)"
+    assert str(estimate(0, 0, 4)) == "unknown"
+    cost = Cost("a", 9, 4, 2, estimate(1, 2, 4), estimate(0, 2, 4), 10, 5, 36)
+    assert cost.sentence == (
+        "Of 4 trials to be stopped in a, 2 were reprieved by chance and trained on: "
+        "an estimated 0 % (0 to 50 %) of all stopped would have ended above the study's best."
+    )
+    assert "the cost is unknown" in replace(cost, reprieved=0).sentence
+    assert replace(cost, stopped=0).sentence == "Nothing was stopped in a."
+
+
+@pytest.mark.parametrize(
+    ("hits", "observed", "total", "value", "low", "high"),
+    [
+        (0, 0, 5, None, 0.0, 1.0),
+        (2, 5, 5, 0.4, 0.4, 0.4),
+        (0, 5, 5, 0.0, 0.0, 0.0),
+        (1, 1, 2, 1.0, 0.5, 1.0),
+        # Of 20, 4 unseen hits hide from 9 looks with a chance of .0681, 5 with .0298, 6 with .0119.
+        (0, 9, 20, 0.0, 0.0, 0.25),
+    ],
+)
+def test_estimate(hits: int, observed: int, total: int, value: float | None, low: float, high: float) -> None:
+    """All observed: no doubt is left. Fewer: everything that could still be true."""
+    share = estimate(hits, observed, total)
+    assert (share.value, share.low, share.high) == (value, low, high)
+
+
+def simulated(seed: int, settings: Settings) -> tuple[StudyRecord, float]:
+    """Return a study of two families in which half the trials were stopped, and how many wrongly.
+
+    Curves cross, so that a trial that was behind may end above all that were kept. The share of the
+    stopped ones that would have is the truth, known here because all ends are drawn beforehand.
+    """
+    rng = np.random.default_rng(seed)
+    behind = rng.permutation(60) < 30
+    end = rng.normal(size=60) - behind * 0.3
+    trials = []
+    for n in range(60):
+        if behind[n] and not is_reprieved(seed, n, 0.2):
+            trials.append(trial(n, "ab"[n % 2], [0.0], "pruned"))
+        else:
+            trials.append(trial(n, "ab"[n % 2], [end[n]], reprieved_at=0 if behind[n] else None))
+    bars = [max(end[m] for m in range(60) if not behind[m] and m % 2 == family) for family in (0, 1)]
+    wrongly = [end[n] > bars[n % 2] for n in range(60) if behind[n]]
+    return StudyRecord(settings, tuple(trials)), float(np.mean(wrongly))
+
+
+def test_the_estimate_is_unbiased_and_its_interval_covers_the_truth(settings: Settings) -> None:
+    """Over 1,000 simulated studies the estimate is right on average, and 95 % intervals hold the truth.
+
+    The bar is 93 %. The intervals must also say something: half of them are shorter than a half.
+    """
+    covered, errors, widths = 0, [], []
+    for seed in range(1000):
+        study, truth = simulated(seed, settings)
+        share = cost_of_pruning(study)[-1].beat_family
+        covered += share.low <= truth <= share.high
+        widths.append(share.high - share.low)
+        if share.value is not None:
+            errors.append(share.value - truth)
+    assert covered >= 930
+    assert np.median(widths) < 0.5
+    assert abs(np.mean(errors)) < 3 * np.std(errors) / np.sqrt(len(errors))
+
+
+def late_bloomers(trials: int, epochs: int, seed: int) -> NDArray[np.float64]:
+    """Return curves [trials, epochs] of which some start low and end high."""
+    rng = np.random.default_rng(seed)
+    end, start = rng.uniform(0.5, 0.9, trials), rng.uniform(0.1, 0.5, trials)
+    time = np.linspace(0, 1, epochs) ** rng.uniform(0.3, 4, (trials, 1))
+    return start[:, None] + (end - start)[:, None] * time + rng.normal(scale=0.02, size=(trials, epochs))
+
+
+@pytest.mark.parametrize("keep", [0, 2])
+@pytest.mark.parametrize("within", [True, False])
+@pytest.mark.parametrize("lanes", [1, 5])
+def test_replay_stops_whom_the_real_pruner_stops(*, within: bool, lanes: int, keep: int) -> None:
+    """A study pruned for real, lanes refilled as they end, and its replay stop the same trials when.
+
+    The replay is told the offsets at which the trials of the pruned study began.
+    """
+    signal = late_bloomers(40, 10, seed=lanes)
+    signal[7, 3:] = -np.inf
+    rule = MedianRule(after=2, every=2, startup=3, epochs=10, keep=keep)
+    study = optuna.create_study(direction="maximize", pruner=MedianPruner(rule, family="kind", within=within))
+    kinds = [("x", "y", "z")[n % 3] for n in range(40)]
+    offsets = np.zeros(40, dtype=np.int64)
+    trained = np.full(40, 10)
+    running: list[tuple[optuna.Trial, int]] = []
+    asked, clock = 0, 0
+    while running or asked < 40:
+        while len(running) < lanes and asked < 40:
+            study.enqueue_trial({"kind": kinds[asked]})
+            new = study.ask()
+            new.suggest_categorical("kind", ("x", "y", "z"))
+            offsets[asked] = clock
+            running.append((new, 0))
+            asked += 1
+        for each, epoch in running:
+            each.report(signal[each.number, epoch], epoch)
+        decisions = [decide(study, each) for each, _ in running]
+        still = []
+        for (each, epoch), decision in zip(running, decisions, strict=True):
+            if decision == "prune" or not np.isfinite(signal[each.number, epoch]):
+                study.tell(each, state=TrialState.PRUNED)
+                trained[each.number] = epoch + 1
+            elif epoch == 9:
+                study.tell(each, signal[each.number, -1])
+            else:
+                still.append((each, epoch + 1))
+        running, clock = still, clock + 1
+    assert epochs_trained(signal, offsets, kinds, rule, within=within).tolist() == trained.tolist()
+    assert 5 < (trained < 10).sum() < 35
+
+
+def data(signal: NDArray[np.float64], families: Sequence[str]) -> Curves:
+    return Curves(tuple(families), np.zeros(len(signal), dtype=np.int64), {"val": signal}, signal[:, -1])
+
+
+def test_measure_by_hand() -> None:
+    """Six trials of four epochs: the winner is stopped, one family's best is kept, the other's is not."""
+    final = np.array([0.9, 0.8, 0.7, 0.6, 0.5, -np.inf])
+    signal = np.repeat(final[:, None], 4, axis=1)
+    signal[5, 0] = 0.1  # diverged in its second epoch
+    got = measure(SETTING, data(signal, "aaabbb"), np.array([2, 4, 3, 4, 1, 2]))
+    rounded = {family: round(points, 9) for family, points in got.losses.items()}
+    assert replace(got, regret=round(got.regret, 9), losses=rounded) == Replay(
+        setting=SETTING,
+        stopped=3,
+        saved=1 - 16 / 22,
+        winner_kept=False,
+        families_kept=1,
+        families=2,
+        regret=10.0,
+        losses={"a": 10.0, "b": 0.0},
+        false_prunes={"a": 0.5, "b": 0.0},
+    )
+
+
+#: A setting that did no harm.
+BASE = Replay(
+    SETTING, 5, 0.3, winner_kept=True, families_kept=3, families=4, regret=0.0, losses={}, false_prunes={}
+)
+
+
+def test_a_family_of_which_nothing_is_kept_loses_down_to_guessing() -> None:
+    signal = np.repeat([[0.9], [0.6], [0.05]], 4, axis=1)
+    got = measure(SETTING, data(signal, "abc"), np.array([4, 1, 1]))
+    assert got.losses == pytest.approx({"a": 0.0, "b": 50.0, "c": 0.0})
+    assert got.worst_loss == pytest.approx(50.0)
+
+
+def test_a_pruner_that_never_stops_costs_nothing() -> None:
+    signal = late_bloomers(12, 6, seed=0)
+    got = judge(SETTING, data(signal, "ab" * 6), MedianRule(after=6, epochs=6))
+    assert (got.stopped, got.saved, got.winner_kept, got.families_kept, got.regret) == (0, 0.0, True, 2, 0.0)
+    assert got.false_prunes == {"a": None, "b": None}
+
+
+def test_other_orders_move_trials_within_their_family_only() -> None:
+    """A winner that bloomed late survives where it comes first, in about half the orders of two."""
+    rule = MedianRule(after=1, startup=1, epochs=4)
+    signal = np.array([[0.1, 0.9, 0.9, 0.9], [0.5, 0.5, 0.5, 0.5], [0.3] * 4])
+    late = Curves(("a", "a", "b"), np.array([0, 4, 2]), {"val": signal}, signal[:, -1])
+    assert judge(SETTING, late, rule).winner_kept
+    kept = sum(r.winner_kept for r in in_other_orders(SETTING, late, rule, 100))
+    assert 35 < kept < 65
+
+
+def test_recommend_takes_the_most_saving_that_does_no_harm() -> None:
+    """Neither the winner nor a family may be lost, as the trials ran or in any other order."""
+    greedy = replace(BASE, saved=0.6, winner_kept=False, regret=0.4)
+    unfair = replace(BASE, saved=0.5, losses={"a": 0.0, "b": 1.5})
+    lucky = replace(BASE, saved=0.4)
+    careful = replace(BASE, saved=0.1)
+    kinder = replace(BASE, families_kept=4)
+    idle = replace(BASE, saved=0.0, stopped=0)
+
+    def others(replay: Replay) -> list[Replay]:
+        return [replay, unfair] if replay is lucky else [replay]
+
+    assert recommend([greedy, careful, unfair, lucky, BASE], others) is BASE
+    assert recommend([BASE, kinder], others) is kinder
+    assert recommend([greedy, idle, unfair, lucky], others) is None
+
+
+def test_leaders_are_the_best_different_ones_of_each_kind() -> None:
+    same = replace(BASE, setting=replace(SETTING, prune_startup=1))
+    less, least = replace(BASE, saved=0.2), replace(BASE, saved=0.1)
+    other = replace(least, setting=replace(SETTING, pruner="median"))
+    keeping = replace(other, setting=replace(other.setting, prune_keep=1), saved=0.05)
+    assert leaders([least, same, other, less, BASE, keeping], 2) == [BASE, less, other, keeping]
+    assert leaders([least, less, BASE], 1, also=least) == [BASE, least]
+    assert leaders([least, less, BASE], 1, also=BASE) == [BASE]
+
+
+def test_the_figure_shows_every_setting_and_the_shares_of_some() -> None:
+    """A filled point where the winner is kept, an open one where not; None is an empty cell."""
+    kept = replace(BASE, false_prunes={"a": 0.5, "b": None})
+    lost = replace(kept, setting=replace(SETTING, pruner="median"), winner_kept=False, losses={"a": 0.4})
+    figure = audit_figure([kept, lost], [kept], kept)
+    family, everyone, ring, cells = figure.data
+    assert (list(family.x), list(family.y), list(family.marker.symbol)) == ([0.3], [0.0], ["circle"])
+    assert (list(everyone.y), list(everyone.marker.symbol)) == ([0.4], ["circle-open"])
+    assert (list(ring.x), ring.name) == ([0.3], "recommended")
+    assert [list(row) for row in cells.z] == [[0.5, None]]
+    assert [list(row) for row in cells.text] == [["50%", ""]]
+    assert len(audit_figure([lost], [], None).data) == 1
+
+
+def test_curves_are_read_from_the_records(settings: Settings) -> None:
+    """Diverged epochs are minus infinity, running and interrupted trials are left out."""
+    study = StudyRecord(
+        settings,
+        (
+            trial(0, "a", [0.1, 0.2, 0.3, 0.4], offset=3, averaged=0.5),
+            trial(1, "b", [0.1, 0.2], "diverged", offset=5, averaged=0.5),
+            trial(2, "b", [0.1], "running"),
+            trial(3, "b", [0.1], "interrupted"),
+        ),
+    )
+    got = curves(study)
+    assert got.families == ("a", "b")
+    assert got.offsets.tolist() == [3, 5]
+    assert got.final.tolist() == [0.4, -np.inf]
+    assert got.signals["val"].tolist() == [[0.1, 0.2, 0.3, 0.4], [0.1, -np.inf, -np.inf, -np.inf]]
+    assert got.signals["averaged"][0].tolist() == [0.5] * 4
+    without = StudyRecord(settings, (trial(0, "a", [0.1] * 4),))
+    assert curves(without).signals.keys() == {"val"}
+
+
+def test_a_pruned_or_unfinished_study_cannot_be_replayed(settings: Settings) -> None:
+    with pytest.raises(InputError, match="was pruned, so its stopped curves have no end"):
+        curves(StudyRecord(settings, (trial(0, "a", [0.1] * 4), trial(1, "a", [0.1], "pruned"))))
+    with pytest.raises(InputError, match="has no finished trial to replay"):
+        curves(StudyRecord(settings, (trial(0, "a", [0.1], "running"),)))

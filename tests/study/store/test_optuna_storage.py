@@ -1,0 +1,427 @@
+"""A study is made once, goes on after any crash, and nothing in it is lost or doubled."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from study.core.errors import InputError
+from study.core.records import Asked, Epoch, Settings
+from study.store import database
+from study.store import lifecycle as life
+from study.store import opening as storage
+from study.store import optuna_storage as store
+from study.store.liveness import current
+
+Start = Callable[..., optuna.Trial]
+Epochs = Callable[..., list[Epoch]]
+Worker = Callable[..., "subprocess.Popen[str]"]
+
+
+# --------------------------------------------------------------------------- opening
+
+
+def test_a_study_is_made_once_and_continued(url: str, settings: Settings) -> None:
+    first = store.open_study(url, settings)
+    first.set_user_attr("tracking_run", "abc")
+    again = store.open_study(url, settings)
+    assert again.user_attrs["tracking_run"] == "abc"
+    assert store.load(url).settings == settings
+    assert optuna.get_all_study_names(url) == ["small"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("epochs", 5, "epochs is 3, not 5; give --epochs 3"),
+        (
+            "schedules",
+            ("cosine",),
+            "schedules is constant,cosine, not cosine; give --schedules constant,cosine",
+        ),
+        ("prune_after", 2, "prune_after is 1, not 2; give --prune-after 1"),
+        ("seed", 1, "seed is 0, not 1; give --seed 0"),
+        ("data", {"train": "other"}, "its data files had other checksums; give the same --data-dir"),
+    ],
+)
+def test_other_settings_are_refused_with_both_values_and_the_fix(
+    url: str, settings: Settings, field: str, value: Any, said: str
+) -> None:
+    store.open_study(url, settings)
+    with pytest.raises(InputError) as refused:
+        store.open_study(url, dataclasses.replace(settings, **{field: value}))
+    assert said in str(refused.value)
+    assert "--study OTHER" in str(refused.value)
+    assert store.load(url).settings == settings
+
+
+def test_studies_of_one_storage_do_not_meet(url: str, settings: Settings, start: Start) -> None:
+    one = store.open_study(url, settings)
+    two = store.open_study(url, dataclasses.replace(settings, name="other", epochs=9))
+    start(two)
+    assert store.remaining(one, 5) == 5
+    assert store.load(url, "small").trials == ()
+    assert store.load(url).settings.name == "other", "the study made last"
+
+
+UNUSABLE = {
+    "no URL": ("optuna.db", "is not a database URL"),
+    "nothing": ("", "is not a database URL"),
+    "a URL with a slip": ("postgresql+psycopg://u:secret@127.0.0.1:port/x", "is not a database URL"),
+    "an unknown backend": ("redis://localhost/0", "unknown kind of database"),
+    "a driver that is not there": ("postgresql+pg8000://u@localhost/x", "needs the driver 'pg8000'"),
+    "memory": ("sqlite://", "keeps nothing on disk"),
+    "a folder": ("sqlite:///{tmp}", "is a folder"),
+    "a file in no folder": ("sqlite:///{tmp}/no/such/optuna.db", "there is no folder '{tmp}/no/such'"),
+    "a text file": ("sqlite:///{tmp}/text.db", "is not a SQLite database"),
+    "a broken database": ("sqlite:///{tmp}/broken.db", "is not a SQLite database"),
+    "another program's database": ("sqlite:///{tmp}/foreign.db", "another program's database"),
+    "a server that is not there": ("postgresql+psycopg://u:secret@127.0.0.1:9/x", "cannot be reached"),
+}
+
+
+@pytest.mark.parametrize("case", UNUSABLE)
+@pytest.mark.parametrize("door", ["open", "load"])
+def test_an_unusable_storage_is_refused_in_one_line(
+    case: str, door: str, tmp_path: Path, settings: Settings
+) -> None:
+    """The value and the reason are named, a password is not, and nothing is made or changed."""
+    (tmp_path / "text.db").write_text("my notes, not a database\n")
+    (tmp_path / "broken.db").write_bytes(b"SQLite format 3\x00" + b"\xff" * 5000)
+    foreign = sqlite3.connect(tmp_path / "foreign.db")
+    foreign.execute("CREATE TABLE experiments (x)")
+    foreign.close()
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    bad, reason = (text.format(tmp=tmp_path) for text in UNUSABLE[case])
+    with pytest.raises(InputError) as refused:
+        _ = store.open_study(bad, settings) if door == "open" else store.load(bad)
+    said = str(refused.value)
+    assert reason in said
+    assert said.startswith("--storage ")
+    assert "\n" not in said
+    assert "secret" not in said
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only to root")
+def test_a_read_only_place_is_refused(tmp_path: Path, settings: Settings) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(InputError, match="is not writable"):
+        store.open_study(f"sqlite:///{tmp_path}/optuna.db", settings)
+
+
+def test_a_refusal_leaves_no_connection_open(url: str, settings: Settings) -> None:
+    """SQLite takes its log away when the last connection is closed."""
+    store.close(store.open_study(url, settings))
+    with pytest.raises(InputError, match="seed is 0, not 1") as refused:
+        store.open_study(url, dataclasses.replace(settings, seed=1))
+    assert refused.tb is not None  # holds all that the refused call held
+    assert not Path(url.removeprefix("sqlite:///") + "-wal").exists()
+
+
+def test_braces_and_percent_signs_in_a_path_are_ordinary(tmp_path: Path, settings: Settings) -> None:
+    """Optuna formats its URL, alembic interpolates it."""
+    folder = tmp_path / "50% {x} ü"
+    folder.mkdir()
+    store.open_study(f"sqlite:///{folder}/optuna.db", settings)
+    assert (folder / "optuna.db").exists()
+
+
+def test_a_study_made_otherwise_is_not_taken_for_ours(url: str, settings: Settings) -> None:
+    optuna.create_study(storage=url, study_name="small")
+    with pytest.raises(InputError, match=r"'small' was not made by study\.search"):
+        store.open_study(url, settings)
+
+
+def test_loading_names_the_studies_that_exist(url: str, settings: Settings) -> None:
+    store.open_study(url, settings)
+    store.open_study(url, dataclasses.replace(settings, name="second"))
+    with pytest.raises(InputError, match=r"--study 'third' is not in .*, which holds: small, second"):
+        store.load(url, "third")
+
+
+def test_loading_makes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"holds no study yet: run python -m study\.search first"):
+        store.load(f"sqlite:///{tmp_path}/optuna.db")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_does_not_lock_a_study_in_progress(url: str, settings: Settings, start: Start) -> None:
+    """A dashboard that holds a read transaction open neither blocks nor is blocked."""
+    study = store.open_study(url, settings)
+    reader = sqlite3.connect(url.removeprefix("sqlite:///"), timeout=0, isolation_level=None)
+    reader.execute("BEGIN")
+    assert reader.execute("SELECT count(*) FROM trials").fetchone() == (0,)
+    start(study)
+    assert reader.execute("SELECT count(*) FROM trials").fetchone() == (0,), "its view is its own"
+    reader.execute("COMMIT")
+    assert reader.execute("SELECT count(*) FROM trials").fetchone() == (1,)
+    reader.close()
+
+
+def test_loading_does_not_wait_for_who_writes(url: str, settings: Settings, start: Start) -> None:
+    start(store.open_study(url, settings))
+    writer = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+    writer.execute("BEGIN IMMEDIATE")
+    began = time.monotonic()
+    assert len(store.load(url).trials) == 1
+    assert time.monotonic() - began < 10
+    writer.execute("ROLLBACK")
+    writer.close()
+
+
+def test_looking_keeps_this_process_in_the_file(url: str, settings: Settings) -> None:
+    """Who holds the study open and looks at it keeps its lock: another's exit takes no log away under it.
+
+    POSIX drops all of a process's locks on a file when any handle of it on that file is closed.
+    """
+    path = url.removeprefix("sqlite:///")
+    storage.close(store.open_study(url, settings))
+    holder = sqlite3.connect(path)
+    assert holder.execute("SELECT count(*) FROM studies").fetchone() == (1,)
+    database.tables(database.parse(url, "--storage"), "--storage")
+    script = (
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('CREATE TABLE new (x)'); c.close()"
+    )
+    subprocess.run([sys.executable, "-c", script, path], check=True)
+    assert Path(f"{path}-wal").exists()
+    assert "new" in database.tables(database.parse(url, "--storage"), "--storage")
+    holder.close()
+
+
+# --------------------------------------------------------------------------- a trial's life
+
+
+def test_a_finished_trial_reads_back_whole(
+    url: str, settings: Settings, start: Start, epochs: Epochs, asked: Callable[..., Asked]
+) -> None:
+    study = store.open_study(url, settings)
+    trial = start(study)
+    for number, signal in enumerate((0.6, 0.7, 0.8)):
+        assert store.report(trial, signal, number)
+    assert store.finish(study, trial, epochs(averaged=0.7), "finished", reprieved_at=1)
+    (kept,) = store.load(url).trials
+    assert kept.asked == asked(0, trial.params["base_rate"])
+    assert list(kept.epochs) == epochs(averaged=0.7)
+    assert (kept.outcome, kept.value, kept.reprieved_at) == ("finished", 0.8, 1)
+    assert kept.reported == {0: 0.6, 1: 0.7, 2: 0.8}
+    assert kept.started is not None
+    assert kept.ended is not None
+    assert study.best_value == 0.8
+
+
+@pytest.mark.parametrize("outcome", ["pruned", "diverged"])
+def test_a_stopped_trial_has_an_outcome_and_no_value(
+    url: str, settings: Settings, start: Start, epochs: Epochs, outcome: Any
+) -> None:
+    study = store.open_study(url, settings)
+    trial = start(study)
+    store.report(trial, 0.3, 0)
+    assert store.finish(study, trial, epochs(1), outcome)
+    (kept,) = store.load(url).trials
+    assert (kept.outcome, kept.value) == (outcome, None)
+    assert study.trials[0].state is TrialState.PRUNED
+
+
+def test_losses_that_are_not_finite_survive_as_valid_json(
+    url: str, settings: Settings, start: Start, epochs: Epochs
+) -> None:
+    """Browsers refuse NaN in JSON: a dashboard would show nothing at all."""
+    study = store.open_study(url, settings)
+    trial = start(study)
+    (last,) = epochs(1)
+    store.finish(
+        study, trial, [dataclasses.replace(last, train_loss=math.nan, val_loss=-math.inf)], "diverged"
+    )
+    (kept,) = store.load(url).trials
+    assert math.isnan(kept.epochs[0].train_loss)
+    assert kept.epochs[0].val_loss == -math.inf
+    reader = sqlite3.connect(url.removeprefix("sqlite:///"))
+    (text,) = reader.execute("SELECT value_json FROM trial_user_attributes WHERE key = 'epochs'").fetchone()
+    reader.close()
+    assert '"nan"' in text
+    assert "NaN" not in text
+
+
+@pytest.mark.parametrize("outcome", ["running", "interrupted"])
+def test_a_trial_cannot_finish_as_something_else(
+    url: str, settings: Settings, start: Start, epochs: Epochs, outcome: Any
+) -> None:
+    study = store.open_study(url, settings)
+    with pytest.raises(ValueError, match=f"got outcome='{outcome}'"):
+        store.finish(study, start(study), epochs(), outcome)
+    with pytest.raises(ValueError, match="got none for trial 1"):
+        store.finish(study, start(study), [], "finished")
+
+
+def test_the_total_is_the_studys(url: str, settings: Settings, start: Start, epochs: Epochs) -> None:
+    """Finished, pruned, diverged and running trials count; interrupted ones do not."""
+    study = store.open_study(url, settings)
+    for outcome in ("finished", "pruned", "diverged"):
+        store.finish(study, start(study), epochs(), outcome)
+    running = start(study)
+    assert store.remaining(study, 6) == 2
+    store.interrupt(study, [running])
+    assert store.remaining(study, 6) == 3
+    for _ in range(3):
+        start(study, 6)
+    assert store.ask(study, 6) is None
+    assert store.remaining(study, 6) == 0
+    assert store.remaining(study, 2) == 0
+
+
+def test_of_two_that_ask_for_the_last_trial_one_withdraws(
+    url: str, settings: Settings, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both saw room for one more before either had asked."""
+    study = store.open_study(url, settings)
+    start(study, 1)
+    monkeypatch.setattr(life, "remaining", lambda *_: 1)
+    assert store.ask(study, 1) is None
+    assert [t.number for t in store.load(url).trials] == [0]
+    assert store.remaining(study, 2) == 1
+
+
+# --------------------------------------------------------------------------- crashes
+
+
+def test_interrupted_trials_are_tried_again_with_the_same_parameters_once(
+    url: str, settings: Settings, start: Start, epochs: Epochs
+) -> None:
+    study = store.open_study(url, settings)
+    trials = [start(study) for _ in range(3)]
+    store.finish(study, trials[0], epochs(), "finished")
+    assert store.interrupt(study, trials[1:]) == 2
+    assert store.interrupt(study, trials[1:]) == 0
+    assert store.recover(study) == 0
+    assert [t.outcome for t in store.load(url).trials] == ["finished", "interrupted", "interrupted"]
+    again = [start(study, 3) for _ in range(2)]
+    assert [t.params for t in again] == [t.params for t in trials[1:]]
+    assert [t.user_attrs["retry_of"] for t in again] == [1, 2]
+    assert store.ask(study, 3) is None
+    assert [t.number for t in store.load(url).trials] == [0, 3, 4], "retried ones are left out"
+
+
+def test_a_trial_cut_off_before_it_began_is_replaced_not_retried(url: str, settings: Settings) -> None:
+    study = store.open_study(url, settings)
+    trial = store.ask(study, 1)
+    assert trial is not None
+    assert store.interrupt(study, [trial]) == 0
+    assert store.remaining(study, 1) == 1
+    fresh = store.ask(study, 1)
+    assert fresh is not None
+    assert "retry_of" not in fresh.user_attrs
+
+
+def test_a_retry_cut_off_before_it_began_is_tried_again(url: str, settings: Settings, start: Start) -> None:
+    study = store.open_study(url, settings)
+    first = start(study)
+    store.interrupt(study, [first])
+    second = store.ask(study, 1)
+    assert second is not None
+    assert store.interrupt(study, [second]) == 1
+    assert start(study).params == first.params
+
+
+def test_a_killed_process_is_recovered_from_at_once(url: str, settings: Settings, worker: Worker) -> None:
+    """SIGKILL leaves trials RUNNING; the next start puts them back, exactly once."""
+    process = worker("hang", url, "3")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    study = store.existing_study(url)
+    assert store.recover(study) == 0, "it lives: its trials are its own"
+    assert store.remaining(study, 5) == 2, "and count"
+    assert store.running(study) == {0, 1, 2}
+    process.kill()
+    process.wait()
+    assert store.recover(study) == 3
+    assert store.recover(study) == 0
+    assert store.remaining(study, 5) == 5
+    before = [t.params for t in study.trials[:3]]
+    assert [t.params for t in study.trials[3:]] == before
+
+
+LONG_AGO = "2000-01-01 00:00:00"
+
+
+def _silence(url: str) -> None:
+    """Let every trial's last sign of life be long ago."""
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as connection:
+        connection.execute("UPDATE trial_heartbeats SET heartbeat = ?", (LONG_AGO,))
+
+
+def test_a_paused_process_keeps_its_trials(url: str, settings: Settings, start: Start) -> None:
+    """Silent for longer than the grace, but seen to live on this machine."""
+    study = store.open_study(url, settings)
+    start(study)
+    _silence(url)
+    assert store.recover(study) == 0
+    assert store.running(study) == {0}
+
+
+def _move(trial: optuna.Trial, **changes: Any) -> None:
+    """Let a trial belong to another process."""
+    trial.set_user_attr("owner", dataclasses.replace(current(), **changes).to_json())
+
+
+def test_a_trial_of_a_machine_out_of_sight_lives_while_its_heart_beats(
+    url: str, settings: Settings, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(life, "HEARTBEAT_SECONDS", 0)
+    study = store.open_study(url, settings)
+    beating, silent = start(study), start(study)
+    for trial in (beating, silent):
+        _move(trial, host="far", kernel="away")
+    assert store.recover(study) == 0, "both were heard of a moment ago"
+    _silence(url)
+    store.beat(study, [beating])
+    assert store.recover(study) == 1
+    assert store.running(study) == {beating.number}
+
+
+def test_a_local_file_outlives_the_machines_restart(url: str, settings: Settings, start: Start) -> None:
+    study = store.open_study(url, settings)
+    _move(start(study), kernel="an earlier boot")
+    assert store.recover(study) == 1
+
+
+def test_who_lost_a_trial_is_told(url: str, settings: Settings, start: Start, epochs: Epochs) -> None:
+    """A laptop that slept for an hour must not crash, nor end a trial that others have taken over."""
+    study = store.open_study(url, settings)
+    trial = start(study)
+    store.interrupt(store.existing_study(url), [trial])
+    assert store.report(trial, 0.5, 0) is False
+    assert store.finish(study, trial, epochs(), "finished") is False
+    assert study.trials[0].state is TrialState.FAIL
+
+
+def test_hearts_beat_at_most_once_in_a_while(url: str, settings: Settings, start: Start) -> None:
+    study = store.open_study(url, settings)
+    trial = start(study)
+    store.beat(study, [trial])
+    _silence(url)
+    store.beat(study, [trial])
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as reader:
+        assert reader.execute("SELECT heartbeat FROM trial_heartbeats").fetchone() == (LONG_AGO,)
+
+
+@pytest.mark.slow
+def test_two_processes_share_a_sqlite_study_without_doubling(url: str, worker: Worker) -> None:
+    """Started together on nothing: one schema, one study, each trial once."""
+    outputs = [p.communicate()[0] for p in [worker("work", url, "12") for _ in range(2)]]
+    numbers = [int(line) for output in outputs for line in output.split()]
+    assert sorted(numbers) == sorted(t.number for t in store.load(url).trials)
+    assert len(numbers) == 12

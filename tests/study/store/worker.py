@@ -1,0 +1,96 @@
+"""A process that works on a study without training: ``worker.py MODE STORAGE TOTAL [TRACKING]``.
+
+``hang``: starts trials until it has as many as TOTAL says, prints ``ready`` and waits to be killed.
+``work``: opens the study, recovers, and finishes trials until the study has TOTAL; prints their numbers.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import optuna
+
+from study.core.records import Asked, Epoch, Settings
+from study.store import optuna_storage as store
+from study.store.mlflow_tracking import Tracker
+
+SETTINGS = Settings(
+    name="shared",
+    epochs=2,
+    batch_size=256,
+    schedules=("constant",),
+    sampler="random",
+    pruner="none",
+    prune_after=1,
+    prune_every=1,
+    prune_startup=1,
+    prune_on="val",
+    reprieve=0.0,
+    seed=0,
+    train_images=50_000,
+    device="cpu",
+)
+
+
+def begin(study: optuna.Study, total: int) -> tuple[optuna.Trial, Asked] | None:
+    """Start one trial, if the study has room for it."""
+    trial = store.ask(study, total)
+    if trial is None:
+        return None
+    rate = trial.suggest_float("base_rate", 0.01, 1.0, log=True)
+    asked = Asked(trial.number, "constant", {"name": "constant"}, rate, trial.params, 2, 0, 0, 1)
+    store.begin(trial, asked)
+    return trial, asked
+
+
+def hang(study: optuna.Study, total: int) -> None:
+    """Start trials and never end them."""
+    while begin(study, total):
+        pass
+    print("ready", flush=True)  # noqa: T201 - the test reads it
+    time.sleep(600)
+
+
+def work(study: optuna.Study, total: int, tracker: Tracker | None) -> None:
+    """Finish trials until the study is complete."""
+    store.recover(study)
+    while (begun := begin(study, total)) is not None:
+        trial, asked = begun
+        child = tracker.start(asked) if tracker else ""
+        epochs = []
+        for number in range(2):
+            epochs.append(Epoch(number, asked.base_rate, 0.5, 0.8, 0.5, 0.8, None, 0.01))
+            assert store.report(trial, 0.8, number)
+            if tracker:
+                tracker.epoch(child, epochs[-1], [asked.base_rate] * 20)
+        if tracker:
+            tracker.end(child, "finished")
+        assert store.finish(study, trial, epochs, "finished")
+        print(trial.number, flush=True)  # noqa: T201 - the test reads it
+
+
+def main(mode: str, url: str, total: str, uri: str | None = None) -> None:
+    """Work as the arguments say."""
+    study = store.open_study(url, SETTINGS)
+    if mode == "hang":
+        hang(study, int(total))
+        return
+    tracker = None
+    if uri is not None:
+        with store.exclusively(url):
+            tracker = Tracker.open(
+                uri,
+                SETTINGS,
+                attributes={},
+                resume_run_id=study.user_attrs.get("tracking_run"),
+                running=lambda: store.running(study),
+            )
+            study.set_user_attr("tracking_run", tracker.run_id)
+    work(study, int(total), tracker)
+    if tracker:
+        tracker.close("finished")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
