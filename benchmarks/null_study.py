@@ -92,18 +92,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--studies", type=int, default=200)
     parser.add_argument("--samplers", default="stratified,tpe")
-    asked = parser.parse_args()
+    spec = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     missed = 0
-    for name in asked.samplers.split(","):
+    for name in spec.samplers.split(","):
         start = time.perf_counter()
-        result = simulate(name, asked.studies)
+        result = simulate(name, spec.studies)
         low, high = result.shares.min(axis=1), result.shares.max(axis=1)
-        print(f"{name}: {asked.studies} studies in {time.perf_counter() - start:.0f} s")
+        print(f"{name}: {spec.studies} studies in {time.perf_counter() - start:.0f} s")
         print(f"  fewest trials of a family: {np.median(low):.0f} (down to {low.min()})")
         print(f"  most trials of a family:   {np.median(high):.0f} (up to {high.max()})")
         print(f"  came first: {' '.join(map(str, result.first))}; p = {result.p:.3g}")
-        print(f"  won by the family with most trials: {result.most} of {asked.studies}", flush=True)
+        print(f"  won by the family with most trials: {result.most} of {spec.studies}", flush=True)
         if name == "stratified":
             missed = int(result.spread > 1 or result.p <= LEAST_P)
     return missed

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import optuna
 
-from study.core.records import Settings
+from study.core.records import StudyConfig
 from study.search import FAMILIES
 from study.store import database
 from study.tuning.pruner import decide, make_pruner
@@ -35,9 +35,9 @@ EPOCHS = 30
 LIMIT_MS = 20.0
 
 
-def settings(sampler: str, pruner: str) -> Settings:
+def config(sampler: str, pruner: str) -> StudyConfig:
     """Return the settings of one arm of the benchmark."""
-    return Settings(
+    return StudyConfig(
         name="s",
         epochs=EPOCHS,
         batch_size=256,
@@ -102,15 +102,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--lanes", type=int, default=16)
-    asked = parser.parse_args()
+    spec = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")
     print(
         f"Python {platform.python_version()}, Optuna {optuna.__version__}, {platform.machine()}, SQLite with WAL"
     )
-    print(f"{asked.lanes} lanes; median (worst) milliseconds of one call\n")
+    print(f"{spec.lanes} lanes; median (worst) milliseconds of one call\n")
     print(f"{'sampler':>11} {'pruner':>14} {'trials':>7} {'choose':>16} {'decide':>16} {'report':>16}")
-    sizes = [n for n in (125, 250, 500, 1000) if n <= asked.trials]
+    sizes = [n for n in (125, 250, 500, 1000) if n <= spec.trials]
     decisions: dict[str, list[np.ndarray]] = {}
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{Path(folder)}/optuna.db"
@@ -121,9 +121,9 @@ def main() -> int:
         for size in sizes:
             fill(study, space, size)
             for sampler, pruner in (("stratified", "family-median"), ("tpe", "median")):
-                arm = settings(sampler, pruner)
+                arm = config(sampler, pruner)
                 study.sampler, study.pruner = make_sampler(arm, space), make_pruner(arm)
-                got = measure(study, space, asked.lanes)
+                got = measure(study, space, spec.lanes)
                 cells = [
                     f"{np.median(got[k]):7.2f} ({got[k].max():6.2f})" for k in ("choose", "decide", "report")
                 ]

@@ -20,7 +20,7 @@ from dataclasses import replace
 
 from study.audit import print_replay
 from study.core.errors import InputError
-from study.core.records import Settings, StudyRecord, TrialRecord
+from study.core.records import StudyConfig, StudyRecord, TrialRecord
 from study.page.figures_data import best_trial, families, of_family
 from study.page.reproduce import search_command
 from study.stats.comparison import CHANCE
@@ -29,12 +29,12 @@ from study.store import optuna_storage as store
 
 def key(trial: TrialRecord) -> tuple[tuple[str, object], ...]:
     """Return what tells one trial from another across studies: what was drawn for it; nothing for one cut off before."""
-    return () if trial.asked is None else tuple(sorted(trial.asked.params.items()))
+    return () if trial.spec is None else tuple(sorted(trial.spec.params.items()))
 
 
-def queue(url: str, settings: Settings, stopped: Sequence[TrialRecord]) -> None:
+def queue(url: str, config: StudyConfig, stopped: Sequence[TrialRecord]) -> None:
     """Make a study in which the stopped trials wait to be trained."""
-    study = store.open_study(url, settings)
+    study = store.open_study(url, config)
     for trial in stopped:
         study.enqueue_trial(dict(key(trial)))
     store.close(study)
@@ -50,8 +50,8 @@ def whole(record: StudyRecord, again: Sequence[TrialRecord]) -> StudyRecord:
         other = ended[key(trial)]
         return replace(trial, epochs=other.epochs, outcome=other.outcome, value=other.value)
 
-    settings = replace(record.settings, pruner="none")
-    return StudyRecord(settings, tuple(full(t) for t in record.trials), record.attributes)
+    config = replace(record.config, pruner="none")
+    return StudyRecord(config, tuple(full(t) for t in record.trials), record.attributes)
 
 
 def compare(pruned: StudyRecord, completed: StudyRecord) -> None:
@@ -85,16 +85,16 @@ def main() -> int:
     except InputError as error:
         parser.error(str(error))
     stopped = [t for t in record.trials if t.outcome == "pruned"]
-    settings = replace(record.settings, name=f"{record.settings.name}-stopped", pruner="none")
+    config = replace(record.config, name=f"{record.config.name}-stopped", pruner="none")
     try:
-        again = store.load(options.storage, settings.name).trials
+        again = store.load(options.storage, config.name).trials
     except InputError:
-        queue(options.storage, settings, stopped)
+        queue(options.storage, config, stopped)
         again = ()
     missing = {key(t) for t in stopped} - {key(t) for t in again if t.outcome in {"finished", "diverged"}}
     if missing:
         print(f"{len(missing)} of {len(stopped)} stopped trials are to be trained to their ends:\n")
-        print(f"{search_command(settings, len(stopped))} \\\n    --storage {options.storage}")
+        print(f"{search_command(config, len(stopped))} \\\n    --storage {options.storage}")
         return 1
     completed = whole(record, again)
     compare(record, completed)

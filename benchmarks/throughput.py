@@ -53,7 +53,7 @@ BAR = 6.5
 CPU = torch.device("cpu")
 
 
-Epoch = Callable[[], object]
+EpochMetrics = Callable[[], object]
 Batches = Iterable[tuple[torch.Tensor, torch.Tensor]]
 
 
@@ -164,7 +164,7 @@ def measure(way: Way, images: int, root: str) -> float:
     return (time.perf_counter() - started) / way.trials * data.TRAIN_IMAGES / images
 
 
-def textbook(way: Way, images: int, root: str) -> Epoch:
+def textbook(way: Way, images: int, root: str) -> EpochMetrics:
     """Return an epoch of the textbook's loop: images decoded and stacked by a DataLoader, figures added up."""
     from torchvision.datasets import FashionMNIST
     from torchvision.transforms import ToTensor
@@ -185,7 +185,7 @@ def textbook(way: Way, images: int, root: str) -> Epoch:
     return epoch
 
 
-def alone(_way: Way, images: int, _root: str) -> Epoch:
+def alone(_way: Way, images: int, _root: str) -> EpochMetrics:
     """Return an epoch of the same network on minibatches taken from tensors in memory."""
     split = load_search(None, CPU, train_images=images)
     pixels, held_out = split.train.pixels.unsqueeze(1), evaluation(split, images)
@@ -206,7 +206,7 @@ def alone(_way: Way, images: int, _root: str) -> Epoch:
     return epoch
 
 
-def lanes(way: Way, images: int, _root: str) -> Epoch:
+def lanes(way: Way, images: int, _root: str) -> EpochMetrics:
     """Return an epoch of the study's lanes, in a process prepared as the study prepares its own."""
     prepare_process()
     split = load_search(None, CPU, train_images=images)

@@ -80,12 +80,12 @@ def main(
     from study.store.optuna_storage import load
 
     record = load(storage, study)
-    if record.settings.pruner == "none":
+    if record.config.pruner == "none":
         if out is not None and not out.absolute().parent.is_dir():
             raise InputError(f"--out {str(out)!r} cannot be written: there is no such folder")
         print_replay(record, rows, orders, out, markdown=markdown)
     elif out is not None:
-        raise InputError(f"study {record.settings.name!r} was pruned: --out draws a study of --pruner none")
+        raise InputError(f"study {record.config.name!r} was pruned: --out draws a study of --pruner none")
     else:
         _estimate(record, markdown=markdown)
 
@@ -100,7 +100,7 @@ def _estimate(record: StudyRecord, *, markdown: bool) -> None:
     said = [*pruning_sentences(costs)]
     if costs[-1].reprieved:
         said.append(f"Reprieves took {costs[-1].spent:,} epochs that it would have saved too.")
-    title = f"What pruning cost study {record.settings.name}"
+    title = f"What pruning cost study {record.config.name}"
     _print(title, columns, rows, " ".join(said), markdown=markdown)
 
 
@@ -132,7 +132,7 @@ def print_replay(record: StudyRecord, rows: int, orders: int, out: Path | None, 
     """Replay every setting over whole curves; print the table, draw it, recommend one."""
     from study.stats.replay import curves, in_other_orders, judge, leaders, recommend
 
-    data, epochs = curves(record), record.settings.epochs
+    data, epochs = curves(record), record.config.epochs
 
     @cache
     def shuffled(setting: Setting) -> list[Replay]:
@@ -143,8 +143,8 @@ def print_replay(record: StudyRecord, rows: int, orders: int, out: Path | None, 
     shown = leaders(replays, rows, also=chosen)
     columns, cells = replay_table(shown, [shuffled(r.setting) for r in shown])
     title = (
-        f"{len(replays)} pruners replayed over study {record.settings.name}: {len(data.families)} trials of "
-        f"{record.settings.epochs} epochs"
+        f"{len(replays)} pruners replayed over study {record.config.name}: {len(data.families)} trials of "
+        f"{record.config.epochs} epochs"
     )
     advice = "Every setting loses the winner or costs a family more than a point: search with --pruner none."
     if chosen is not None:
@@ -165,7 +165,7 @@ def settings_of(record: StudyRecord, data: Curves) -> Iterator[Setting]:
     """Yield every setting that is replayed: both pruners, every signal recorded, the grids above."""
     from study.stats.replay import Setting
 
-    epochs = record.settings.epochs
+    epochs = record.config.epochs
     afters = sorted({max(1, round(epochs * share)) for share in AFTER})
     everies = sorted({max(1, round(epochs * share)) for share in EVERY})
     for pruner, signal in product(KEEP, data.signals):

@@ -22,7 +22,7 @@ from study.terminal.command import (
 from study.terminal.values import Real, Whole
 
 if TYPE_CHECKING:
-    from study.core.records import Settings
+    from study.core.records import StudyConfig
     from study.loops.confirmation import Confirmation
     from study.problems.fashion_mnist import Split
     from study.stats.verdict import Verdict
@@ -139,9 +139,9 @@ def _confirm(
     where = choose_device(device)
     check_tracking(tracking_uri, storage)
     record = store.load(storage, study)
-    if record.settings.train_images < 50_000:
+    if record.config.train_images < 50_000:
         click.echo(
-            f"note: the search saw {record.settings.train_images:,} images only; this trains on "
+            f"note: the search saw {record.config.train_images:,} images only; this trains on "
             f"{train_images:,}"
         )
     if train_images < 60_000:
@@ -149,31 +149,31 @@ def _confirm(
     chosen = choose_finalists(
         record, finalists=finalists, per_family=per_family, baseline=None if baseline == "none" else baseline
     )
-    settings = replace(record.settings, device=where.type, train_images=train_images)
-    confirmation = Confirmation(settings, chosen, seeds, checkpoints / record.settings.name)
+    config = replace(record.config, device=where.type, train_images=train_images)
+    confirmation = Confirmation(config, chosen, seeds, checkpoints / record.config.name)
     click.echo("finalists: " + ", ".join(f"{f.name} ({f.score:.4f} in the search)" for f in chosen))
     require_final(data_dir)
     split = load_training(data_dir, where, train_images=train_images)
     parent = record.attributes.get("mlflow_run_id")
-    with alone_in(confirmation.place), closing(_open_tracker(settings, tracking_uri, parent)) as tracker:
+    with alone_in(confirmation.place), closing(_open_tracker(config, tracking_uri, parent)) as tracker:
         _train(confirmation, split, tracker)
         final = load_final(data_dir, where)  # the test set is opened here, and nowhere else
         table = open_test_set(confirmation, final)
         _judge(confirmation, table, final.checksums, tracker, level=level, margin=margin, out=out)
-    opened = store.existing_study(storage, record.settings.name)
+    opened = store.existing_study(storage, record.config.name)
     publish(opened, tracking_uri, out, tracker.run_id)
     store.close(opened)
 
 
-def _open_tracker(settings: Settings, tracking_uri: str, parent: str | None) -> Tracker:
+def _open_tracker(config: StudyConfig, tracking_uri: str, parent: str | None) -> Tracker:
     """Open the search's parent run again, or a new one where it is gone."""
     from study.core.provenance import provenance
     from study.store.mlflow_tracking import Tracker
 
     return Tracker.open(
         tracking_uri,
-        settings,
-        attributes=provenance(settings.device),
+        config,
+        attributes=provenance(config.device),
         resume_run_id=parent,
         kind="confirm",
     )
@@ -184,9 +184,9 @@ def _train(confirmation: Confirmation, split: Split, tracker: Tracker) -> None:
     from study.loops.confirmation import train_finalists
     from study.terminal.progress import Progress
 
-    settings = confirmation.settings
-    total = settings.epochs * len(confirmation.finalists) * confirmation.seeds
-    with Progress(total, f"confirm {settings.name}") as progress:
+    config = confirmation.config
+    total = config.epochs * len(confirmation.finalists) * confirmation.seeds
+    with Progress(total, f"confirm {config.name}") as progress:
         progress.update(confirmation.trained(), {"seeds": str(confirmation.seeds)})
         train_finalists(
             confirmation,
@@ -216,12 +216,10 @@ def _judge(
 
     names = [finalist.name for finalist in confirmation.finalists]
     result = verdict(table, names, level=level, margin=margin)
-    conditions = certificate.Conditions(
-        confirmation.settings.to_json(), versions(), checksums, git_revision()
-    )
+    conditions = certificate.Conditions(confirmation.config.to_json(), versions(), checksums, git_revision())
     data = certificate.build(
         conditions,
-        [{"name": f.name, "family": f.asked.family, "score": f.score, "asked": f.asked.to_json()}
+        [{"name": f.name, "family": f.spec.family, "score": f.score, "asked": f.spec.to_json()}
          for f in confirmation.finalists],
         range(confirmation.seeds),
         table,
@@ -229,11 +227,11 @@ def _judge(
     )  # fmt: skip
     certificate.write(data, out)
     tracker.log_text(json.dumps(data, indent=2), "certificate.json")
-    settings = confirmation.settings
-    leader = confirmation.finalists[names.index(result.leader)].asked
-    code = torch_code(leader, settings.train_images, settings.batch_size)
+    config = confirmation.config
+    leader = confirmation.finalists[names.index(result.leader)].spec
+    code = torch_code(leader, config.train_images, config.batch_size)
     tracker.log_text(code, "winner.py")
-    _print(result, table, names, settings.train_images)
+    _print(result, table, names, config.train_images)
     _warn_of_further_looks(confirmation)
     click.echo(f"\n{'The winner' if result.winner else 'The leader of the tie'} as code:\n\n{code}")
     click.echo(f"wrote {out}; python -m study.confirm --check {out} recomputes it")

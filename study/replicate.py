@@ -122,10 +122,10 @@ def _replicate(
     check_tracking(tracking_uri)
     data = load_final(data_dir, where)
     split = Split(data.train.part(0, train_images), data.evaluation, data.checksums)
-    settings = settings_of(
+    config = settings_of(
         SOURCES[source], epochs=epochs, train_images=train_images, device=where.type, data=data.checksums
     )
-    replication = Replication(SOURCES[source], ways, seeds, settings, checkpoints)
+    replication = Replication(SOURCES[source], ways, seeds, config, checkpoints)
 
     with alone_in(replication.place), closing(_open_tracker(replication, tracking_uri)) as tracker:
         _train(replication, split, tracker)
@@ -158,8 +158,8 @@ def _open_tracker(replication: Replication, tracking_uri: str) -> Tracker:
     kept = replication.place / "mlflow-run"
     tracker = Tracker.open(
         tracking_uri,
-        replication.settings,
-        attributes={**provenance(replication.settings.device), "ways": ", ".join(replication.ways)},
+        replication.config,
+        attributes={**provenance(replication.config.device), "ways": ", ".join(replication.ways)},
         resume_run_id=kept.read_text("utf-8") if kept.exists() else None,
         experiment=EXPERIMENT,
         kind="replicate",
@@ -176,12 +176,12 @@ def _train(replication: Replication, split: Any, tracker: Tracker) -> None:
 
     passes, width = replication.passes(), len(replication.runs)
     trained = sum(one.trained() for one in passes) * width
-    total = replication.seeds * replication.settings.epochs * width
+    total = replication.seeds * replication.config.epochs * width
     if all(map(is_recorded, passes)):
         click.echo(f"all {total} epochs are trained already, in {replication.place}")
         return
     facts = {} if replication.comparable else {"only": _size(replication)}
-    with Progress(total, replication.settings.name) as progress:
+    with Progress(total, replication.config.name) as progress:
         progress.update(trained, facts)
         train_recorded(
             passes,
@@ -195,9 +195,9 @@ def _train(replication: Replication, split: Any, tracker: Tracker) -> None:
 
 
 def _size(replication: Replication) -> str:
-    settings = replication.settings
+    config = replication.config
     seeds = f"{replication.seeds} seed{'s' * (replication.seeds > 1)}"
-    return f"{seeds}, {settings.epochs} epochs, {settings.train_images:,} images"
+    return f"{seeds}, {config.epochs} epochs, {config.train_images:,} images"
 
 
 def _about(replication: Replication) -> str:
@@ -219,17 +219,15 @@ def _conditions(replication: Replication) -> str:
 
     from study.core.provenance import git_revision, versions
 
-    settings = replication.settings
+    config = replication.config
     way = {1: f"--{replication.ways[0].replace(' ', '-')}", 2: "--both"}[len(replication.ways)]
-    arguments = (
-        f"--set {replication.source.name} --seeds {replication.seeds} --epochs {settings.epochs} {way}"
-    )
-    if settings.train_images < ALL_IMAGES:
-        arguments += f" --train-images {settings.train_images}"
+    arguments = f"--set {replication.source.name} --seeds {replication.seeds} --epochs {config.epochs} {way}"
+    if config.train_images < ALL_IMAGES:
+        arguments += f" --train-images {config.train_images}"
     tools = ", ".join(f"{name} {version}" for name, version in versions().items())
     return (
         f"```\npython -m study.replicate {arguments}\n```\n\n"
-        f"{datetime.now(UTC):%Y-%m-%d}: {_size(replication)}, {settings.device}; {tools}; "
+        f"{datetime.now(UTC):%Y-%m-%d}: {_size(replication)}, {config.device}; {tools}; "
         f"revision {(git_revision() or 'unknown')[:12]}.\n"
         + ("" if replication.comparable else f"\n{_not_comparable(replication)}\n")
     )

@@ -83,7 +83,7 @@ def main(
 
     opened = store.existing_study(storage, study)
     record = store.record(opened)
-    page = gather(record, confirmation(record.settings.name, certificate))
+    page = gather(record, confirmation(record.config.name, certificate))
     if export is not None:
         from study.page.export import export as write_table
 

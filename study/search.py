@@ -20,7 +20,7 @@ from study.terminal.command import (
 from study.terminal.values import Choice, Names, Real, Whole
 
 if TYPE_CHECKING:
-    from study.core.records import Outcome, Settings
+    from study.core.records import Outcome, StudyConfig
     from study.loops.search_loop import Tally
     from study.store.mlflow_tracking import Tracker
 
@@ -196,7 +196,7 @@ def _search(
     **chosen: Any,
 ) -> None:
     """Open everything, each thing checked before anything is created; then train."""
-    from study.core.records import Settings
+    from study.core.records import StudyConfig
     from study.loops.search_loop import SearchLoop, next_clock
     from study.loops.signals import held_back
     from study.page.closing import close_study, print_closing
@@ -216,33 +216,33 @@ def _search(
     prepare_process()
     where = choose_device(device)
     split = load_search(data_dir, where, train_images=chosen["train_images"])
-    settings = Settings(name=chosen.pop("study"), **chosen, device=where.type, data=split.checksums)
-    space = Space(settings.schedules, settings.epochs)
-    sampler, pruner = make_sampler(settings, space), make_pruner(settings)
+    config = StudyConfig(name=chosen.pop("study"), **chosen, device=where.type, data=split.checksums)
+    space = Space(config.schedules, config.epochs)
+    sampler, pruner = make_sampler(config, space), make_pruner(config)
     tracking.check(tracking_uri, storage)
-    study = store.open_study(storage, settings)
+    study = store.open_study(storage, config)
     study.sampler, study.pruner = sampler, pruner
 
-    tracker = _open_tracker(study, settings, storage, tracking_uri)
+    tracker = _open_tracker(study, config, storage, tracking_uri)
     known = store.record(study).trials
     fleet = Lanes(
         split,
-        batch_size=settings.batch_size,
-        order_seed=settings.seed,
-        averaging=1.0 if settings.pruner == "none" or settings.prune_on == "averaged" else None,
-        bfloat16=settings.precision == "bfloat16",
-        clock=next_clock((t.asked.offset, len(t.epochs)) for t in known if t.asked),
+        batch_size=config.batch_size,
+        order_seed=config.seed,
+        averaging=1.0 if config.pruner == "none" or config.prune_on == "averaged" else None,
+        bfloat16=config.precision == "bfloat16",
+        clock=next_clock((t.spec.offset, len(t.epochs)) for t in known if t.spec),
     )
     counted = sum(t.outcome != "interrupted" for t in known)
     complete = counted if store.remaining(study, trials) == 0 else None
     outcome: Outcome = "interrupted"
     try:
         if complete is None:
-            with Progress(trials * settings.epochs, settings.name) as progress:
+            with Progress(trials * config.epochs, config.name) as progress:
                 SearchLoop(
-                    study, settings, space, tracker, fleet,
+                    study, config, space, tracker, fleet,
                     width=lanes or automatic_lanes(where), total=trials,
-                    show=lambda tally: progress.update(tally.trained, _facts(tally, settings), tally.expected),
+                    show=lambda tally: progress.update(tally.trained, _facts(tally, config), tally.expected),
                 ).run()  # fmt: skip
         outcome = "finished"
     finally:
@@ -252,7 +252,7 @@ def _search(
     store.close(study)
 
 
-def _open_tracker(study: Any, settings: Settings, storage: str, tracking_uri: str) -> Tracker:
+def _open_tracker(study: Any, config: StudyConfig, storage: str, tracking_uri: str) -> Tracker:
     """Put back what dead processes left, and open the study's parent run, one process at a time."""
     from study.core.provenance import provenance
     from study.store import optuna_storage as store
@@ -264,8 +264,8 @@ def _open_tracker(study: Any, settings: Settings, storage: str, tracking_uri: st
             click.echo(f"{put_back} trials were cut off earlier; they are trained again")
         tracker = Tracker.open(
             tracking_uri,
-            settings,
-            attributes=provenance(settings.device),
+            config,
+            attributes=provenance(config.device),
             resume_run_id=study.user_attrs.get("mlflow_run_id"),
             running=lambda: store.running(study),
         )
@@ -273,14 +273,14 @@ def _open_tracker(study: Any, settings: Settings, storage: str, tracking_uri: st
     return tracker
 
 
-def _facts(tally: Tally, settings: Settings) -> dict[str, str]:
+def _facts(tally: Tally, config: StudyConfig) -> dict[str, str]:
     """Return what the progress display says beside its bar."""
     facts = {name: str(n) for name, n in tally.outcomes.items() if n or name in {"finished", "running"}}
     if tally.best is not None:
         accuracy, family, number = tally.best
         facts["best"] = f"{accuracy:.4f} {family} #{number}"
-    if settings.train_images < 50_000:
-        facts["images"] = f"{settings.train_images} only"
+    if config.train_images < 50_000:
+        facts["images"] = f"{config.train_images} only"
     return facts
 
 

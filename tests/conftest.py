@@ -11,7 +11,7 @@ from typing import Any
 import hypothesis
 import pytest
 
-from study.core.records import Settings
+from study.core.records import StudyConfig
 
 # Before anything imports them: no telemetry, and no window for a figure.
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
@@ -39,7 +39,7 @@ def repository() -> Path:
 
 
 @pytest.fixture(scope="session")
-def settings_of() -> Callable[..., Settings]:
+def config_of() -> Callable[..., StudyConfig]:
     """Makes the settings of a study: the search's defaults, but for what a test says."""
     usual: dict[str, Any] = {
         "name": "made up",
@@ -58,7 +58,7 @@ def settings_of() -> Callable[..., Settings]:
         "device": "cpu",
         "data": {"train-images-idx3-ubyte": "c59f468a"},
     }
-    return lambda **said: Settings(**{**usual, **said})
+    return lambda **said: StudyConfig(**{**usual, **said})
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -18,7 +18,7 @@ Outcome = Literal["finished", "pruned", "diverged", "running", "interrupted"]
 
 
 @dataclass(frozen=True)
-class Settings:
+class StudyConfig:
     """What makes two studies comparable; stored with the study and never changed afterwards.
 
     Attributes:
@@ -64,19 +64,19 @@ class Settings:
         return {**asdict(self), "schedules": list(self.schedules), "data": dict(self.data)}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Settings:
+    def from_json(cls, data: Mapping[str, Any]) -> StudyConfig:
         """Read what ``to_json`` wrote; fields of other versions are ignored."""
         known = {f.name: data[f.name] for f in fields(cls) if f.name in data}
         return cls(**{**known, "schedules": tuple(known["schedules"])})
 
-    def differences(self, other: Settings) -> dict[str, tuple[Any, Any]]:
+    def differences(self, other: StudyConfig) -> dict[str, tuple[Any, Any]]:
         """Return the fields in which two settings differ, as ``{name: (self, other)}``."""
         mine, theirs = self.to_json(), other.to_json()
         return {k: (mine[k], theirs[k]) for k in mine if mine[k] != theirs[k]}
 
 
 @dataclass(frozen=True)
-class Asked:
+class TrialSpec:
     """What one trial was asked to train.
 
     Attributes:
@@ -106,13 +106,13 @@ class Asked:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Asked:
+    def from_json(cls, data: Mapping[str, Any]) -> TrialSpec:
         """Read what ``to_json`` wrote."""
         return cls(**{f.name: data[f.name] for f in fields(cls)})
 
 
 @dataclass(frozen=True)
-class Epoch:
+class EpochMetrics:
     """What one epoch of one trial gave.
 
     Attributes:
@@ -140,7 +140,7 @@ class Epoch:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Epoch:
+    def from_json(cls, data: Mapping[str, Any]) -> EpochMetrics:
         """Read what ``to_json`` wrote."""
         return cls(**{f.name: data[f.name] for f in fields(cls)})
 
@@ -150,7 +150,7 @@ class TrialRecord:
     """One trial as the records know it: asked, trained, ended.
 
     Attributes:
-        asked: What was asked; ``None`` where the trial was cut off before it was known.
+        spec: What was asked; ``None`` where the trial was cut off before it was known.
         epochs: What its epochs gave, in order. Known once the trial ended; for a running trial
             only ``reported`` holds the signal so far.
         outcome: How it ended.
@@ -162,8 +162,8 @@ class TrialRecord:
     """
 
     number: int
-    asked: Asked | None
-    epochs: tuple[Epoch, ...]
+    spec: TrialSpec | None
+    epochs: tuple[EpochMetrics, ...]
     outcome: Outcome
     value: float | None
     reported: Mapping[int, float]
@@ -177,11 +177,11 @@ class StudyRecord:
     """A study as the records know it.
 
     Attributes:
-        settings: What was fixed when the study was made.
+        config: What was fixed when the study was made.
         trials: Its trials by number; trials that were retried are left out.
         attributes: Free-form facts kept beside it, such as the MLflow parent run's id.
     """
 
-    settings: Settings
+    config: StudyConfig
     trials: tuple[TrialRecord, ...]
     attributes: Mapping[str, Any] = field(default_factory=dict)

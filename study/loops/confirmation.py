@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from study.core.records import Asked, Settings
+from study.core.records import StudyConfig, TrialSpec
 from study.loops.passes import Pass, schedule_rates
 from study.loops.recording import train_recorded
 from study.problems.fashion_mnist import Split
@@ -35,13 +35,13 @@ class Confirmation:
     """What is confirmed.
 
     Attributes:
-        settings: The study's settings.
+        config: The study's settings.
         finalists: Who is confirmed.
         seeds: How many seeds each.
         folder: Where checkpoints of all confirmations lie.
     """
 
-    settings: Settings
+    config: StudyConfig
     finalists: tuple[Finalist, ...]
     seeds: int
     folder: Path
@@ -49,7 +49,7 @@ class Confirmation:
     @property
     def place(self) -> Path:
         """The folder of this confirmation alone."""
-        about = [self.settings.to_json(), [[f.name, f.asked.to_json()] for f in self.finalists]]
+        about = [self.config.to_json(), [[f.name, f.spec.to_json()] for f in self.finalists]]
         digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
         return self.folder / digest[:12]
 
@@ -69,9 +69,9 @@ class Confirmation:
         """Return empty lanes with a seed's data order."""
         return Lanes(
             split,
-            batch_size=self.settings.batch_size,
+            batch_size=self.config.batch_size,
             order_seed=FRESH + seed,
-            bfloat16=self.settings.precision == "bfloat16",
+            bfloat16=self.config.precision == "bfloat16",
         )
 
     def trained(self) -> int:
@@ -92,7 +92,7 @@ def train_finalists(
     """
     width = len(confirmation.finalists)
 
-    def label(run: Asked, seed: int) -> tuple[str, dict[str, str]]:
+    def label(run: TrialSpec, seed: int) -> tuple[str, dict[str, str]]:
         name = confirmation.finalists[run.number % width].name
         return f"confirm {name} seed {seed}", {"finalist": name, "confirm_seed": str(seed)}
 

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 import lrsched
 from study.core.errors import InputError
-from study.core.records import Asked, Epoch
+from study.core.records import EpochMetrics, TrialSpec
 from study.training.lanes import Lanes
 from study.training.rates import Rates
 
 #: Called after each epoch of each run: what was asked, what the epoch gave, the rate of each step.
-OnEpoch = Callable[[Asked, Epoch, NDArray[np.float64]], None]
+OnEpoch = Callable[[TrialSpec, EpochMetrics, NDArray[np.float64]], None]
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Pass:
         checkpoint: File that keeps its state and, in the end, its final weights.
     """
 
-    runs: Sequence[Asked]
-    rates: Callable[[Asked, int], Rates]
+    runs: Sequence[TrialSpec]
+    rates: Callable[[TrialSpec, int], Rates]
     checkpoint: Path
 
     @property
@@ -49,7 +49,7 @@ class Pass:
         """Return how many epochs an earlier process has trained."""
         return len(self.history())
 
-    def history(self) -> list[dict[int, Epoch]]:
+    def history(self) -> list[dict[int, EpochMetrics]]:
         """Return what each epoch trained so far gave, by key."""
         return self._saved()[0] if self.checkpoint.exists() else []
 
@@ -78,7 +78,7 @@ class Pass:
         """Put the final weights of a finished pass into empty lanes."""
         lanes.load_state_dict(self._saved()[1])
 
-    def _restore(self, lanes: Lanes) -> list[dict[int, Epoch]]:
+    def _restore(self, lanes: Lanes) -> list[dict[int, EpochMetrics]]:
         if not self.checkpoint.exists():
             for run in self.runs:
                 lanes.add(run.number, run.seed)
@@ -87,17 +87,19 @@ class Pass:
         lanes.load_state_dict(state)
         return history
 
-    def _saved(self) -> tuple[list[dict[int, Epoch]], dict[str, Any]]:
+    def _saved(self) -> tuple[list[dict[int, EpochMetrics]], dict[str, Any]]:
         try:
             saved = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
-            asked, history = json.loads(saved["asked"]), json.loads(saved["history"])
+            spec, history = json.loads(saved["asked"]), json.loads(saved["history"])
         except Exception as error:  # torch and pickle raise what they like on a damaged file
             raise InputError(f"{self.checkpoint}: damaged, or no checkpoint of ours; remove it") from error
-        if asked != self._identity():
+        if spec != self._identity():
             raise InputError(f"{self.checkpoint}: is of other runs; remove it, or use another folder")
-        return [{int(k): Epoch.from_json(v) for k, v in row.items()} for row in history], saved["state"]
+        return [{int(k): EpochMetrics.from_json(v) for k, v in row.items()} for row in history], saved[
+            "state"
+        ]
 
-    def _save(self, lanes: Lanes, history: Sequence[dict[int, Epoch]]) -> None:
+    def _save(self, lanes: Lanes, history: Sequence[dict[int, EpochMetrics]]) -> None:
         """Write the checkpoint whole or not at all."""
         rows = [{str(k): v.to_json() for k, v in row.items()} for row in history]
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
@@ -115,6 +117,6 @@ class Pass:
         return json.loads(json.dumps([run.to_json() for run in self.runs]))
 
 
-def schedule_rates(asked: Asked, steps: int) -> Rates:
+def schedule_rates(spec: TrialSpec, steps: int) -> Rates:
     """Return the rates of a run that moves its schedule with every step."""
-    return Rates(lrsched.from_json(asked.schedule), asked.base_rate, steps)
+    return Rates(lrsched.from_json(spec.schedule), spec.base_rate, steps)

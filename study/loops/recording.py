@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from study.core.errors import InputError
-from study.core.records import Asked, Epoch, Outcome
+from study.core.records import EpochMetrics, Outcome, TrialSpec
 from study.loops.passes import Pass
 from study.loops.signals import held_back
 from study.store.mlflow_tracking import Tracker
 from study.training.lanes import Lanes
 
 #: Names a run for MLflow: its name and its further tags, from what it is asked and its pass's number.
-Label = Callable[[Asked, int], tuple[str, Mapping[str, str]]]
+Label = Callable[[TrialSpec, int], tuple[str, Mapping[str, str]]]
 
 
 def train_recorded(
@@ -105,10 +105,10 @@ def _train_one(
 ) -> int:
     """Train one pass to its end and close its runs; return ``done`` with the epochs trained here added."""
     before = one.trained()
-    last: dict[int, Epoch] = {}
+    last: dict[int, EpochMetrics] = {}
     children: dict[int, str] = {}
 
-    def on_epoch(run: Asked, epoch: Epoch, rates: NDArray[np.float64]) -> None:
+    def on_epoch(run: TrialSpec, epoch: EpochMetrics, rates: NDArray[np.float64]) -> None:
         nonlocal done
         tracker.epoch(children[run.number], epoch, rates.tolist())
         last[run.number] = epoch

@@ -6,7 +6,7 @@ import click
 
 import lrsched
 from study.core.errors import InputError
-from study.core.records import Epoch, TrialRecord
+from study.core.records import EpochMetrics, TrialRecord
 from study.problems.fashion_mnist import choose_device, load_search
 from study.store import optuna_storage as store
 from study.terminal.progress import Progress
@@ -35,30 +35,30 @@ def rerun_trial(storage: str, study: str, number: int, device: str, data_dir: st
     prepare_process()
     record = store.load(storage, study)
     trial = next((t for t in record.trials if t.number == number), None)
-    if trial is None or trial.asked is None or not trial.epochs:
+    if trial is None or trial.spec is None or not trial.epochs:
         last = max((t.number for t in record.trials), default=None)
         raise InputError(f"--rerun {number}: study {study} has no such ended trial; its last is {last}")
-    settings = record.settings
-    split = load_search(data_dir, choose_device(device), train_images=settings.train_images)
+    config = record.config
+    split = load_search(data_dir, choose_device(device), train_images=config.train_images)
     lane = Lanes(
         split,
-        batch_size=settings.batch_size,
-        order_seed=settings.seed,
-        bfloat16=settings.precision == "bfloat16",
-        clock=trial.asked.offset,
+        batch_size=config.batch_size,
+        order_seed=config.seed,
+        bfloat16=config.precision == "bfloat16",
+        clock=trial.spec.offset,
     )
     again = _train(trial, lane)
     return _compare(trial, again)
 
 
-def _train(trial: TrialRecord, lane: Lanes) -> list[Epoch]:
+def _train(trial: TrialRecord, lane: Lanes) -> list[EpochMetrics]:
     """Train as many epochs as were recorded."""
-    asked = trial.asked
-    if asked is None:
+    spec = trial.spec
+    if spec is None:
         raise ValueError(f"trial {trial.number} does not know what it was asked")
-    lane.add(trial.number, asked.seed)
-    rates = Rates(lrsched.from_json(asked.schedule), asked.base_rate, lane.steps)
-    again: list[Epoch] = []
+    lane.add(trial.number, spec.seed)
+    rates = Rates(lrsched.from_json(spec.schedule), spec.base_rate, lane.steps)
+    again: list[EpochMetrics] = []
     with Progress(len(trial.epochs), f"trial {trial.number} again") as progress:
         for _ in trial.epochs:
             epoch = lane.train_epoch({trial.number: rates.current()})[trial.number]
@@ -68,7 +68,7 @@ def _train(trial: TrialRecord, lane: Lanes) -> list[Epoch]:
     return again
 
 
-def _compare(trial: TrialRecord, again: list[Epoch]) -> int:
+def _compare(trial: TrialRecord, again: list[EpochMetrics]) -> int:
     rows = [
         [
             str(then.epoch),

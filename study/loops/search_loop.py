@@ -11,7 +11,7 @@ import optuna
 from numpy.typing import NDArray
 
 import lrsched
-from study.core.records import Asked, Epoch, Outcome, Settings
+from study.core.records import EpochMetrics, Outcome, StudyConfig, TrialSpec
 from study.loops.signals import held_back
 from study.store import optuna_storage as store
 from study.store.mlflow_tracking import Tracker
@@ -26,10 +26,10 @@ class Job:
     """A trial in training."""
 
     trial: optuna.Trial
-    asked: Asked
+    spec: TrialSpec
     rates: Rates
     run: str
-    epochs: list[Epoch] = field(default_factory=list)
+    epochs: list[EpochMetrics] = field(default_factory=list)
     reprieved_at: int | None = None
 
 
@@ -55,7 +55,7 @@ class SearchLoop:
 
     Args:
         study: The Optuna study, with its sampler and pruner.
-        settings: What the study is.
+        config: What the study is.
         space: What is sampled.
         tracker: Where runs are recorded.
         lanes: Networks that train side by side, none yet.
@@ -67,7 +67,7 @@ class SearchLoop:
     def __init__(
         self,
         study: optuna.Study,
-        settings: Settings,
+        config: StudyConfig,
         space: Space,
         tracker: Tracker,
         lanes: Lanes,
@@ -76,7 +76,7 @@ class SearchLoop:
         total: int,
         show: Callable[[Tally], None],
     ) -> None:
-        self._study, self._settings, self._space = study, settings, space
+        self._study, self._settings, self._space = study, config, space
         self._tracker, self._lanes, self._width, self._total = tracker, lanes, width, total
         self._show = show
         self._jobs: dict[int, Job] = {}
@@ -87,9 +87,7 @@ class SearchLoop:
             o: sum(t.outcome == o for t in self._ended) for o in ("finished", "pruned", "diverged")
         }
         self._epochs_ended = sum(len(t.epochs) for t in self._ended)
-        finished = [
-            (t.value, t.asked.family, t.number) for t in self._ended if t.value is not None and t.asked
-        ]
+        finished = [(t.value, t.spec.family, t.number) for t in self._ended if t.value is not None and t.spec]
         self._best = max(finished, default=None)
 
     def run(self) -> None:
@@ -118,7 +116,7 @@ class SearchLoop:
 
     def _start(self, trial: optuna.Trial) -> None:
         point = self._space.suggest(trial)
-        asked = Asked(
+        spec = TrialSpec(
             number=trial.number,
             family=point.family,
             schedule=point.schedule.to_json(),
@@ -129,11 +127,11 @@ class SearchLoop:
             offset=self._lanes.clock,
             lanes=self._width,
         )
-        store.begin(trial, asked)
-        run = self._tracker.start(asked)
-        self._lanes.add(trial.number, asked.seed)
-        rates = Rates(lrsched.from_json(asked.schedule), asked.base_rate, self._lanes.steps)
-        self._jobs[trial.number] = Job(trial, asked, rates, run)
+        store.begin(trial, spec)
+        run = self._tracker.start(spec)
+        self._lanes.add(trial.number, spec.seed)
+        rates = Rates(lrsched.from_json(spec.schedule), spec.base_rate, self._lanes.steps)
+        self._jobs[trial.number] = Job(trial, spec, rates, run)
 
     def _train_epoch(self) -> None:
         """Train all lanes for an epoch and record it."""
@@ -142,7 +140,7 @@ class SearchLoop:
         with held_back():
             self._record(epochs, table)
 
-    def _record(self, epochs: Mapping[int, Epoch], table: Mapping[int, NDArray[np.float64]]) -> None:
+    def _record(self, epochs: Mapping[int, EpochMetrics], table: Mapping[int, NDArray[np.float64]]) -> None:
         """Report all lanes before any is decided, so that their order changes nothing."""
         for number, epoch in epochs.items():
             job = self._jobs[number]
@@ -159,7 +157,7 @@ class SearchLoop:
         epoch = job.epochs[-1]
         signal = epoch.averaged_accuracy if self._settings.prune_on == "averaged" else epoch.val_accuracy
         if signal is None:
-            raise RuntimeError(f"trial {job.asked.number} gave no {self._settings.prune_on} accuracy")
+            raise RuntimeError(f"trial {job.spec.number} gave no {self._settings.prune_on} accuracy")
         if not store.report(job.trial, signal, epoch.epoch):
             self._leave(job, "interrupted")  # another machine took it for lost and put it back
         elif not (math.isfinite(epoch.train_loss) and math.isfinite(epoch.val_loss or 0.0)):
@@ -185,14 +183,14 @@ class SearchLoop:
         self._epochs_ended += len(job.epochs)
         accuracy = job.epochs[-1].val_accuracy
         if outcome == "finished" and accuracy is not None:
-            found = (accuracy, job.asked.family, job.asked.number)
+            found = (accuracy, job.spec.family, job.spec.number)
             self._best = found if self._best is None else max(self._best, found)
 
     def _leave(self, job: Job, outcome: Outcome) -> None:
         """Close the run and free the lane; MLflow before Optuna, as the tracker asks for."""
         self._tracker.end(job.run, outcome)
-        self._lanes.drop(job.asked.number)
-        del self._jobs[job.asked.number]
+        self._lanes.drop(job.spec.number)
+        del self._jobs[job.spec.number]
 
     def _put_back(self) -> None:
         """Put back what is still in training: nothing after a complete study."""

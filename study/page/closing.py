@@ -23,11 +23,11 @@ from study.tuning.space import Space
 
 def board(record: StudyRecord) -> tuple[Row, ...]:
     """Return the families' table with each best trial's edge warnings."""
-    space = Space(record.settings.schedules, record.settings.epochs)
+    space = Space(record.config.schedules, record.config.epochs)
     edges = {
-        row.family: space.edges(row.family, row.best.asked.params)
+        row.family: space.edges(row.family, row.best.spec.params)
         for row in leaderboard(record)
-        if row.best is not None and row.best.asked is not None
+        if row.best is not None and row.best.spec is not None
     }
     return leaderboard(record, edges)
 
@@ -38,9 +38,9 @@ def close_study(study: optuna.Study, tracker: Tracker, outcome: Outcome) -> None
     best = best_trial(record.trials)
     metrics = {f"trials_{name}": float(n) for name, n in _outcomes(record).items()}
     tags = {}
-    if best is not None and best.value is not None and best.asked is not None:
+    if best is not None and best.value is not None and best.spec is not None:
         metrics["best_val_accuracy"] = best.value
-        tags = {"leading_schedule": best.asked.family, "leading_trial": str(best.number)}
+        tags = {"leading_schedule": best.spec.family, "leading_trial": str(best.number)}
     curves = rate_curves_of(record, rate_curve)
     if curves:
         title = "Learning rate of every trial, coloured by validation accuracy"
@@ -61,7 +61,7 @@ def print_closing(
         experiment: Id of the study's experiment in MLflow, for the page that compares its runs.
         complete: The total that the study had reached before this command; ``None`` if it trained.
     """
-    name = record.settings.name
+    name = record.config.name
     if complete is not None:
         click.echo(
             f"study {name} is complete with {complete} trials; --trials {2 * complete} would extend it"
@@ -106,10 +106,10 @@ def _print_board(record: StudyRecord) -> None:
         ]
         for row in board(record)
     ]
-    settings = record.settings
-    few = "" if settings.train_images == ALL_IMAGES else f", ONLY {settings.train_images:,} TRAINING IMAGES"
-    length = "1 epoch" if settings.epochs == 1 else f"{settings.epochs} epochs"
-    print_table(columns, rows, title=f"{settings.name}: {length} a trial{few}")
+    config = record.config
+    few = "" if config.train_images == ALL_IMAGES else f", ONLY {config.train_images:,} TRAINING IMAGES"
+    length = "1 epoch" if config.epochs == 1 else f"{config.epochs} epochs"
+    print_table(columns, rows, title=f"{config.name}: {length} a trial{few}")
 
 
 def _parameters(row: Row) -> str:
@@ -133,7 +133,7 @@ def _outcomes(record: StudyRecord) -> dict[str, int]:
 
 def _summary(record: StudyRecord) -> dict[str, Any]:
     return {
-        "settings": record.settings.to_json(),
+        "settings": record.config.to_json(),
         "outcomes": _outcomes(record),
         "note": "search scores, not a verdict: see study.confirm",
         "families": [

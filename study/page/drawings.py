@@ -170,7 +170,7 @@ def expected_best_by_family(record: StudyRecord) -> dict[str, tuple[Floats, Floa
     """Return (trials, expected, low, high) over all families, then of each with two finished trials or more."""
     ended = [t for t in record.trials if t.outcome in {"finished", "pruned", "diverged"}]
     groups = {ALL: ended} | {
-        family: [t for t in ended if t.asked is not None and t.asked.family == family]
+        family: [t for t in ended if t.spec is not None and t.spec.family == family]
         for family in families(record)
     }
     curves = {}
@@ -211,7 +211,7 @@ def _rates_by_family(
         own = [curve for curve in curves if curve.family == family]
         if own:
             figure = rate_curves(own, scale, colour_bar=False, height=SMALL)
-            figure.update_xaxes(range=[0, record.settings.epochs], title_text="")
+            figure.update_xaxes(range=[0, record.config.epochs], title_text="")
             figure.update_yaxes(title_text="")
             description = f"Learning rates of {len(own)} trials of {_words(family)} over the epochs"
             drawn.append(Drawing(f"rates-{slug(family)}", figure, description, _words(family)))

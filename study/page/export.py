@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from study.core.errors import InputError
 from study.core.files import whole_file
-from study.core.records import Epoch, StudyRecord, TrialRecord
+from study.core.records import EpochMetrics, StudyRecord, TrialRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +38,7 @@ class Column:
 
 
 def _asked(name: str) -> Callable[[TrialRecord], Any]:
-    return lambda trial: None if trial.asked is None else getattr(trial.asked, name)
+    return lambda trial: None if trial.spec is None else getattr(trial.spec, name)
 
 
 def _last(name: str) -> Callable[[TrialRecord], Any]:
@@ -49,7 +49,7 @@ def _curve(name: str) -> Callable[[TrialRecord], str]:
     return lambda trial: json.dumps([_finite(getattr(epoch, name)) for epoch in trial.epochs])
 
 
-def _best_epoch(trial: TrialRecord) -> Epoch | None:
+def _best_epoch(trial: TrialRecord) -> EpochMetrics | None:
     known = [
         (accuracy, -epoch.epoch, epoch)
         for epoch in trial.epochs
@@ -109,7 +109,7 @@ COLUMNS: tuple[Column, ...] = (
         "schedule",
         "string",
         "The schedule as JSON, warm-up included; lrsched.from_json reads it; time in epochs.",
-        lambda t: None if t.asked is None else json.dumps(dict(t.asked.schedule), sort_keys=True),
+        lambda t: None if t.spec is None else json.dumps(dict(t.spec.schedule), sort_keys=True),
     ),
     Column("rates", "string", "Learning rate of each epoch's last step, a JSON list.", _curve("rate")),
     Column(
@@ -181,7 +181,7 @@ def export(record: StudyRecord, path: Path) -> None:
 
 
 def _json(record: StudyRecord, path: Path) -> None:
-    whole = {"settings": record.settings.to_json(), "columns": documented(record), "trials": rows(record)}
+    whole = {"settings": record.config.to_json(), "columns": documented(record), "trials": rows(record)}
     path.write_text(json.dumps(whole, indent=1, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
@@ -192,7 +192,7 @@ def _parquet(record: StudyRecord, path: Path) -> None:
     table = pa.Table.from_pandas(frame(record), preserve_index=False)
     meanings = documented(record)
     fields = [field.with_metadata({"meaning": meanings[field.name]}) for field in table.schema]
-    about = {**(table.schema.metadata or {}), b"settings": json.dumps(record.settings.to_json()).encode()}
+    about = {**(table.schema.metadata or {}), b"settings": json.dumps(record.config.to_json()).encode()}
     pq.write_table(table.cast(pa.schema(fields, metadata=about)), path)
 
 
@@ -203,7 +203,7 @@ def _sampled(record: StudyRecord) -> list[str]:
 
 
 def _params(trial: TrialRecord) -> Mapping[str, Any]:
-    return {} if trial.asked is None else trial.asked.params
+    return {} if trial.spec is None else trial.spec.params
 
 
 def _kind(values: list[Any]) -> str:

@@ -149,12 +149,12 @@ def rate_curves_of(
     """
     curves = []
     for trial in record.trials:
-        if trial.asked is not None:
+        if trial.spec is not None:
             times, values = rates(trial)
             if len(times):
                 curves.append(
                     RateCurve(
-                        trial.number, trial.asked.family, trial.outcome, last_accuracy(trial), times, values
+                        trial.number, trial.spec.family, trial.outcome, last_accuracy(trial), times, values
                     )
                 )
     return tuple(curves)
@@ -162,13 +162,13 @@ def rate_curves_of(
 
 def families(record: StudyRecord) -> tuple[str, ...]:
     """Return the study's families in catalogue order, then any others its trials name."""
-    asked = {trial.asked.family: None for trial in record.trials if trial.asked}
-    return tuple({**dict.fromkeys(record.settings.schedules), **asked})
+    spec = {trial.spec.family: None for trial in record.trials if trial.spec}
+    return tuple({**dict.fromkeys(record.config.schedules), **spec})
 
 
 def of_family(record: StudyRecord, family: str) -> tuple[TrialRecord, ...]:
     """Return the family's trials by number."""
-    return tuple(t for t in record.trials if t.asked is not None and t.asked.family == family)
+    return tuple(t for t in record.trials if t.spec is not None and t.spec.family == family)
 
 
 def best_trial(trials: Iterable[TrialRecord]) -> TrialRecord | None:
@@ -294,13 +294,13 @@ def points(trials: Iterable[TrialRecord], abscissa: Mapping[int, float]) -> Poin
 def by_base_rate(trials: Iterable[TrialRecord]) -> Points:
     """Return accuracy against base rate."""
     trials = tuple(trials)
-    return points(trials, {t.number: t.asked.base_rate for t in trials if t.asked})
+    return points(trials, {t.number: t.spec.base_rate for t in trials if t.spec})
 
 
 def by_warm_up(trials: Iterable[TrialRecord]) -> Points:
     """Return accuracy against warm-up length in epochs; a trial without one counts as 0."""
     trials = tuple(trials)
-    return points(trials, {t.number: float(t.asked.params.get("warmup", 0.0)) for t in trials if t.asked})
+    return points(trials, {t.number: float(t.spec.params.get("warmup", 0.0)) for t in trials if t.spec})
 
 
 def trend(cloud: Points, intervals: int = 5) -> Trend | None:
@@ -324,6 +324,6 @@ def epochs_spent(record: StudyRecord) -> tuple[EpochsSpent, ...]:
         trials = of_family(record, family)
         finished = sum(len(t.epochs) for t in trials if t.outcome == "finished")
         stopped = sum(len(t.epochs) for t in trials if t.outcome in {"pruned", "diverged"})
-        saved = sum(t.asked.epochs - len(t.epochs) for t in trials if t.outcome == "pruned" and t.asked)
+        saved = sum(t.spec.epochs - len(t.epochs) for t in trials if t.outcome == "pruned" and t.spec)
         spent.append(EpochsSpent(family, finished, stopped, saved))
     return tuple(spent)

@@ -9,7 +9,7 @@ import lrsched
 from lrsched.pasteable import to_torch_code
 from study.core.errors import InputError
 from study.core.provenance import git_revision, versions
-from study.core.records import Asked, StudyRecord
+from study.core.records import StudyRecord, TrialSpec
 from study.page import drawings as page
 from study.page import reproduce
 from study.page import text as page_text
@@ -66,10 +66,10 @@ def gather(record: StudyRecord, confirmed: Confirmation | None) -> Page:
         verdict_drawings=() if confirmed is None else confirmed.drawings(),
     )
     return Page(
-        name=record.settings.name,
+        name=record.config.name,
         facts=page_text.facts(record),
         notices=page_text.notices(record),
-        verdict=open_verdict(record.settings.name) if confirmed is None else confirmed.text(),
+        verdict=open_verdict(record.config.name) if confirmed is None else confirmed.text(),
         families=families(record),
         rows=rows,
         confirmed={} if confirmed is None else confirmed.by_family(),
@@ -88,26 +88,26 @@ def gather(record: StudyRecord, confirmed: Confirmation | None) -> Page:
 
 def _code(record: StudyRecord, confirmed: Confirmation | None) -> page.Code | None:
     """Return the winner as code; without one the best there is, and say so."""
-    batch = record.settings.batch_size
+    batch = record.config.batch_size
     if confirmed is not None and confirmed.leader is not None:
-        asked = Asked.from_json(confirmed.leader)
+        spec = TrialSpec.from_json(confirmed.leader)
         won, images = confirmed.verdict.winner is not None, confirmed.images
         title = "The winner as code" if won else "The leader of the tie as code"
-        note = f"{confirmed.verdict.leader}, for {asked.epochs} epochs on {images:,} images in batches of {batch}."
-        return page.Code(title, note, torch_code(asked, images, batch))
+        note = f"{confirmed.verdict.leader}, for {spec.epochs} epochs on {images:,} images in batches of {batch}."
+        return page.Code(title, note, torch_code(spec, images, batch))
     best = best_trial(record.trials)
-    if best is None or best.asked is None:
+    if best is None or best.spec is None:
         return None
-    images = record.settings.train_images
+    images = record.config.train_images
     note = (
-        f"Trial {best.number}, for {best.asked.epochs} epochs on {images:,} images in batches of {batch}. "
+        f"Trial {best.number}, for {best.spec.epochs} epochs on {images:,} images in batches of {batch}. "
         "It leads the search, which is no verdict."
     )
-    return page.Code("The best trial of the search as code", note, torch_code(best.asked, images, batch))
+    return page.Code("The best trial of the search as code", note, torch_code(best.spec, images, batch))
 
 
-def torch_code(asked: Asked, images: int, batch: int) -> str:
+def torch_code(spec: TrialSpec, images: int, batch: int) -> str:
     """Return what a trial was asked as PyTorch code to paste, for so many images in batches of ``batch``."""
     return to_torch_code(
-        lrsched.from_json(asked.schedule), asked.base_rate, asked.epochs, steps_per_epoch=-(-images // batch)
+        lrsched.from_json(spec.schedule), spec.base_rate, spec.epochs, steps_per_epoch=-(-images // batch)
     )

@@ -50,15 +50,15 @@ def trial_note(trial: TrialRecord, formula: str, times: Floats, rates: Floats) -
         times: Times in epochs, shape [points].
         rates: Learning rate at them, shape [points].
     """
-    if trial.asked is None:
+    if trial.spec is None:
         return "Cut off before it was asked for a schedule.\n"
-    warmup = float(trial.asked.params.get("warmup", 0.0))
+    warmup = float(trial.spec.params.get("warmup", 0.0))
     best = best_trial([trial])
     accuracy = last_accuracy(trial)
     ended = "trained to its end" if best is not None else trial.outcome
     lines = [
-        f"**{_family(trial.asked.family)}**, base rate {trial.asked.base_rate:.4g}, warm-up {warmup:.3g} of "
-        f"{trial.asked.epochs} epochs: {ended}"
+        f"**{_family(trial.spec.family)}**, base rate {trial.spec.base_rate:.4g}, warm-up {warmup:.3g} of "
+        f"{trial.spec.epochs} epochs: {ended}"
         + ("" if accuracy is None else f", validation accuracy {accuracy:.4f}")
         + (
             ""

@@ -37,15 +37,15 @@ def publish(
         InputError: MLflow's database does not hold that run.
     """
     record = store.record(study)
-    page = gather(record, confirmation(record.settings.name, certificate))
+    page = gather(record, confirmation(record.config.name, certificate))
     note = study_note(record, page.verdict)
     run_id = run_id or record.attributes.get("mlflow_run_id")
     if run_id is not None:
         save_to_mlflow(tracking_uri, run_id, note, {"report.html": render(page)})
     trials = {
-        trial.number: trial_note(trial, lrsched.REGISTRY[trial.asked.family].formula(), *rate_curve(trial))
+        trial.number: trial_note(trial, lrsched.REGISTRY[trial.spec.family].formula(), *rate_curve(trial))
         for trial in record.trials
-        if trial.asked is not None and trial.ended is not None
+        if trial.spec is not None and trial.ended is not None
     }
     drawings = (drawing for row in page.drawings.values() for drawing in row if drawing.id in FIGURES)
     figures = {d.id: on_white(d.figure, d.title or d.description) for d in drawings}

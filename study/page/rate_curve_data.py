@@ -25,12 +25,12 @@ def rate_curve(trial: TrialRecord) -> tuple[Floats, Floats]:
         point and the next one's first stand at the same time: a metric may move the rate in between.
     """
     trained = len(trial.epochs) or 1 + max(trial.reported, default=-1)
-    if trial.asked is None or trained == 0:
+    if trial.spec is None or trained == 0:
         return np.empty(0), np.empty(0)
-    schedule = lrsched.from_json(trial.asked.schedule)
+    schedule = lrsched.from_json(trial.spec.schedule)
     if not schedule.metric_driven:
         times = np.linspace(0.0, trained, POINTS * trained + 1)
-        return times, trial.asked.base_rate * schedule(times)
+        return times, trial.spec.base_rate * schedule(times)
     if not trial.epochs:
         return np.empty(0), np.empty(0)
     state, within = schedule.initial(), np.linspace(0.0, 1.0, POINTS + 1)
@@ -39,4 +39,4 @@ def rate_curve(trial: TrialRecord) -> tuple[Floats, Floats]:
         parts.append(schedule.at(epoch.epoch + within, state))
         state = schedule.observe(state, epoch.train_loss)
     times = np.concatenate([epoch.epoch + within for epoch in trial.epochs])
-    return times, trial.asked.base_rate * np.concatenate(parts)
+    return times, trial.spec.base_rate * np.concatenate(parts)

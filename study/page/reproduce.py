@@ -7,28 +7,28 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from study.core.records import Settings, StudyRecord
+from study.core.records import StudyConfig, StudyRecord
 
 # The name is said first, and the data by its checksums; every other setting is an option of the same name.
-_FLAGS = tuple(field.name for field in fields(Settings) if field.name not in {"name", "data"})
+_FLAGS = tuple(field.name for field in fields(StudyConfig) if field.name not in {"name", "data"})
 
 
-def search_command(settings: Settings, trials: int) -> str:
+def search_command(config: StudyConfig, trials: int) -> str:
     """Return the command that makes the study, each of its settings spelt out."""
-    words = ["python", "-m", "study.search", "--study", settings.name, "--trials", str(trials)]
+    words = ["python", "-m", "study.search", "--study", config.name, "--trials", str(trials)]
     for name in _FLAGS:
-        value = getattr(settings, name)
+        value = getattr(config, name)
         words += [f"--{name.replace('_', '-')}", ",".join(value) if isinstance(value, tuple) else str(value)]
     return _folded(words)
 
 
 def commands(record: StudyRecord, revision: str | None) -> str:
     """Return the commands from the source to this page."""
-    name = shlex.quote(record.settings.name)
+    name = shlex.quote(record.config.name)
     # "+changed" marks a tree that differs from its commit; only the commit can be checked out.
     lines = [f"git checkout {shlex.quote(revision.removesuffix('+changed'))}"] if revision else []
     lines += [
-        search_command(record.settings, max(1, len(record.trials))),
+        search_command(record.config, max(1, len(record.trials))),
         f"python -m study.confirm --study {name}",
         f"python -m study.report --study {name}",
     ]
@@ -39,16 +39,16 @@ def provenance(
     record: StudyRecord, versions: Mapping[str, str], revision: str | None
 ) -> dict[str, dict[str, str]]:
     """Return facts under titles: settings, what the study noted of itself, versions, data."""
-    settings = record.settings.to_json()
-    settings.pop("data")
+    config = record.config.to_json()
+    config.pop("data")
     noted = {key: _text(value) for key, value in sorted(record.attributes.items())}
     return {
         title: facts
         for title, facts in {
-            "Settings of the study": {key.replace("_", " "): _text(value) for key, value in settings.items()},
+            "Settings of the study": {key.replace("_", " "): _text(value) for key, value in config.items()},
             "Noted with the study": noted,
             "This page was written with": {**versions, **({"git revision": revision} if revision else {})},
-            "Data files, by checksum": dict(record.settings.data),
+            "Data files, by checksum": dict(record.config.data),
         }.items()
         if facts
     }

@@ -19,7 +19,7 @@ SEVERAL, FEWEST_LEARNED = 4, 2
 def facts(record: StudyRecord) -> tuple[str, ...]:
     """Return the study in a few words each: trials by outcome, budget, data."""
     ended = Counter(trial.outcome for trial in record.trials)
-    settings = record.settings
+    config = record.config
     counts = [
         f"{ended[o]} {o}" for o in ("finished", "pruned", "diverged", "running", "interrupted") if ended[o]
     ]
@@ -27,9 +27,9 @@ def facts(record: StudyRecord) -> tuple[str, ...]:
         _plural(len(record.trials), "trial"),
         *counts,
         _plural(len(families(record)), "schedule family", "schedule families"),
-        _plural(settings.epochs, "epoch"),
-        f"batch {settings.batch_size}",
-        f"{settings.train_images:,} training images",
+        _plural(config.epochs, "epoch"),
+        f"batch {config.batch_size}",
+        f"{config.train_images:,} training images",
     )
 
 
@@ -47,9 +47,9 @@ def notices(record: StudyRecord) -> tuple[str, ...]:
         said.append("This study is still running: everything below will change.")
     elif not any(t.outcome == "finished" for t in record.trials):
         said.append("No trial of this study finished: there is nothing to compare.")
-    if record.settings.train_images < ALL_IMAGES:
+    if record.config.train_images < ALL_IMAGES:
         said.append(
-            f"A quick look: trained on {record.settings.train_images:,} of {ALL_IMAGES:,} images. "
+            f"A quick look: trained on {record.config.train_images:,} of {ALL_IMAGES:,} images. "
             "Its ranking need not hold for all of them."
         )
     return (*said, *hardly_tried(record))

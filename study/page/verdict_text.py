@@ -85,8 +85,8 @@ class Confirmation:
     @property
     def leader(self) -> Mapping[str, Any] | None:
         """What the leader, winner or not, was asked to train, if the certificate says it."""
-        asked: Mapping[str, Any] | None = self.finalists[self.verdict.leader].get("asked")
-        return asked
+        spec: Mapping[str, Any] | None = self.finalists[self.verdict.leader].get("asked")
+        return spec
 
     def by_family(self) -> dict[str, float]:
         """Return the best confirmed mean of each family, all runs counted."""

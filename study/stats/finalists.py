@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from study.core.errors import InputError
-from study.core.records import Asked, StudyRecord, TrialRecord
+from study.core.records import StudyRecord, TrialRecord, TrialSpec
 from study.stats.leaderboard import leaderboard
 
 
@@ -15,17 +15,17 @@ class Finalist:
 
     Attributes:
         name: What it is called: its family and its trial's number.
-        asked: What its trial was asked.
+        spec: What its trial was asked.
         score: Its search score, on the validation images.
     """
 
     name: str
-    asked: Asked
+    spec: TrialSpec
     score: float
 
-    def run(self, key: int, seed: int) -> Asked:
+    def run(self, key: int, seed: int) -> TrialSpec:
         """Return it as a run of a confirmation: same schedule and rate, a fresh seed, a lane's key."""
-        return replace(self.asked, number=key, seed=seed, offset=0, params={})
+        return replace(self.spec, number=key, seed=seed, offset=0, params={})
 
 
 def choose_finalists(
@@ -43,7 +43,7 @@ def choose_finalists(
         InputError: The study has fewer than two finished trials to compare, or none of the baseline.
     """
     by_family = {row.family: _best(record, row.family, per_family) for row in leaderboard(record)}
-    name = record.settings.name
+    name = record.config.name
     if baseline is not None and not by_family.get(baseline):
         raise InputError(
             f"--baseline {baseline}: study {name!r} has no finished trial of it; search it, or --baseline none"
@@ -57,7 +57,7 @@ def choose_finalists(
 
 
 def _best(record: StudyRecord, family: str, count: int) -> list[TrialRecord]:
-    finished = [t for t in record.trials if t.asked and t.asked.family == family and t.value is not None]
+    finished = [t for t in record.trials if t.spec and t.spec.family == family and t.value is not None]
     return sorted(finished, key=_score, reverse=True)[:count]
 
 
@@ -66,6 +66,6 @@ def _score(trial: TrialRecord) -> float:
 
 
 def _finalist(trial: TrialRecord) -> Finalist:
-    if trial.asked is None:
+    if trial.spec is None:
         raise ValueError(f"trial {trial.number} does not know what it was asked")
-    return Finalist(f"{trial.asked.family} #{trial.number}", trial.asked, _score(trial))
+    return Finalist(f"{trial.spec.family} #{trial.number}", trial.spec, _score(trial))

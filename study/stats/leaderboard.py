@@ -49,12 +49,12 @@ class Row:
 
         A field that was drawn as several numbers (milestones) stands here as the schedule holds it.
         """
-        if self.best is None or self.best.asked is None:
+        if self.best is None or self.best.spec is None:
             return {}
-        asked = self.best.asked
-        shared = {"base_rate": asked.base_rate, "warmup": asked.params.get("warmup", 0.0)}
-        schedule = asked.schedule.get("inner", asked.schedule)
-        drawn = {name.removeprefix(f"{self.family}.") for name in asked.params if "." in name}
+        spec = self.best.spec
+        shared = {"base_rate": spec.base_rate, "warmup": spec.params.get("warmup", 0.0)}
+        schedule = spec.schedule.get("inner", spec.schedule)
+        drawn = {name.removeprefix(f"{self.family}.") for name in spec.params if "." in name}
         own = {field: value for field, value in schedule.items() if field in drawn or f"{field}_1" in drawn}
         return shared | own
 

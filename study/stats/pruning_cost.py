@@ -86,17 +86,17 @@ def cost_of_pruning(study: StudyRecord) -> tuple[Cost, ...]:
     Trials that still run or were interrupted are left out. A reprieved trial that diverged later counts
     as one that did not end above anybody.
     """
-    ended = [t for t in study.trials if t.outcome in ("finished", "pruned", "diverged") and t.asked]
+    ended = [t for t in study.trials if t.outcome in ("finished", "pruned", "diverged") and t.spec]
     best = _best_kept(ended)
-    best_of_family = {f: _best_kept(_of(ended, f)) for f in study.settings.schedules}
+    best_of_family = {f: _best_kept(_of(ended, f)) for f in study.config.schedules}
     rows = [
-        _cost(f, _of(ended, f), best_of_family, best, study.settings.epochs) for f in study.settings.schedules
+        _cost(f, _of(ended, f), best_of_family, best, study.config.epochs) for f in study.config.schedules
     ]
-    return (*rows, _cost(ALL, ended, best_of_family, best, study.settings.epochs))
+    return (*rows, _cost(ALL, ended, best_of_family, best, study.config.epochs))
 
 
 def _of(trials: Sequence[TrialRecord], family: str) -> list[TrialRecord]:
-    return [t for t in trials if t.asked is not None and t.asked.family == family]
+    return [t for t in trials if t.spec is not None and t.spec.family == family]
 
 
 def _best_kept(trials: Sequence[TrialRecord]) -> float:
@@ -108,7 +108,7 @@ def _cost(
 ) -> Cost:
     pruned = [t for t in trials if t.outcome == "pruned"]
     spared = [t for t in trials if t.reprieved_at is not None]
-    ends = [(-np.inf if t.value is None else t.value, best_of[t.asked.family]) for t in spared if t.asked]
+    ends = [(-np.inf if t.value is None else t.value, best_of[t.spec.family]) for t in spared if t.spec]
     stopped = len(pruned) + len(spared)
     return Cost(
         family=family,

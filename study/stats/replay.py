@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from study.core.errors import InputError
-from study.core.records import Epoch, StudyRecord
+from study.core.records import EpochMetrics, StudyRecord
 from study.stats.comparison import CHANCE
 
 Floats = NDArray[np.float64]
@@ -53,12 +53,12 @@ def curves(study: StudyRecord) -> Curves:
     """
     if any(t.outcome == "pruned" for t in study.trials):
         raise InputError(
-            f"study {study.settings.name!r} was pruned, so its stopped curves have no end to compare with; "
+            f"study {study.config.name!r} was pruned, so its stopped curves have no end to compare with; "
             "replay needs one that was searched with --pruner none"
         )
-    ended = [(t, t.asked) for t in study.trials if t.outcome in ("finished", "diverged") and t.asked]
+    ended = [(t, t.spec) for t in study.trials if t.outcome in ("finished", "diverged") and t.spec]
     if not any(t.outcome == "finished" for t, _ in ended):
-        raise InputError(f"study {study.settings.name!r} has no finished trial to replay")
+        raise InputError(f"study {study.config.name!r} has no finished trial to replay")
     seen = {
         "val": [[e.val_accuracy for e in t.epochs if _is_finite(e)] for t, _ in ended],
         "averaged": [[e.averaged_accuracy for e in t.epochs if _is_finite(e)] for t, _ in ended],
@@ -66,18 +66,18 @@ def curves(study: StudyRecord) -> Curves:
     signals = {}
     for name, rows in seen.items():
         if all(value is not None for row in rows for value in row):
-            signals[name] = np.full((len(ended), study.settings.epochs), -np.inf)
+            signals[name] = np.full((len(ended), study.config.epochs), -np.inf)
             for row, shown in enumerate(rows):
                 signals[name][row, : len(shown)] = shown
     return Curves(
-        families=tuple(asked.family for _, asked in ended),
-        offsets=np.array([asked.offset for _, asked in ended]),
+        families=tuple(spec.family for _, spec in ended),
+        offsets=np.array([spec.offset for _, spec in ended]),
         signals=signals,
         final=np.array([-np.inf if t.value is None else t.value for t, _ in ended]),
     )
 
 
-def _is_finite(epoch: Epoch) -> bool:
+def _is_finite(epoch: EpochMetrics) -> bool:
     return epoch.val_loss is not None and isfinite(epoch.train_loss) and isfinite(epoch.val_loss)
 
 

@@ -19,7 +19,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages._heartbeat import BaseHeartbeat
 from optuna.trial import FrozenTrial, TrialState
 
-from study.core.records import Asked, Epoch, Outcome
+from study.core.records import EpochMetrics, Outcome, TrialSpec
 from study.store.liveness import Process, current
 from study.store.opening import GRACE_SECONDS, HEARTBEAT_SECONDS, is_local
 
@@ -65,9 +65,9 @@ def running(study: optuna.Study) -> frozenset[int]:
     return frozenset(trial.number for trial in _trials(study, TrialState.RUNNING))
 
 
-def begin(trial: optuna.Trial, asked: Asked) -> None:
+def begin(trial: optuna.Trial, spec: TrialSpec) -> None:
     """Write what a trial was asked, before it trains. Only then is it retried when it is cut off."""
-    trial.set_user_attr("asked", asked.to_json())
+    trial.set_user_attr("asked", spec.to_json())
 
 
 def report(trial: optuna.Trial, signal: float, epoch: int) -> bool:
@@ -99,7 +99,7 @@ def beat(study: optuna.Study, trials: Sequence[optuna.Trial]) -> None:
 def finish(
     study: optuna.Study,
     trial: optuna.Trial,
-    epochs: Sequence[Epoch],
+    epochs: Sequence[EpochMetrics],
     outcome: Outcome,
     *,
     reprieved_at: int | None = None,
@@ -225,7 +225,7 @@ def _silent(study: optuna.Study) -> Collection[int]:
     return storage._get_stale_trial_ids(study._study_id) if isinstance(storage, BaseHeartbeat) else ()  # noqa: SLF001
 
 
-def _plain(epoch: Epoch) -> dict[str, Any]:
+def _plain(epoch: EpochMetrics) -> dict[str, Any]:
     """Return an epoch as JSON that browsers read: a loss that is not finite becomes a word."""
     return {
         key: repr(value) if isinstance(value, float) and not math.isfinite(value) else value

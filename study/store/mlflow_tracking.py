@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from study.core.records import Asked, Epoch, Outcome, Settings
+from study.core.records import EpochMetrics, Outcome, StudyConfig, TrialSpec
 from study.store.budget import Budget
 from study.store.curve import GrowingCurve
 from study.store.tracking_uri import check, connect, experiment_in, resolve
@@ -47,14 +47,14 @@ class Tracker:
         client: MlflowClient,
         experiment_id: str,
         run_id: str,
-        settings: Settings,
+        config: StudyConfig,
         tags: Mapping[str, str],
         measured_on: str = "val",
     ) -> None:
         self._client = client
         self.experiment_id = experiment_id
-        self._dataset = _dataset(settings)
-        self._parameters = _study_parameters(settings)
+        self._dataset = _dataset(config)
+        self._parameters = _study_parameters(config)
         self._tags = dict(tags)
         self._measured_on = measured_on
         self._open: dict[str, GrowingCurve] = {}  # children by run id
@@ -66,7 +66,7 @@ class Tracker:
     def open(
         cls,
         uri: str | None,
-        settings: Settings,
+        config: StudyConfig,
         *,
         attributes: Mapping[str, str],
         resume_run_id: str | None = None,
@@ -81,7 +81,7 @@ class Tracker:
 
         Args:
             uri: MLflow's database or server; ``None`` as ``resolve`` says.
-            settings: The study's settings: the parent's parameters, and the dataset's checksums.
+            config: The study's settings: the parent's parameters, and the dataset's checksums.
             attributes: Facts for every run's tags, such as git revision, device and versions.
             resume_run_id: The parent's id from an earlier ``run_id``; a new run is made where it is
                 ``None`` or no longer there.
@@ -99,44 +99,46 @@ class Tracker:
         client = connect(where)
         experiment_id = experiment_in(client, where, experiment)
         # MLflow's column "Source" and "User" are tags.
-        tags = {**attributes, "study": settings.name, "kind": kind, "mlflow.source.name": f"study.{kind}"}
+        tags = {**attributes, "study": config.name, "kind": kind, "mlflow.source.name": f"study.{kind}"}
         tags["mlflow.user"] = _user()
         if "git_revision" in attributes:
             tags["mlflow.source.git.commit"] = attributes["git_revision"]
-        run_id = _resumed(client, resume_run_id) or _parent(client, experiment_id, settings, tags)
-        tracker = cls(client, experiment_id, run_id, settings, tags, measured_on)
+        run_id = _resumed(client, resume_run_id) or _parent(client, experiment_id, config, tags)
+        tracker = cls(client, experiment_id, run_id, config, tags, measured_on)
         tracker._close_left_over(running)
         return tracker
 
-    def start(self, asked: Asked, *, name: str | None = None, tags: Mapping[str, str] | None = None) -> str:
+    def start(
+        self, spec: TrialSpec, *, name: str | None = None, tags: Mapping[str, str] | None = None
+    ) -> str:
         """Open a child run for a trial; return its run id.
 
         Args:
-            asked: What the trial was asked; its parameters become the run's.
+            spec: What the trial was asked; its parameters become the run's.
             name: The run's name; ``#12 cosine`` for trial 12 where none is given.
             tags: Further tags, such as a finalist's seed.
         """
         from mlflow.entities import Param
 
         about = {
-            "schedule": asked.family,
-            "trial": str(asked.number),
+            "schedule": spec.family,
+            "trial": str(spec.number),
             "state": "running",
             _PARENT: self.run_id,
         }
         run = self._client.create_run(
             self.experiment_id,
             tags={**self._tags, **about, **(tags or {})},
-            run_name=name or f"#{asked.number} {asked.family}",
+            run_name=name or f"#{spec.number} {spec.family}",
         )
         child = str(run.info.run_id)
-        self._open[child] = GrowingCurve(asked.epochs)
-        parameters = {**self._parameters, **_trial_parameters(asked)}
+        self._open[child] = GrowingCurve(spec.epochs)
+        parameters = {**self._parameters, **_trial_parameters(spec)}
         self._client.log_batch(child, params=[Param(k, str(v)) for k, v in parameters.items()])
         self._client.log_inputs(child, [self._dataset])
         return child
 
-    def epoch(self, child: str, epoch: Epoch, rates: Sequence[float]) -> None:
+    def epoch(self, child: str, epoch: EpochMetrics, rates: Sequence[float]) -> None:
         """Record an epoch of a child: its metrics, and the rates that its steps used, in order.
 
         Written at once, unless writing has taken more than its share of the time (see ``Budget``): then
@@ -257,15 +259,15 @@ def _resumed(client: MlflowClient, run_id: str | None) -> str | None:
     return run_id
 
 
-def _parent(client: MlflowClient, experiment_id: str, settings: Settings, tags: Mapping[str, str]) -> str:
+def _parent(client: MlflowClient, experiment_id: str, config: StudyConfig, tags: Mapping[str, str]) -> str:
     from mlflow.entities import Param
 
-    run = client.create_run(experiment_id, tags={**tags, "state": "running"}, run_name=settings.name)
+    run = client.create_run(experiment_id, tags={**tags, "state": "running"}, run_name=config.name)
     run_id = str(run.info.run_id)
-    parameters = {k: v for k, v in settings.to_json().items() if k not in {"name", "data"}}
-    parameters["schedules"] = ", ".join(settings.schedules)
+    parameters = {k: v for k, v in config.to_json().items() if k not in {"name", "data"}}
+    parameters["schedules"] = ", ".join(config.schedules)
     client.log_batch(run_id, params=[Param(k, str(v)) for k, v in parameters.items()])
-    client.log_inputs(run_id, [_dataset(settings)])
+    client.log_inputs(run_id, [_dataset(config)])
     return run_id
 
 
@@ -280,37 +282,37 @@ def _pages(client: MlflowClient, experiment_id: str, query: str) -> Iterator[Any
             return
 
 
-def _dataset(settings: Settings) -> Any:
+def _dataset(config: StudyConfig) -> Any:
     """Return the data as MLflow's input: the checksums of its files are its digest."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    checksums = json.dumps(dict(settings.data), sort_keys=True)
+    checksums = json.dumps(dict(config.data), sort_keys=True)
     digest = hashlib.sha256(checksums.encode()).hexdigest()[:16]
     source = json.dumps({"url": "https://github.com/zalandoresearch/fashion-mnist"})
-    profile = json.dumps({"train_images": settings.train_images, "files": dict(settings.data)})
+    profile = json.dumps({"train_images": config.train_images, "files": dict(config.data)})
     dataset = Dataset("fashion-mnist", digest, "http", source, profile=profile)
     return DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
 
 
-def _study_parameters(settings: Settings) -> dict[str, Any]:
+def _study_parameters(config: StudyConfig) -> dict[str, Any]:
     return {
-        "batch_size": settings.batch_size,
-        "train_images": settings.train_images,
-        "study_seed": settings.seed,
+        "batch_size": config.batch_size,
+        "train_images": config.train_images,
+        "study_seed": config.seed,
     }
 
 
-def _trial_parameters(asked: Asked) -> dict[str, Any]:
+def _trial_parameters(spec: TrialSpec) -> dict[str, Any]:
     """Return a trial's parameters: those sampled, and the schedule's fields as they were built."""
     return {
-        **{key: value for key, value in asked.params.items() if key != "schedule"},
-        "schedule": asked.family,
-        "schedule_json": json.dumps(dict(asked.schedule)),
-        "base_rate": asked.base_rate,
-        "epochs": asked.epochs,
-        "seed": asked.seed,
-        "offset": asked.offset,
-        "lanes": asked.lanes,
+        **{key: value for key, value in spec.params.items() if key != "schedule"},
+        "schedule": spec.family,
+        "schedule_json": json.dumps(dict(spec.schedule)),
+        "base_rate": spec.base_rate,
+        "epochs": spec.epochs,
+        "seed": spec.seed,
+        "offset": spec.offset,
+        "lanes": spec.lanes,
     }
 
 

@@ -15,7 +15,7 @@ import sqlalchemy
 from optuna.exceptions import ExperimentalWarning
 
 from study.core.errors import InputError
-from study.core.records import Settings
+from study.core.records import StudyConfig
 from study.store import database
 
 FLAG = "--storage"
@@ -25,12 +25,12 @@ HEARTBEAT_SECONDS = 60
 GRACE_SECONDS = 600
 
 
-def open_study(url: str, settings: Settings) -> optuna.Study:
+def open_study(url: str, config: StudyConfig) -> optuna.Study:
     """Create a study, or open the one of the same name and settings to continue it.
 
     Args:
         url: SQLAlchemy URL of the storage; its schema is made where there is none.
-        settings: What makes two studies comparable; kept with the study.
+        config: What makes two studies comparable; kept with the study.
 
     Raises:
         InputError: The storage cannot be used, or the study exists with other settings. Then nothing
@@ -43,30 +43,30 @@ def open_study(url: str, settings: Settings) -> optuna.Study:
         database.use_wal(parsed)
         storage = _storage(parsed, create=True)
         try:
-            return _continued(storage, settings) or _made(storage, settings)
+            return _continued(storage, config) or _made(storage, config)
         except InputError:
             storage.engine.dispose()
             raise
 
 
-def _continued(storage: optuna.storages.RDBStorage, settings: Settings) -> optuna.Study | None:
+def _continued(storage: optuna.storages.RDBStorage, config: StudyConfig) -> optuna.Study | None:
     """Return the study of this name, if there is one; refuse one that is not the same."""
-    kept = _settings_by_name(storage).get(settings.name)
+    kept = _settings_by_name(storage).get(config.name)
     if kept is not None:
-        _require_same(settings, kept)
-        return optuna.load_study(study_name=settings.name, storage=storage)
-    if settings.name in optuna.get_all_study_names(storage):
+        _require_same(config, kept)
+        return optuna.load_study(study_name=config.name, storage=storage)
+    if config.name in optuna.get_all_study_names(storage):
         raise InputError(
-            f"study {settings.name!r} was not made by study.search: choose another name with --study"
+            f"study {config.name!r} was not made by study.search: choose another name with --study"
         )
     return None
 
 
-def _made(storage: optuna.storages.RDBStorage, settings: Settings) -> optuna.Study:
-    study = optuna.create_study(study_name=settings.name, storage=storage, direction="maximize")
+def _made(storage: optuna.storages.RDBStorage, config: StudyConfig) -> optuna.Study:
+    study = optuna.create_study(study_name=config.name, storage=storage, direction="maximize")
     with _experimental_features():
         study.set_metric_names(["val_accuracy"])
-    study.set_user_attr("settings", settings.to_json())
+    study.set_user_attr("settings", config.to_json())
     return study
 
 
@@ -164,9 +164,9 @@ def _settings_by_name(storage: optuna.storages.BaseStorage) -> dict[str, Mapping
     return {s.study_name: s.user_attrs["settings"] for s in studies if "settings" in s.user_attrs}
 
 
-def _require_same(asked: Settings, kept: Mapping[str, Any]) -> None:
+def _require_same(asked: StudyConfig, kept: Mapping[str, Any]) -> None:
     """Refuse to continue a study that was made with other settings."""
-    differences = asked.differences(Settings.from_json(kept))
+    differences = asked.differences(StudyConfig.from_json(kept))
     if not differences:
         return
     start = f"study {asked.name!r} exists with other settings: "

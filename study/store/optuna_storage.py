@@ -19,7 +19,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from study.core.records import Asked, Epoch, Outcome, Settings, StudyRecord, TrialRecord
+from study.core.records import EpochMetrics, Outcome, StudyConfig, StudyRecord, TrialRecord, TrialSpec
 from study.store.lifecycle import ask, beat, begin, finish, interrupt, recover, remaining, report, running
 from study.store.opening import close, exclusively, existing_study, open_study
 
@@ -61,18 +61,18 @@ def load(url: str, name: str | None = None) -> StudyRecord:
 def record(study: optuna.Study) -> StudyRecord:
     """Return an open study of ours as plain data; see ``load``."""
     attributes = dict(study.user_attrs)
-    settings = Settings.from_json(attributes.pop("settings"))
+    config = StudyConfig.from_json(attributes.pop("settings"))
     begun = [t for t in study.get_trials(deepcopy=False) if t.state is not TrialState.WAITING]
     retried = {t.user_attrs.get("retry_of") for t in begun}
     kept = [t for t in begun if t.number not in retried and not t.user_attrs.get("surplus")]
-    return StudyRecord(settings, tuple(_trial_record(t) for t in kept), attributes)
+    return StudyRecord(config, tuple(_trial_record(t) for t in kept), attributes)
 
 
 def _trial_record(trial: FrozenTrial) -> TrialRecord:
     known = trial.user_attrs
     return TrialRecord(
         number=trial.number,
-        asked=Asked.from_json(known["asked"]) if "asked" in known else None,
+        spec=TrialSpec.from_json(known["asked"]) if "asked" in known else None,
         epochs=tuple(_epoch(data) for data in known.get("epochs", ())),
         outcome=_outcome(trial),
         value=trial.value if trial.state is TrialState.COMPLETE else None,
@@ -93,5 +93,5 @@ def _outcome(trial: FrozenTrial) -> Outcome:
     }[trial.state]  # type: ignore[return-value]  # mypy widens the values to str
 
 
-def _epoch(data: Mapping[str, Any]) -> Epoch:
-    return Epoch.from_json({k: float(v) if isinstance(v, str) else v for k, v in data.items()})
+def _epoch(data: Mapping[str, Any]) -> EpochMetrics:
+    return EpochMetrics.from_json({k: float(v) if isinstance(v, str) else v for k, v in data.items()})

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 import lrsched
 from lrsched import Constant, Cosine, Factor, Join, Linear, MultiStep, Schedule, SquareRoot
-from study.core.records import Asked, Epoch, Settings
+from study.core.records import EpochMetrics, StudyConfig, TrialSpec
 from study.loops.passes import Pass
 from study.problems.fashion_mnist import Split
 from study.textbook.statistics import Measured
@@ -128,9 +128,9 @@ class EpochRates(Rates):
         return np.full(self._within.shape, self._base_rate * multiplier)
 
 
-def epoch_rates(asked: Asked, steps: int) -> Rates:
+def epoch_rates(spec: TrialSpec, steps: int) -> Rates:
     """Return the rates of a run of a replication; its ``params`` hold the shift."""
-    return EpochRates(lrsched.from_json(asked.schedule), asked.base_rate, steps, int(asked.params["shift"]))
+    return EpochRates(lrsched.from_json(spec.schedule), spec.base_rate, steps, int(spec.params["shift"]))
 
 
 @dataclass(frozen=True)
@@ -161,14 +161,14 @@ class Replication:
         source: Whose runs.
         ways: Which of ``WAYS``.
         seeds: Seeds of each run, shared by all: 0, 1, ...
-        settings: What else tells two replications apart; ``settings.epochs`` is each run's length.
+        config: What else tells two replications apart; ``config.epochs`` is each run's length.
         folder: Where checkpoints of all replications lie.
     """
 
     source: Source
     ways: tuple[str, ...]
     seeds: int
-    settings: Settings
+    config: StudyConfig
     folder: Path
 
     @property
@@ -185,12 +185,12 @@ class Replication:
     @property
     def comparable(self) -> bool:
         """Whether the runs are as long and see as many images as the source's."""
-        return self.settings.epochs == self.source.epochs and self.settings.train_images == 60_000
+        return self.config.epochs == self.source.epochs and self.config.train_images == 60_000
 
     @property
     def place(self) -> Path:
         """The folder of this replication alone; more seeds add to it."""
-        about = [self.settings.to_json(), [self._asked(run, lane, 0).to_json() for lane, run in self._lanes]]
+        about = [self.config.to_json(), [self._asked(run, lane, 0).to_json() for lane, run in self._lanes]]
         return self.folder / hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:12]
 
     def passes(self) -> list[Pass]:
@@ -209,9 +209,9 @@ class Replication:
         """Return empty lanes with a seed's data order."""
         return Lanes(split, batch_size=BATCH_SIZE, order_seed=seed)
 
-    def label(self, asked: Asked, seed: int) -> tuple[str, dict[str, str]]:
+    def label(self, spec: TrialSpec, seed: int) -> tuple[str, dict[str, str]]:
         """Return a run's name in MLflow, ``cosine, corrected seed 3``, and its tags."""
-        run = self.runs[asked.number % len(self.runs)]
+        run = self.runs[spec.number % len(self.runs)]
         return f"{run.title} seed {seed}", {"run": run.row.name, "way": run.way, "seed": str(seed)}
 
     def measured(self) -> list[Measured]:
@@ -233,14 +233,14 @@ class Replication:
     def _lanes(self) -> Sequence[tuple[int, Run]]:
         return list(enumerate(self.runs))
 
-    def _asked(self, run: Run, number: int, seed: int) -> Asked:
-        return Asked(
+    def _asked(self, run: Run, number: int, seed: int) -> TrialSpec:
+        return TrialSpec(
             number=number,
             family=run.row.family,
             schedule=run.row.schedule.to_json(),
             base_rate=run.row.base_rate,
             params={"shift": run.shift},
-            epochs=self.settings.epochs,
+            epochs=self.config.epochs,
             seed=seed,
             offset=0,
             lanes=len(self.runs),
@@ -249,9 +249,9 @@ class Replication:
 
 def settings_of(
     source: Source, *, epochs: int | None, train_images: int, device: str, data: dict[str, str]
-) -> Settings:
+) -> StudyConfig:
     """Return a replication as the settings that records are made with: nothing is sampled or pruned."""
-    return Settings(
+    return StudyConfig(
         name=f"replicate {source.name}",
         epochs=epochs or source.epochs,
         batch_size=BATCH_SIZE,
@@ -270,7 +270,7 @@ def settings_of(
     )
 
 
-def _figures(epoch: Epoch) -> tuple[float, float, float]:
+def _figures(epoch: EpochMetrics) -> tuple[float, float, float]:
     """Return an epoch's figures in the order of ``analysis.replication.FIGURES``."""
     if epoch.val_accuracy is None:
         raise ValueError(f"epoch {epoch.epoch} was not measured on the test set")

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from study.core.records import Epoch
+from study.core.records import EpochMetrics
 from study.problems.fashion_mnist import Images, Split
 from study.training.lenet import forward, lenet, stack, unstack
 
@@ -118,7 +118,7 @@ class Lanes:
         """Return one lane's weights as a lone LeNet's ``state_dict``."""
         return unstack(self._weights, self.keys.index(key))
 
-    def train_epoch(self, rates: Mapping[int, np.ndarray]) -> dict[int, Epoch]:
+    def train_epoch(self, rates: Mapping[int, np.ndarray]) -> dict[int, EpochMetrics]:
         """Train every lane for one epoch and measure it.
 
         Args:
@@ -200,10 +200,10 @@ class Lanes:
         for indices in torch.split(order, self._batch_size):
             yield self._train.pixels[indices], self._train.labels[indices]
 
-    def _epoch(self, lane: _Lane, row: Sequence[float], rate: float, seconds: float) -> Epoch:
+    def _epoch(self, lane: _Lane, row: Sequence[float], rate: float, seconds: float) -> EpochMetrics:
         figures: list[float | None] = [*row, *[None] * (6 - len(row))]
         lane.epochs += 1
-        return Epoch(
+        return EpochMetrics(
             epoch=lane.epochs - 1,
             rate=rate,
             train_loss=row[0],

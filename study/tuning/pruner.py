@@ -17,7 +17,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from study.core.errors import InputError
-from study.core.records import Settings
+from study.core.records import StudyConfig
 from study.tuning.rule import MedianRule, best_so_far, standing
 from study.tuning.space import FAMILY
 
@@ -29,30 +29,30 @@ PRUNERS = ("family-median", "median", "none")
 _REPRIEVE = 0x5E
 
 
-def make_pruner(settings: Settings) -> BasePruner:
+def make_pruner(config: StudyConfig) -> BasePruner:
     """Return the pruner that the settings name.
 
     Raises:
-        InputError: If ``settings.pruner`` is none of ``family-median``, ``median``, ``none``, or a number
+        InputError: If ``config.pruner`` is none of ``family-median``, ``median``, ``none``, or a number
             is out of range.
     """
-    if settings.pruner not in PRUNERS:
-        raise InputError(f"pruner must be one of {', '.join(PRUNERS)}, got {settings.pruner!r}")
-    if settings.pruner == "none":
+    if config.pruner not in PRUNERS:
+        raise InputError(f"pruner must be one of {', '.join(PRUNERS)}, got {config.pruner!r}")
+    if config.pruner == "none":
         return NopPruner()
     rule = MedianRule(
-        settings.prune_after,
-        settings.prune_every,
-        settings.prune_startup,
-        settings.epochs,
-        settings.prune_keep,
+        config.prune_after,
+        config.prune_every,
+        config.prune_startup,
+        config.epochs,
+        config.prune_keep,
     )
     return MedianPruner(
         rule,
         family=FAMILY,
-        within=settings.pruner == "family-median",
-        reprieve=settings.reprieve,
-        seed=settings.seed,
+        within=config.pruner == "family-median",
+        reprieve=config.reprieve,
+        seed=config.seed,
     )
 
 

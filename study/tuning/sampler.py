@@ -24,7 +24,7 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState
 
 from study.core.errors import InputError
-from study.core.records import Settings
+from study.core.records import StudyConfig
 from study.tuning.space import FAMILY, Space
 
 #: Random trials before a family's TPE takes over. Of 100 trials over 12 families each gets 8: half of
@@ -38,21 +38,21 @@ CHOOSING = timedelta(seconds=10)
 SAMPLERS = ("stratified", "tpe", "random")
 
 
-def make_sampler(settings: Settings, space: Space) -> BaseSampler:
+def make_sampler(config: StudyConfig, space: Space) -> BaseSampler:
     """Return the sampler that the settings name.
 
     Raises:
-        InputError: If ``settings.sampler`` is none of ``stratified``, ``tpe``, ``random``.
+        InputError: If ``config.sampler`` is none of ``stratified``, ``tpe``, ``random``.
     """
-    match settings.sampler:
+    match config.sampler:
         case "stratified":
             # A failed trial of ours was interrupted: it is put back, or asked for anew.
-            return StratifiedSampler(FAMILY, space.families, settings.seed, count_failed=False)
+            return StratifiedSampler(FAMILY, space.families, config.seed, count_failed=False)
         case "tpe":
-            return SeededSampler(tpe, settings.seed)
+            return SeededSampler(tpe, config.seed)
         case "random":
-            return SeededSampler(RandomSampler, settings.seed)
-    raise InputError(f"sampler must be one of {', '.join(SAMPLERS)}, got {settings.sampler!r}")
+            return SeededSampler(RandomSampler, config.seed)
+    raise InputError(f"sampler must be one of {', '.join(SAMPLERS)}, got {config.sampler!r}")
 
 
 def tpe(seed: int) -> BaseSampler:

@@ -11,32 +11,32 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from study.core.records import Asked, Epoch, Settings
+from study.core.records import EpochMetrics, StudyConfig, TrialSpec
 from study.store import optuna_storage as store
 from study.tuning.pruner import decide, make_pruner
 from study.tuning.sampler import make_sampler
 from study.tuning.space import Space
 
 
-def search(url: str, settings: Settings, trials: int) -> None:
+def search(url: str, config: StudyConfig, trials: int) -> None:
     """Search as the command does, one lane, with curves made of noise around a level."""
-    study = store.open_study(url, settings)
-    space = Space(settings.schedules, settings.epochs)
-    study.sampler, study.pruner = make_sampler(settings, space), make_pruner(settings)
+    study = store.open_study(url, config)
+    space = Space(config.schedules, config.epochs)
+    study.sampler, study.pruner = make_sampler(config, space), make_pruner(config)
     offset = 0
     while (trial := store.ask(study, trials)) is not None:
         point = space.suggest(trial)
         schedule = point.schedule.to_json()
-        asked = Asked(
-            trial.number, point.family, schedule, point.base_rate, trial.params, settings.epochs, 0, offset, 1
+        spec = TrialSpec(
+            trial.number, point.family, schedule, point.base_rate, trial.params, config.epochs, 0, offset, 1
         )
-        store.begin(trial, asked)
+        store.begin(trial, spec)
         rng = np.random.default_rng(trial.number)
-        shown = rng.uniform(0.5, 0.9) + rng.normal(scale=0.05, size=settings.epochs)
-        epochs: list[Epoch] = []
+        shown = rng.uniform(0.5, 0.9) + rng.normal(scale=0.05, size=config.epochs)
+        epochs: list[EpochMetrics] = []
         reprieved_at, decision = None, "keep"
         for number, accuracy in enumerate(shown.tolist()):
-            epochs.append(Epoch(number, 0.1, 1.0, 0.5, 1.0, accuracy, accuracy + 0.01, 0.1))
+            epochs.append(EpochMetrics(number, 0.1, 1.0, 0.5, 1.0, accuracy, accuracy + 0.01, 0.1))
             store.report(trial, accuracy, number)
             decision = decide(study, trial)
             if decision == "reprieve":
@@ -49,10 +49,10 @@ def search(url: str, settings: Settings, trials: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def storage(tmp_path_factory: pytest.TempPathFactory, settings_of: Callable[..., Settings]) -> str:
+def storage(tmp_path_factory: pytest.TempPathFactory, config_of: Callable[..., StudyConfig]) -> str:
     """A study that was not pruned, and one that was."""
     url = f"sqlite:///{tmp_path_factory.mktemp('audit')}/optuna.db"
-    small = settings_of(epochs=6, schedules=("constant", "cosine", "plateau"), prune_after=1, reprieve=0.5)
+    small = config_of(epochs=6, schedules=("constant", "cosine", "plateau"), prune_after=1, reprieve=0.5)
     search(url, replace(small, name="control", pruner="none"), 18)
     search(url, replace(small, name="pruned"), 18)
     return url

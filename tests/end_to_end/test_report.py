@@ -20,7 +20,7 @@ from optuna.trial import TrialState
 from optuna_dashboard import get_note
 from playwright.sync_api import Browser, Page
 
-from study.core.records import Asked, Epoch, Outcome, Settings, StudyRecord
+from study.core.records import EpochMetrics, Outcome, StudyConfig, StudyRecord, TrialSpec
 from study.stats import certificate
 from study.stats.leaderboard import leaderboard
 from study.stats.verdict import verdict
@@ -45,18 +45,20 @@ UNDRAWN = """figures => figures.map(figure => {
 
 
 @pytest.fixture(scope="module")
-def settings(settings_of: Callable[..., Settings]) -> Settings:
-    return settings_of(
+def config(config_of: Callable[..., StudyConfig]) -> StudyConfig:
+    return config_of(
         name="mine", epochs=EPOCHS, schedules=FAMILIES, sampler="random", pruner="median", prune_after=1
     )
 
 
-def made_up_epochs(rate: float, trained: int, rng: np.random.Generator, outcome: Outcome) -> list[Epoch]:
+def made_up_epochs(
+    rate: float, trained: int, rng: np.random.Generator, outcome: Outcome
+) -> list[EpochMetrics]:
     """Curves with the shape of real ones; their numbers mean nothing."""
     final = 0.9 - 0.01 * np.log(rate / 0.3) ** 2 + rng.normal(0, 0.002)
     loss = float("nan") if outcome == "diverged" else 1.0
     return [
-        Epoch(
+        EpochMetrics(
             epoch=e,
             rate=rate,
             train_loss=loss * (0.3 + float(np.exp(-e))),
@@ -70,7 +72,7 @@ def made_up_epochs(rate: float, trained: int, rng: np.random.Generator, outcome:
     ]
 
 
-def make_study(folder: Path, made: Settings, outcomes: list[Outcome]) -> StudyRecord:
+def make_study(folder: Path, made: StudyConfig, outcomes: list[Outcome]) -> StudyRecord:
     """Write a study through the store's own doors; its trials trained nothing."""
     study = store.open_study(f"sqlite:///{folder / 'optuna.db'}", made)
     study.sampler = optuna.samplers.RandomSampler(seed=0)
@@ -80,7 +82,7 @@ def make_study(folder: Path, made: Settings, outcomes: list[Outcome]) -> StudyRe
         trial = store.ask(study, len(outcomes))
         assert trial is not None
         point = space.suggest(trial)
-        asked = Asked(
+        spec = TrialSpec(
             number=trial.number,
             family=point.family,
             schedule=point.schedule.to_json(),
@@ -91,7 +93,7 @@ def make_study(folder: Path, made: Settings, outcomes: list[Outcome]) -> StudyRe
             offset=0,
             lanes=4,
         )
-        store.begin(trial, asked)
+        store.begin(trial, spec)
         trained = {"finished": EPOCHS, "diverged": 1}.get(outcome, 3)
         epochs = made_up_epochs(point.base_rate, trained, rng, outcome)
         for epoch in epochs:
@@ -108,12 +110,12 @@ def make_certificate(record: StudyRecord, path: Path) -> None:
     table[2, 1], table[4, 1] = 0.8, np.nan
     names = [f"{row.family} {NASTY[:40]}" for row in rows]
     finalists = [
-        {"name": name, "family": row.family, "score": row.score, "asked": row.best.asked.to_json()}
+        {"name": name, "family": row.family, "score": row.score, "asked": row.best.spec.to_json()}
         for name, row in zip(names, rows, strict=True)
-        if row.best is not None and row.best.asked is not None
+        if row.best is not None and row.best.spec is not None
     ]
-    conditions = dataclasses.replace(record.settings, train_images=60_000).to_json()
-    held = certificate.Conditions(conditions, {"torch": "2"}, record.settings.data, None)
+    conditions = dataclasses.replace(record.config, train_images=60_000).to_json()
+    held = certificate.Conditions(conditions, {"torch": "2"}, record.config.data, None)
     certificate.write(certificate.build(held, finalists, range(100, 106), table, verdict(table, names)), path)
 
 
@@ -130,12 +132,12 @@ def report(folder: Path, *arguments: str, **environment: str) -> subprocess.Comp
 
 
 @pytest.fixture(scope="module")
-def reported(tmp_path_factory: pytest.TempPathFactory, settings: Settings) -> Path:
+def reported(tmp_path_factory: pytest.TempPathFactory, config: StudyConfig) -> Path:
     """A folder with a study under a nasty name, its certificate, and all that the report writes."""
     folder = tmp_path_factory.mktemp("report")
     kinds: list[Outcome] = ["finished", "finished", "pruned", "finished", "finished"]
     record = make_study(
-        folder, dataclasses.replace(settings, name=NASTY), kinds * 7 + ["diverged", "finished", "finished"]
+        folder, dataclasses.replace(config, name=NASTY), kinds * 7 + ["diverged", "finished", "finished"]
     )
     make_certificate(record, folder / "certificate.json")
     done = report(folder, "--export", "trials.csv", "--figures", "figures")
@@ -270,12 +272,12 @@ def test_every_figure_is_a_picture_as_well(reported: Path) -> None:
 )
 def test_any_state_of_a_study_gives_a_page(
     tmp_path: Path,
-    settings: Settings,
+    config: StudyConfig,
     opened: Callable[[Path, int], Page],
     outcomes: list[Outcome],
     said: str,
 ) -> None:
-    make_study(tmp_path, settings, outcomes)
+    make_study(tmp_path, config, outcomes)
     done = report(tmp_path)
     assert done.returncode == 0, done.stderr
     page = opened(tmp_path / "report.html", 1280)
@@ -323,11 +325,11 @@ def test_pictures_without_a_browser_are_refused_in_one_line(reported: Path) -> N
     assert "needs Chromium or Chrome" in done.stderr
 
 
-def test_publish_puts_the_page_and_the_notes_where_people_browse(tmp_path: Path, settings: Settings) -> None:
+def test_publish_puts_the_page_and_the_notes_where_people_browse(tmp_path: Path, config: StudyConfig) -> None:
     client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
     experiment = client.create_experiment("e", artifact_location=(tmp_path / "artifacts").as_uri())
     run = client.create_run(experiment).info.run_id
-    make_study(tmp_path, settings, ["finished"] * 6)
+    make_study(tmp_path, config, ["finished"] * 6)
     study = store.existing_study(f"sqlite:///{tmp_path / 'optuna.db'}")
     study.set_user_attr("mlflow_run_id", run)
     done = report(tmp_path, "--publish")
@@ -341,20 +343,20 @@ def test_publish_puts_the_page_and_the_notes_where_people_browse(tmp_path: Path,
 
 
 def test_a_certificate_of_another_study_that_lies_about_is_left_alone(
-    tmp_path: Path, settings: Settings
+    tmp_path: Path, config: StudyConfig
 ) -> None:
-    record = make_study(tmp_path, settings, ["finished"] * 6)
+    record = make_study(tmp_path, config, ["finished"] * 6)
     make_certificate(
-        dataclasses.replace(record, settings=dataclasses.replace(record.settings, name="theirs")),
+        dataclasses.replace(record, config=dataclasses.replace(record.config, name="theirs")),
         tmp_path / "certificate.json",
     )
     assert report(tmp_path).returncode == 0
     assert "No verdict yet" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
-def test_a_thousand_trials_take_under_20_seconds_and_1_gigabyte(tmp_path: Path, settings: Settings) -> None:
+def test_a_thousand_trials_take_under_20_seconds_and_1_gigabyte(tmp_path: Path, config: StudyConfig) -> None:
     url = f"sqlite:///{tmp_path / 'optuna.db'}"
-    made = dataclasses.replace(settings, epochs=30)
+    made = dataclasses.replace(config, epochs=30)
     study = store.open_study(url, made)
     space, rng = Space(made.schedules, 30), np.random.default_rng(0)
     source = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
@@ -364,7 +366,7 @@ def test_a_thousand_trials_take_under_20_seconds_and_1_gigabyte(tmp_path: Path, 
         point = space.suggest(drawn)
         finished = number % 2 == 0
         epochs = made_up_epochs(point.base_rate, 30 if finished else 12, rng, "finished")
-        asked = Asked(
+        spec = TrialSpec(
             number, point.family, point.schedule.to_json(), point.base_rate, drawn.params, 30, 0, 0, 8
         )
         trials.append(
@@ -375,7 +377,7 @@ def test_a_thousand_trials_take_under_20_seconds_and_1_gigabyte(tmp_path: Path, 
                 distributions=drawn.distributions,
                 intermediate_values={e.epoch: e.val_accuracy or 0.0 for e in epochs},
                 user_attrs={
-                    "asked": asked.to_json(),
+                    "asked": spec.to_json(),
                     "outcome": "finished" if finished else "pruned",
                     "epochs": [epoch.to_json() for epoch in epochs],
                 },

@@ -82,7 +82,7 @@ def runs(folder: Path) -> tuple[list[Any], list[Any]]:
 def figures(study: StudyRecord) -> list[Any]:
     """What must be the same in two runs: all but the times."""
     return [
-        (t.asked, t.outcome, t.value, [{**e.to_json(), "seconds": 0} for e in t.epochs]) for t in study.trials
+        (t.spec, t.outcome, t.value, [{**e.to_json(), "seconds": 0} for e in t.epochs]) for t in study.trials
     ]
 
 
@@ -126,7 +126,7 @@ def test_twelve_trials_of_twelve_families(finished: Finished) -> None:
     folder = finished.folder
     trials = record(folder).trials
     assert [t.outcome for t in trials] == ["finished"] * 12
-    assert {t.asked.family for t in trials if t.asked} == set(FAMILIES)
+    assert {t.spec.family for t in trials if t.spec} == set(FAMILIES)
     assert all(len(t.epochs) == 2 for t in trials)
     assert states(folder) == {"COMPLETE": 12}
     for family in FAMILIES:
@@ -149,9 +149,9 @@ def test_nobody_is_pruned_in_the_first_quarter_of_a_run(epochs: int, after: int)
 
 @pytest.mark.slow
 def test_the_defaults_of_pruning_are_recorded(finished: Finished) -> None:
-    settings = record(finished.folder).settings
-    assert (settings.pruner, settings.prune_on, settings.prune_keep) == ("median", "val", 1)
-    assert (settings.prune_after, settings.prune_every, settings.prune_startup) == (3, 1, 6)
+    config = record(finished.folder).config
+    assert (config.pruner, config.prune_on, config.prune_keep) == ("median", "val", 1)
+    assert (config.prune_after, config.prune_every, config.prune_startup) == (3, 1, 6)
 
 
 @pytest.mark.slow
@@ -226,7 +226,7 @@ def test_more_trials_extend_it(copy: Path) -> None:
     assert [t.outcome for t in after.trials] == ["finished"] * 14
     parents, children = runs(copy)
     assert (len(parents), len(children)) == (1, 14)
-    clocks = [t.asked.offset for t in after.trials if t.asked]
+    clocks = [t.spec.offset for t in after.trials if t.spec]
     assert min(clocks[12:]) >= max(clocks[:12]) + 2
 
 
@@ -302,7 +302,7 @@ def test_cut_off_and_continued(tmp_path: Path, stop: signal.Signals) -> None:
     assert ("trials were cut off earlier" in printed) == (stop is signal.SIGKILL)
     trials = record(tmp_path).trials
     assert [t.outcome for t in trials] == ["finished"] * 12
-    assert {t.asked.family for t in trials if t.asked} == set(FAMILIES)
+    assert {t.spec.family for t in trials if t.spec} == set(FAMILIES)
     kept = {t.number: t for t in trials}
     assert all(kept[t.number] == t for t in ended)
     after = states(tmp_path)

@@ -8,14 +8,14 @@ from dataclasses import replace
 import pytest
 
 import lrsched
-from study.core.records import Asked, Settings
+from study.core.records import StudyConfig, TrialSpec
 
 
 @pytest.fixture
-def settings(settings: Settings) -> Settings:
+def config(config: StudyConfig) -> StudyConfig:
     """Two epochs on few images, small enough to train."""
     return replace(
-        settings,
+        config,
         name="tiny",
         epochs=2,
         batch_size=64,
@@ -29,11 +29,11 @@ def settings(settings: Settings) -> Settings:
 
 
 @pytest.fixture
-def asked() -> Callable[..., Asked]:
+def spec() -> Callable[..., TrialSpec]:
     """Makes what a run is asked: a cosine from rate 0.2."""
 
-    def make(number: int = 0, *, seed: int = 11, base_rate: float = 0.2, epochs: int = 3) -> Asked:
+    def make(number: int = 0, *, seed: int = 11, base_rate: float = 0.2, epochs: int = 3) -> TrialSpec:
         schedule = lrsched.Cosine(T_max=float(epochs)).to_json()
-        return Asked(number, "cosine", schedule, base_rate, {"base_rate": base_rate}, epochs, seed, 0, 2)
+        return TrialSpec(number, "cosine", schedule, base_rate, {"base_rate": base_rate}, epochs, seed, 0, 2)
 
     return make

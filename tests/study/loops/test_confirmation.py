@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from study.core.records import Asked, Settings
+from study.core.records import StudyConfig, TrialSpec
 from study.loops.confirmation import (
     FRESH,
     Confirmation,
@@ -23,17 +23,17 @@ from study.stats.finalists import Finalist
 from study.store.mlflow_tracking import Tracker
 from study.training.lenet import lenet
 
-Make = Callable[..., Asked]
+Make = Callable[..., TrialSpec]
 
 
 @pytest.fixture
-def confirmation(settings: Settings, asked: Make, tmp_path: Path) -> Confirmation:
+def confirmation(config: StudyConfig, spec: Make, tmp_path: Path) -> Confirmation:
     """Two finalists, two seeds, two epochs."""
     finalists = (
-        Finalist("cosine #4", asked(4, epochs=2), 0.7),
-        Finalist("cosine #1", asked(1, base_rate=0.02, epochs=2), 0.6),
+        Finalist("cosine #4", spec(4, epochs=2), 0.7),
+        Finalist("cosine #1", spec(1, base_rate=0.02, epochs=2), 0.6),
     )
-    return Confirmation(settings, finalists, 2, tmp_path / "checkpoints")
+    return Confirmation(config, finalists, 2, tmp_path / "checkpoints")
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_seeds_pair_the_finalists(confirmation: Confirmation) -> None:
 def test_every_confirmation_has_its_own_folder(confirmation: Confirmation) -> None:
     """Other settings or finalists lie elsewhere; more seeds add to the same place."""
     others = [
-        replace(confirmation, settings=replace(confirmation.settings, train_images=100)),
+        replace(confirmation, config=replace(confirmation.config, train_images=100)),
         replace(confirmation, finalists=confirmation.finalists[::-1]),
         replace(confirmation, finalists=confirmation.finalists[:1]),
     ]
@@ -69,7 +69,7 @@ def test_every_confirmation_has_its_own_folder(confirmation: Confirmation) -> No
 
 @pytest.mark.slow
 def test_a_confirmation_end_to_end(
-    confirmation: Confirmation, training: Split, few: Split, settings: Settings, uri: str
+    confirmation: Confirmation, training: Split, few: Split, config: StudyConfig, uri: str
 ) -> None:
     """Interrupted after the first seed and continued, each run is trained once, and measured as alone.
 
@@ -77,7 +77,7 @@ def test_a_confirmation_end_to_end(
     """
     from mlflow import MlflowClient
 
-    tracker = Tracker.open(uri, settings, attributes={}, kind="confirm")
+    tracker = Tracker.open(uri, config, attributes={}, kind="confirm")
 
     def stop_at_the_second_seed(done: int, seed: int) -> None:
         if seed == 1:
@@ -118,7 +118,7 @@ def test_a_confirmation_end_to_end(
 
 def test_a_diverged_run_has_no_accuracy(confirmation: Confirmation, training: Split, few: Split) -> None:
     """Its place in the table is empty (NaN); the others keep their figures."""
-    wild = replace(confirmation.finalists[1], asked=replace(confirmation.finalists[1].asked, base_rate=1e30))
+    wild = replace(confirmation.finalists[1], spec=replace(confirmation.finalists[1].spec, base_rate=1e30))
     both = replace(confirmation, finalists=(confirmation.finalists[0], wild), seeds=1)
     (one,) = both.passes()
     one.train(both.lanes(training, 0), lambda _asked, _epoch, _rates: None)

@@ -12,12 +12,12 @@ import torch
 from numpy.typing import NDArray
 
 from study.core.errors import InputError
-from study.core.records import Asked, Epoch
+from study.core.records import EpochMetrics, TrialSpec
 from study.loops.passes import Pass, schedule_rates
 from study.problems.fashion_mnist import Split
 from study.training.lanes import Lanes
 
-Make = Callable[..., Asked]
+Make = Callable[..., TrialSpec]
 
 
 class Stop(Exception):  # noqa: N818 - no error: it stands for whatever ends a process
@@ -28,23 +28,21 @@ class Seen:
     """Notes every epoch of every run, and stops after so many."""
 
     def __init__(self, stop_after: int | None = None) -> None:
-        self.epochs: list[tuple[int, Epoch]] = []
+        self.epochs: list[tuple[int, EpochMetrics]] = []
         self.rates: list[NDArray[np.float64]] = []
         self._stop_after = stop_after
 
-    def __call__(self, asked: Asked, epoch: Epoch, rates: NDArray[np.float64]) -> None:
-        self.epochs.append((asked.number, replace(epoch, seconds=0.0)))
+    def __call__(self, spec: TrialSpec, epoch: EpochMetrics, rates: NDArray[np.float64]) -> None:
+        self.epochs.append((spec.number, replace(epoch, seconds=0.0)))
         self.rates.append(rates)
         if len(self.epochs) == self._stop_after:
             raise Stop
 
 
 @pytest.fixture
-def one(asked: Make, tmp_path: Path) -> Pass:
+def one(spec: Make, tmp_path: Path) -> Pass:
     """Two runs of three epochs, of one seed."""
-    return Pass(
-        [asked(5), asked(6, base_rate=0.05)], schedule_rates, tmp_path / "deep" / "er" / "seed-0000.pt"
-    )
+    return Pass([spec(5), spec(6, base_rate=0.05)], schedule_rates, tmp_path / "deep" / "er" / "seed-0000.pt")
 
 
 def lanes(split: Split) -> Lanes:
@@ -127,10 +125,10 @@ def test_a_damaged_checkpoint_is_refused_by_name(one: Pass, few: Split) -> None:
 
 @pytest.mark.parametrize("change", [{"seed": 12}, {"base_rate": 0.3}, {"epochs": 4}])
 def test_another_passs_checkpoint_is_refused(
-    one: Pass, few: Split, asked: Make, change: dict[str, float]
+    one: Pass, few: Split, spec: Make, change: dict[str, float]
 ) -> None:
     with pytest.raises(Stop):
         one.train(lanes(few), Seen(2))
-    other = replace(one, runs=[asked(5, **change), *one.runs[1:]])
+    other = replace(one, runs=[spec(5, **change), *one.runs[1:]])
     with pytest.raises(InputError, match=r"seed-0000\.pt: is of other runs; remove it"):
         other.train(lanes(few), Seen())

@@ -10,14 +10,14 @@ import pytest
 from mlflow import MlflowClient
 
 from study.core.errors import InputError
-from study.core.records import Asked, Settings
+from study.core.records import StudyConfig, TrialSpec
 from study.loops.passes import Pass, schedule_rates
 from study.loops.recording import alone_in, closing, is_recorded, train_recorded
 from study.problems.fashion_mnist import Split
 from study.store.mlflow_tracking import Tracker
 from study.training.lanes import Lanes
 
-Make = Callable[..., Asked]
+Make = Callable[..., TrialSpec]
 
 
 class Killed(BaseException):
@@ -25,9 +25,9 @@ class Killed(BaseException):
 
 
 @pytest.fixture
-def one(asked: Make, tmp_path: Path) -> Pass:
+def one(spec: Make, tmp_path: Path) -> Pass:
     """Two runs of two epochs."""
-    return Pass([asked(0, epochs=2), asked(1, epochs=2)], schedule_rates, tmp_path / "runs" / "seed-0000.pt")
+    return Pass([spec(0, epochs=2), spec(1, epochs=2)], schedule_rates, tmp_path / "runs" / "seed-0000.pt")
 
 
 def train(one: Pass, split: Split, tracker: Tracker) -> list[int]:
@@ -54,10 +54,10 @@ def children(uri: str) -> Counter[tuple[str, str]]:
 
 @pytest.mark.parametrize("closed", [0, 1])
 def test_a_pass_that_was_killed_before_its_runs_were_closed_is_recorded_again(
-    one: Pass, few: Split, settings: Settings, uri: str, monkeypatch: pytest.MonkeyPatch, closed: int
+    one: Pass, few: Split, config: StudyConfig, uri: str, monkeypatch: pytest.MonkeyPatch, closed: int
 ) -> None:
     """Its last epoch is in the checkpoint already: nothing is trained, and every run ends up finished."""
-    tracker = Tracker.open(uri, settings, attributes={}, kind="confirm")
+    tracker = Tracker.open(uri, config, attributes={}, kind="confirm")
     ends: list[str] = []
 
     def end(child: str, outcome: str) -> None:
@@ -73,7 +73,7 @@ def test_a_pass_that_was_killed_before_its_runs_were_closed_is_recorded_again(
     assert one.trained() == one.epochs
     assert not is_recorded(one)
 
-    again = Tracker.open(uri, settings, attributes={}, kind="confirm", resume_run_id=tracker.run_id)
+    again = Tracker.open(uri, config, attributes={}, kind="confirm", resume_run_id=tracker.run_id)
     assert train(one, few, again) == []
     assert is_recorded(one)
     assert one.checkpoint.stat().st_mtime_ns == written
@@ -87,9 +87,9 @@ def test_a_pass_that_was_killed_before_its_runs_were_closed_is_recorded_again(
 
 
 def test_runs_that_are_open_when_training_stops_are_closed_with_their_parent(
-    one: Pass, few: Split, settings: Settings, uri: str, monkeypatch: pytest.MonkeyPatch
+    one: Pass, few: Split, config: StudyConfig, uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tracker = Tracker.open(uri, settings, attributes={}, kind="confirm")
+    tracker = Tracker.open(uri, config, attributes={}, kind="confirm")
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
@@ -99,7 +99,7 @@ def test_runs_that_are_open_when_training_stops_are_closed_with_their_parent(
         train(one, few, tracker)
     assert children(uri) == {("0 of pass 0", "interrupted"): 1, ("1 of pass 0", "interrupted"): 1}
     assert MlflowClient(uri).get_run(tracker.run_id).info.status == "KILLED"
-    with closing(Tracker.open(uri, settings, attributes={}, resume_run_id=tracker.run_id)):
+    with closing(Tracker.open(uri, config, attributes={}, resume_run_id=tracker.run_id)):
         pass
     assert MlflowClient(uri).get_run(tracker.run_id).info.status == "FINISHED"
 

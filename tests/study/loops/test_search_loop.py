@@ -14,7 +14,7 @@ import numpy as np
 import optuna
 import pytest
 
-from study.core.records import Settings, StudyRecord, TrialRecord
+from study.core.records import StudyConfig, StudyRecord, TrialRecord
 from study.loops.search_loop import SearchLoop, Tally, initial_seed, next_clock
 from study.problems.fashion_mnist import Images, Split
 from study.store import optuna_storage as store
@@ -31,8 +31,8 @@ Show = Callable[[Tally], None]
 class Search:
     """One tiny study in a folder of its own, run as the command runs it."""
 
-    def __init__(self, settings: Settings, folder: Path, uri: str, split: Split) -> None:
-        self.settings, self.folder, self.uri, self.split = settings, folder, uri, split
+    def __init__(self, config: StudyConfig, folder: Path, uri: str, split: Split) -> None:
+        self.config, self.folder, self.uri, self.split = config, folder, uri, split
         self.tallies: list[Tally] = []
 
     def run(self, total: int, *, width: int = 2, show: Show | None = None) -> StudyRecord:
@@ -43,17 +43,17 @@ class Search:
         trials = store.record(study).trials
         lanes = Lanes(
             self.split,
-            batch_size=self.settings.batch_size,
-            order_seed=self.settings.seed,
-            clock=next_clock((t.asked.offset, len(t.epochs)) for t in trials if t.asked),
+            batch_size=self.config.batch_size,
+            order_seed=self.config.seed,
+            clock=next_clock((t.spec.offset, len(t.epochs)) for t in trials if t.spec),
         )
         tracker = Tracker.open(
-            self.uri, self.settings, attributes={}, resume_run_id=study.user_attrs.get("mlflow_run_id")
+            self.uri, self.config, attributes={}, resume_run_id=study.user_attrs.get("mlflow_run_id")
         )
         study.set_user_attr("mlflow_run_id", tracker.run_id)
-        space = Space(self.settings.schedules, self.settings.epochs)
+        space = Space(self.config.schedules, self.config.epochs)
         loop = SearchLoop(
-            study, self.settings, space, tracker, lanes,
+            study, self.config, space, tracker, lanes,
             width=width, total=total, show=show or self.tallies.append,
         )  # fmt: skip
         try:
@@ -66,9 +66,9 @@ class Search:
 
     def open(self) -> optuna.Study:
         """Open the study with its sampler and pruner."""
-        space = Space(self.settings.schedules, self.settings.epochs)
-        study = store.open_study(f"sqlite:///{self.folder}/optuna.db", self.settings)
-        study.sampler, study.pruner = make_sampler(self.settings, space), make_pruner(self.settings)
+        space = Space(self.config.schedules, self.config.epochs)
+        study = store.open_study(f"sqlite:///{self.folder}/optuna.db", self.config)
+        study.sampler, study.pruner = make_sampler(self.config, space), make_pruner(self.config)
         return study
 
     def states(self) -> Counter[str]:
@@ -85,13 +85,13 @@ class Search:
 
 
 @pytest.fixture
-def search(settings: Settings, tmp_path: Path, uri: str, few: Split) -> Search:
-    return Search(settings, tmp_path, uri, few)
+def search(config: StudyConfig, tmp_path: Path, uri: str, few: Split) -> Search:
+    return Search(config, tmp_path, uri, few)
 
 
 def busy(trials: tuple[TrialRecord, ...]) -> Counter[int]:
     """How many trials trained in each global epoch."""
-    return Counter(t.asked.offset + e for t in trials if t.asked for e in range(len(t.epochs)))
+    return Counter(t.spec.offset + e for t in trials if t.spec for e in range(len(t.epochs)))
 
 
 @pytest.mark.slow
@@ -102,11 +102,11 @@ def test_lanes_are_refilled_until_the_total(search: Search) -> None:
     assert {t.outcome for t in trials} == {"finished"}
     assert busy(trials) == {0: 2, 1: 2, 2: 2, 3: 2, 4: 1, 5: 1}
     for trial in trials:
-        assert trial.asked is not None
+        assert trial.spec is not None
         assert [e.epoch for e in trial.epochs] == [0, 1]
         assert trial.value == trial.epochs[-1].val_accuracy
         assert trial.reported == {e.epoch: e.val_accuracy for e in trial.epochs}
-        assert trial.asked.seed == initial_seed(3, trial.number)
+        assert trial.spec.seed == initial_seed(3, trial.number)
     assert search.states() == {"FINISHED finished": 5}
 
     last = search.tallies[-1]
@@ -122,12 +122,12 @@ def test_each_trial_alone_gives_the_same_numbers(search: Search) -> None:
     """A trial's seed, rates and clock are all it takes: trained alone, its first losses come back."""
     record = search.run(3)
     for trial in record.trials:
-        assert trial.asked is not None
+        assert trial.spec is not None
         import lrsched
 
-        lane = Lanes(search.split, batch_size=64, order_seed=record.settings.seed, clock=trial.asked.offset)
-        lane.add(0, trial.asked.seed)
-        rates = Rates(lrsched.from_json(trial.asked.schedule), trial.asked.base_rate, lane.steps)
+        lane = Lanes(search.split, batch_size=64, order_seed=record.config.seed, clock=trial.spec.offset)
+        lane.add(0, trial.spec.seed)
+        rates = Rates(lrsched.from_json(trial.spec.schedule), trial.spec.base_rate, lane.steps)
         for then in trial.epochs:
             now = lane.train_epoch({0: rates.current()})[0]
             rates.observe(now.train_loss)
@@ -156,8 +156,8 @@ def test_interrupted_and_continued_nothing_is_doubled(search: Search) -> None:
 
     trials = search.run(5).trials
     assert Counter(t.outcome for t in trials) == {"finished": 5}
-    assert [dict(t.asked.params) for t in trials[2:4] if t.asked] == waiting
-    assert min(t.asked.offset for t in trials[2:] if t.asked) >= 2  # after all that was trained and kept
+    assert [dict(t.spec.params) for t in trials[2:4] if t.spec] == waiting
+    assert min(t.spec.offset for t in trials[2:] if t.spec) >= 2  # after all that was trained and kept
     assert search.states() == {"FINISHED finished": 5, "KILLED interrupted": 2}
 
 
@@ -189,10 +189,10 @@ def test_a_larger_total_extends_and_the_same_one_does_nothing(search: Search) ->
 
 
 @pytest.mark.slow
-def test_diverged_trials_end_at_once(settings: Settings, tmp_path: Path, uri: str, few: Split) -> None:
+def test_diverged_trials_end_at_once(config: StudyConfig, tmp_path: Path, uri: str, few: Split) -> None:
     """Losses that are not finite end a trial after that epoch; it counts, and its lane is refilled."""
     wild = Split(Images(few.train.pixels * 1e30, few.train.labels), few.evaluation, few.checksums)
-    search = Search(settings, tmp_path, uri, wild)
+    search = Search(config, tmp_path, uri, wild)
     trials = search.run(4).trials
     assert [(t.outcome, len(t.epochs), t.value) for t in trials] == [("diverged", 1, None)] * 4
     assert search.states() == {"FAILED diverged": 4}
@@ -203,7 +203,7 @@ def test_diverged_trials_end_at_once(settings: Settings, tmp_path: Path, uri: st
 @pytest.mark.parametrize("signal", ["val", "averaged"])
 def test_pruned_trials_free_their_lane(search: Search, signal: str) -> None:
     """Each ended trial counts; one that was pruned stopped early, and at no time were lanes left free."""
-    search.settings = replace(search.settings, epochs=4, pruner="median", prune_on=signal, prune_after=1)
+    search.config = replace(search.config, epochs=4, pruner="median", prune_on=signal, prune_after=1)
     if signal == "averaged":  # these lanes keep no average, so the search says what is missing
         with pytest.raises(RuntimeError, match="gave no averaged accuracy"):
             search.run(10)
@@ -216,7 +216,7 @@ def test_pruned_trials_free_their_lane(search: Search, signal: str) -> None:
     assert all(len(t.epochs) < 4 for t in trials if t.outcome == "pruned")
     used = busy(trials)
     assert max(used.values()) == 2
-    last_start = max(t.asked.offset for t in trials if t.asked)
+    last_start = max(t.spec.offset for t in trials if t.spec)
     assert all(used[epoch] == 2 for epoch in range(last_start))
     assert search.states() == {"FINISHED finished": counts["finished"], "KILLED pruned": counts["pruned"]}
 

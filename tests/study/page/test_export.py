@@ -34,11 +34,11 @@ def test_every_column_of_every_row_is_documented_and_nothing_else(made_up: Maker
 def test_values_are_the_records(made_up: Maker) -> None:
     record = made_up(40)
     for row, trial in zip(rows(record), record.trials, strict=True):
-        assert trial.asked is not None
+        assert trial.spec is not None
         assert row["value"] == trial.value
         assert row["epochs_trained"] == len(trial.epochs)
-        assert row["base_rate"] == trial.asked.base_rate
-        assert row[f"{PARAMETER}warmup"] == trial.asked.params["warmup"]
+        assert row["base_rate"] == trial.spec.base_rate
+        assert row[f"{PARAMETER}warmup"] == trial.spec.params["warmup"]
         assert json.loads(row["val_accuracies"]) == [epoch.val_accuracy for epoch in trial.epochs]
 
 
@@ -62,7 +62,7 @@ def test_a_loss_that_is_not_finite_is_empty_in_strict_json(made_up: Maker, tmp_p
     read = json.loads((tmp_path / "t.json").read_text(), parse_constant=refuse)
     assert read["trials"][diverged[0].number]["last_train_loss"] is None
     assert read["columns"] == documented(record)
-    assert read["settings"] == record.settings.to_json()
+    assert read["settings"] == record.config.to_json()
 
 
 def test_csv_parquet_and_json_hold_the_same(made_up: Maker, tmp_path: Path) -> None:
@@ -95,9 +95,9 @@ def test_an_empty_study_gives_an_empty_table_with_the_fixed_columns(
 def test_a_trial_cut_off_before_it_was_asked_is_a_row_of_gaps(made_up: Maker) -> None:
     record = made_up(3)
     cut_off = dataclasses.replace(
-        record.trials[1], asked=None, epochs=(), outcome="interrupted", value=None, reported={}
+        record.trials[1], spec=None, epochs=(), outcome="interrupted", value=None, reported={}
     )
-    study = StudyRecord(record.settings, (record.trials[0], cut_off, record.trials[2]))
+    study = StudyRecord(record.config, (record.trials[0], cut_off, record.trials[2]))
     row = rows(study)[1]
     assert (row["number"], row["outcome"], row["family"], row["schedule"]) == (1, "interrupted", None, None)
     assert len(frame(study)) == 3

@@ -206,7 +206,7 @@ def test_points_hold_each_trial_of_the_family_once(made_up: Maker) -> None:
         trials = of_family(record, family)
         for cloud, name in ((by_base_rate(trials), "base_rate"), (by_warm_up(trials), "warmup")):
             assert cloud.numbers.tolist() == [t.number for t in trials]
-            assert cloud.x.tolist() == [t.asked.params[name] for t in trials if t.asked]
+            assert cloud.x.tolist() == [t.spec.params[name] for t in trials if t.spec]
             assert cloud.finished.tolist() == [t.outcome == "finished" for t in trials]
 
 
@@ -227,10 +227,8 @@ def test_epochs_are_spent_saved_or_still_to_come(made_up: Maker) -> None:
     spent = epochs_spent(record)
     trained = sum(len(t.epochs) for t in record.trials)
     assert sum(row.finished + row.stopped for row in spent) == trained
-    diverged = sum(
-        t.asked.epochs - len(t.epochs) for t in record.trials if t.outcome == "diverged" and t.asked
-    )
-    assert sum(row.saved for row in spent) == 100 * record.settings.epochs - trained - diverged
+    diverged = sum(t.spec.epochs - len(t.epochs) for t in record.trials if t.outcome == "diverged" and t.spec)
+    assert sum(row.saved for row in spent) == 100 * record.config.epochs - trained - diverged
 
 
 @pytest.mark.parametrize("quantity", ["val_accuracy", "val_loss", "train_loss"])
@@ -240,7 +238,7 @@ def test_the_learning_figure_has_everyone_in_grey_and_each_familys_best(
     record = made_up(100)
     figure = learning_figure(record, quantity)
     named = {trace.name for trace in figure.data if trace.name}
-    finished = {t.asked.family for t in record.trials if t.outcome == "finished" and t.asked}
+    finished = {t.spec.family for t in record.trials if t.outcome == "finished" and t.spec}
     assert named == {family.replace("_", " ") for family in finished}
     assert np.isfinite(figure.data[0].y).sum() > 0
 

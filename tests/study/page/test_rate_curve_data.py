@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 
 import lrsched
-from study.core.records import Asked, Epoch, TrialRecord
+from study.core.records import EpochMetrics, TrialRecord, TrialSpec
 from study.page.rate_curve_data import POINTS, rate_curve
 
 
 def trial(schedule: lrsched.Schedule, trained: int, losses: tuple[float, ...] = ()) -> TrialRecord:
     """A trial that trained so many epochs, with training losses that are the test's own."""
-    asked = Asked(0, "any", schedule.to_json(), 0.3, {}, 30, 0, 0, 1)
+    spec = TrialSpec(0, "any", schedule.to_json(), 0.3, {}, 30, 0, 0, 1)
     seen = losses or (1.0,) * trained
-    epochs = tuple(Epoch(e, 0.1, seen[e], 0.5, 1.0, 0.5, None, 1.0) for e in range(trained))
-    return TrialRecord(0, asked, epochs, "pruned", None, {}, None, None, None)
+    epochs = tuple(EpochMetrics(e, 0.1, seen[e], 0.5, 1.0, 0.5, None, 1.0) for e in range(trained))
+    return TrialRecord(0, spec, epochs, "pruned", None, {}, None, None, None)
 
 
 @pytest.mark.parametrize("trained", [1, 7, 30])
@@ -51,5 +51,5 @@ def test_a_running_trial_is_drawn_as_far_as_it_reported() -> None:
 
 def test_nothing_trained_or_asked_is_an_empty_curve() -> None:
     nothing = trial(lrsched.Constant(), 0)
-    for record in (nothing, dataclasses.replace(nothing, asked=None)):
+    for record in (nothing, dataclasses.replace(nothing, spec=None)):
         assert [part.size for part in rate_curve(record)] == [0, 0]

@@ -5,17 +5,17 @@ from __future__ import annotations
 import pytest
 
 from study.core.errors import InputError
-from study.core.records import Asked, Outcome, Settings, StudyRecord, TrialRecord
+from study.core.records import Outcome, StudyConfig, StudyRecord, TrialRecord, TrialSpec
 from study.stats.finalists import Finalist, choose_finalists
 
 
 def trial(number: int, family: str, value: float | None, outcome: Outcome = "finished") -> TrialRecord:
-    asked = Asked(number, family, {"name": family}, 0.1, {"base_rate": 0.1}, 30, 7, 5, 8)
-    return TrialRecord(number, asked, (), outcome, value, {}, None, None, None)
+    spec = TrialSpec(number, family, {"name": family}, 0.1, {"base_rate": 0.1}, 30, 7, 5, 8)
+    return TrialRecord(number, spec, (), outcome, value, {}, None, None, None)
 
 
 @pytest.fixture
-def record(settings: Settings) -> StudyRecord:
+def record(config: StudyConfig) -> StudyRecord:
     """Three families with two finished trials each; pruned, diverged and cut-off trials beside them."""
     trials = (
         trial(0, "constant", 0.80),
@@ -28,7 +28,7 @@ def record(settings: Settings) -> StudyRecord:
         trial(7, "cosine", None, "diverged"),
         trial(8, "cosine", None, "running"),
     )
-    return StudyRecord(settings, trials)
+    return StudyRecord(config, trials)
 
 
 @pytest.mark.parametrize(
@@ -49,32 +49,32 @@ def test_finalists(
 ) -> None:
     """The best finished trial of each of the best families, best first, the baseline always among them."""
     chosen = choose_finalists(record, finalists=finalists, per_family=per_family, baseline=baseline)
-    assert [f.asked.number for f in chosen] == expected
+    assert [f.spec.number for f in chosen] == expected
     assert [f.score for f in chosen] == sorted((f.score for f in chosen), reverse=True)
-    assert [f.name for f in chosen] == [f"{f.asked.family} #{f.asked.number}" for f in chosen]
+    assert [f.name for f in chosen] == [f"{f.spec.family} #{f.spec.number}" for f in chosen]
 
 
 def test_a_baseline_that_was_not_searched_is_refused(record: StudyRecord) -> None:
-    with pytest.raises(InputError, match="--baseline polynomial: study 'tiny' has no finished trial of it"):
+    with pytest.raises(InputError, match="--baseline polynomial: study 'small' has no finished trial of it"):
         choose_finalists(record, finalists=3, per_family=1, baseline="polynomial")
 
 
 @pytest.mark.parametrize("kept", [0, 1])
 def test_nothing_to_compare_is_refused(record: StudyRecord, kept: int) -> None:
-    few = StudyRecord(record.settings, (*record.trials[1 : 1 + kept], *record.trials[6:]))
+    few = StudyRecord(record.config, (*record.trials[1 : 1 + kept], *record.trials[6:]))
     with pytest.raises(InputError, match=f"has {kept} finished trials to compare; two are needed"):
         choose_finalists(few, finalists=3, per_family=2, baseline=None)
 
 
 def test_a_finalists_run_differs_in_seed_and_place_only(record: StudyRecord) -> None:
     """Same schedule, rate and length; a fresh seed, a lane's key, the data order from its beginning."""
-    asked = record.trials[1].asked
-    assert asked is not None
-    run = Finalist("cosine #1", asked, 0.9).run(key=17, seed=1_000_003)
+    spec = record.trials[1].spec
+    assert spec is not None
+    run = Finalist("cosine #1", spec, 0.9).run(key=17, seed=1_000_003)
     assert (run.number, run.seed, run.offset) == (17, 1_000_003, 0)
     assert (run.family, run.schedule, run.base_rate, run.epochs) == (
-        asked.family,
-        asked.schedule,
-        asked.base_rate,
-        asked.epochs,
+        spec.family,
+        spec.schedule,
+        spec.base_rate,
+        spec.epochs,
     )

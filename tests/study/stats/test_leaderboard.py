@@ -14,13 +14,13 @@ Maker = Callable[..., StudyRecord]
 def test_every_trial_is_counted_once_in_its_family(made_up: Maker) -> None:
     record = made_up(100)
     rows = leaderboard(record)
-    assert {row.family for row in rows} == set(record.settings.schedules)
+    assert {row.family for row in rows} == set(record.config.schedules)
     assert sum(row.trials for row in rows) == 100
     for row in rows:
         ended = row.finished + row.pruned + row.diverged + row.running + row.interrupted
         assert ended == row.trials
         assert row.epochs == sum(
-            len(t.epochs) for t in record.trials if t.asked is not None and t.asked.family == row.family
+            len(t.epochs) for t in record.trials if t.spec is not None and t.spec.family == row.family
         )
 
 
@@ -31,7 +31,7 @@ def test_the_score_is_the_best_finished_value_and_sorts_the_table(made_up: Maker
         values = [
             t.value
             for t in record.trials
-            if t.asked is not None and t.asked.family == row.family and t.value is not None
+            if t.spec is not None and t.spec.family == row.family and t.value is not None
         ]
         assert row.score == max(values, default=None)
         assert row.best is None or row.best.value == row.score
@@ -42,7 +42,7 @@ def test_the_score_is_the_best_finished_value_and_sorts_the_table(made_up: Maker
 def test_a_family_without_a_finished_trial_comes_last_without_a_score(made_up: Maker) -> None:
     record = made_up(100)
     trials = tuple(
-        dataclasses.replace(t, outcome="pruned", value=None) if t.asked and t.asked.family == "cosine" else t
+        dataclasses.replace(t, outcome="pruned", value=None) if t.spec and t.spec.family == "cosine" else t
         for t in record.trials
     )
     last = leaderboard(dataclasses.replace(record, trials=trials))[-1]
@@ -51,17 +51,17 @@ def test_a_family_without_a_finished_trial_comes_last_without_a_score(made_up: M
 
 def test_a_trial_cut_off_before_it_was_asked_belongs_to_no_family(made_up: Maker) -> None:
     record = made_up(24)
-    cut_off = dataclasses.replace(record.trials[3], asked=None, outcome="interrupted", value=None, epochs=())
+    cut_off = dataclasses.replace(record.trials[3], spec=None, outcome="interrupted", value=None, epochs=())
     rows = leaderboard(dataclasses.replace(record, trials=(*record.trials[:3], cut_off, *record.trials[4:])))
     assert sum(row.trials for row in rows) == 23
 
 
 def test_parameters_are_base_rate_warm_up_and_what_was_drawn_of_the_schedule(made_up: Maker) -> None:
     trial = next(t for t in made_up(100).trials if t.outcome == "finished")
-    assert trial.asked is not None
+    assert trial.spec is not None
     inner = {"schedule": "multi_step", "milestones": [3.0, 7.5], "factor": 0.5, "fixed": 1.0}
-    asked = dataclasses.replace(
-        trial.asked,
+    spec = dataclasses.replace(
+        trial.spec,
         family="multi_step",
         base_rate=0.3,
         params={
@@ -74,7 +74,7 @@ def test_parameters_are_base_rate_warm_up_and_what_was_drawn_of_the_schedule(mad
         },
         schedule={"schedule": "warmup", "length": 2.0, "inner": inner},
     )
-    record = dataclasses.replace(made_up(0), trials=(dataclasses.replace(trial, asked=asked),))
+    record = dataclasses.replace(made_up(0), trials=(dataclasses.replace(trial, spec=spec),))
     row = leaderboard(record)[0]
     assert row.family == "multi_step"
     assert row.parameters == {"base_rate": 0.3, "warmup": 2.0, "milestones": [3.0, 7.5], "factor": 0.5}

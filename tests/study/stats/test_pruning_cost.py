@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from optuna.trial import TrialState
 
 from study.core.errors import InputError
-from study.core.records import Asked, Epoch, Outcome, Settings, StudyRecord, TrialRecord
+from study.core.records import EpochMetrics, Outcome, StudyConfig, StudyRecord, TrialRecord, TrialSpec
 from study.page.audit_figure import audit_figure
 from study.stats.pruning_cost import ALL, Cost, cost_of_pruning, estimate
 from study.stats.replay import (
@@ -34,9 +34,9 @@ SETTING = Setting("family-median", "val", 2, 1, 2)
 
 
 @pytest.fixture
-def settings(settings_of: Callable[..., Settings]) -> Settings:
+def config(config_of: Callable[..., StudyConfig]) -> StudyConfig:
     """Two families, four epochs."""
-    return settings_of(epochs=4, schedules=("a", "b"))
+    return config_of(epochs=4, schedules=("a", "b"))
 
 
 def trial(
@@ -52,8 +52,10 @@ def trial(
     loss = [float("nan") if outcome == "diverged" and e == len(shown) - 1 else 1.0 for e in range(len(shown))]
     return TrialRecord(
         number=number,
-        asked=Asked(number, family, {}, 0.1, {}, 4, 0, offset, 2),
-        epochs=tuple(Epoch(e, 0.1, loss[e], 0.5, loss[e], v, averaged, 0.1) for e, v in enumerate(shown)),
+        spec=TrialSpec(number, family, {}, 0.1, {}, 4, 0, offset, 2),
+        epochs=tuple(
+            EpochMetrics(e, 0.1, loss[e], 0.5, loss[e], v, averaged, 0.1) for e, v in enumerate(shown)
+        ),
         outcome=outcome,
         value=shown[-1] if outcome == "finished" else None,
         reported=dict(enumerate(shown)),
@@ -63,10 +65,10 @@ def trial(
     )
 
 
-def test_cost_of_pruning_by_hand(settings: Settings) -> None:
+def test_cost_of_pruning_by_hand(config: StudyConfig) -> None:
     """One family with every kind of trial, counted by hand; one that was never pruned."""
     study = StudyRecord(
-        settings,
+        config,
         (
             trial(0, "a", [0.1, 0.2, 0.3, 0.80]),
             trial(1, "a", [0.1, 0.1], "pruned"),
@@ -125,7 +127,7 @@ def test_estimate(hits: int, observed: int, total: int, value: float | None, low
     assert (share.value, share.low, share.high) == (value, low, high)
 
 
-def simulated(seed: int, settings: Settings) -> tuple[StudyRecord, float]:
+def simulated(seed: int, config: StudyConfig) -> tuple[StudyRecord, float]:
     """Return a study of two families in which half the trials were stopped, and how many wrongly.
 
     Curves cross, so that a trial that was behind may end above all that were kept. The share of the
@@ -142,17 +144,17 @@ def simulated(seed: int, settings: Settings) -> tuple[StudyRecord, float]:
             trials.append(trial(n, "ab"[n % 2], [end[n]], reprieved_at=0 if behind[n] else None))
     bars = [max(end[m] for m in range(60) if not behind[m] and m % 2 == family) for family in (0, 1)]
     wrongly = [end[n] > bars[n % 2] for n in range(60) if behind[n]]
-    return StudyRecord(settings, tuple(trials)), float(np.mean(wrongly))
+    return StudyRecord(config, tuple(trials)), float(np.mean(wrongly))
 
 
-def test_the_estimate_is_unbiased_and_its_interval_covers_the_truth(settings: Settings) -> None:
+def test_the_estimate_is_unbiased_and_its_interval_covers_the_truth(config: StudyConfig) -> None:
     """Over 1,000 simulated studies the estimate is right on average, and 95 % intervals hold the truth.
 
     The bar is 93 %. The intervals must also say something: half of them are shorter than a half.
     """
     covered, errors, widths = 0, [], []
     for seed in range(1000):
-        study, truth = simulated(seed, settings)
+        study, truth = simulated(seed, config)
         share = cost_of_pruning(study)[-1].beat_family
         covered += share.low <= truth <= share.high
         widths.append(share.high - share.low)
@@ -187,15 +189,15 @@ def test_replay_stops_whom_the_real_pruner_stops(*, within: bool, lanes: int, ke
     offsets = np.zeros(40, dtype=np.int64)
     trained = np.full(40, 10)
     running: list[tuple[optuna.Trial, int]] = []
-    asked, clock = 0, 0
-    while running or asked < 40:
-        while len(running) < lanes and asked < 40:
-            study.enqueue_trial({"kind": kinds[asked]})
+    spec, clock = 0, 0
+    while running or spec < 40:
+        while len(running) < lanes and spec < 40:
+            study.enqueue_trial({"kind": kinds[spec]})
             new = study.ask()
             new.suggest_categorical("kind", ("x", "y", "z"))
-            offsets[asked] = clock
+            offsets[spec] = clock
             running.append((new, 0))
-            asked += 1
+            spec += 1
         for each, epoch in running:
             each.report(signal[each.number, epoch], epoch)
         decisions = [decide(study, each) for each, _ in running]
@@ -308,10 +310,10 @@ def test_the_figure_shows_every_setting_and_the_shares_of_some() -> None:
     assert len(audit_figure([lost], [], None).data) == 1
 
 
-def test_curves_are_read_from_the_records(settings: Settings) -> None:
+def test_curves_are_read_from_the_records(config: StudyConfig) -> None:
     """Diverged epochs are minus infinity, running and interrupted trials are left out."""
     study = StudyRecord(
-        settings,
+        config,
         (
             trial(0, "a", [0.1, 0.2, 0.3, 0.4], offset=3, averaged=0.5),
             trial(1, "b", [0.1, 0.2], "diverged", offset=5, averaged=0.5),
@@ -325,12 +327,12 @@ def test_curves_are_read_from_the_records(settings: Settings) -> None:
     assert got.final.tolist() == [0.4, -np.inf]
     assert got.signals["val"].tolist() == [[0.1, 0.2, 0.3, 0.4], [0.1, -np.inf, -np.inf, -np.inf]]
     assert got.signals["averaged"][0].tolist() == [0.5] * 4
-    without = StudyRecord(settings, (trial(0, "a", [0.1] * 4),))
+    without = StudyRecord(config, (trial(0, "a", [0.1] * 4),))
     assert curves(without).signals.keys() == {"val"}
 
 
-def test_a_pruned_or_unfinished_study_cannot_be_replayed(settings: Settings) -> None:
+def test_a_pruned_or_unfinished_study_cannot_be_replayed(config: StudyConfig) -> None:
     with pytest.raises(InputError, match="was pruned, so its stopped curves have no end"):
-        curves(StudyRecord(settings, (trial(0, "a", [0.1] * 4), trial(1, "a", [0.1], "pruned"))))
+        curves(StudyRecord(config, (trial(0, "a", [0.1] * 4), trial(1, "a", [0.1], "pruned"))))
     with pytest.raises(InputError, match="has no finished trial to replay"):
-        curves(StudyRecord(settings, (trial(0, "a", [0.1], "running"),)))
+        curves(StudyRecord(config, (trial(0, "a", [0.1], "running"),)))

@@ -14,7 +14,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from study.core.records import Asked, Epoch
+from study.core.records import EpochMetrics, TrialSpec
 from study.store import optuna_storage as store
 
 WORKER = Path(__file__).with_name("worker.py")
@@ -27,24 +27,24 @@ def url(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def asked() -> Callable[..., Asked]:
+def spec() -> Callable[..., TrialSpec]:
     """Makes what a trial was asked."""
 
-    def make(number: int = 0, base_rate: float = 0.1, epochs: int = 3) -> Asked:
+    def make(number: int = 0, base_rate: float = 0.1, epochs: int = 3) -> TrialSpec:
         schedule = {"name": "cosine", "length": 3.0}
         params = {"schedule": "cosine", "base_rate": base_rate, "cosine.final": 0.05}
-        return Asked(number, "cosine", schedule, base_rate, params, epochs, seed=7, offset=2, lanes=4)
+        return TrialSpec(number, "cosine", schedule, base_rate, params, epochs, seed=7, offset=2, lanes=4)
 
     return make
 
 
 @pytest.fixture
-def epochs() -> Callable[..., list[Epoch]]:
+def epochs() -> Callable[..., list[EpochMetrics]]:
     """Makes what some epochs gave, the last of them with a given accuracy."""
 
-    def make(count: int = 3, accuracy: float = 0.8, averaged: float | None = None) -> list[Epoch]:
+    def make(count: int = 3, accuracy: float = 0.8, averaged: float | None = None) -> list[EpochMetrics]:
         return [
-            Epoch(e, 0.1, 0.5, 0.75, 0.6, accuracy - 0.01 * (count - 1 - e), averaged, 1.5)
+            EpochMetrics(e, 0.1, 0.5, 0.75, 0.6, accuracy - 0.01 * (count - 1 - e), averaged, 1.5)
             for e in range(count)
         ]
 
@@ -52,14 +52,14 @@ def epochs() -> Callable[..., list[Epoch]]:
 
 
 @pytest.fixture
-def start(asked: Callable[..., Asked]) -> Callable[..., optuna.Trial]:
+def start(spec: Callable[..., TrialSpec]) -> Callable[..., optuna.Trial]:
     """Starts a trial of a study as the search does: asked for, drawn, begun."""
 
     def make(study: optuna.Study, total: int = 100) -> optuna.Trial:
         trial = store.ask(study, total)
         assert trial is not None
         base_rate = trial.suggest_float("base_rate", 0.01, 1.0, log=True)
-        store.begin(trial, asked(trial.number, base_rate))
+        store.begin(trial, spec(trial.number, base_rate))
         return trial
 
     return make

@@ -11,20 +11,20 @@ from mlflow import MlflowClient
 from optuna_dashboard import get_note
 
 from study.core.errors import InputError
-from study.core.records import Epoch, Settings
+from study.core.records import EpochMetrics, StudyConfig
 from study.store import optuna_storage as store
 from study.store.dashboards import LARGEST_FIGURE, save_to_dashboard, save_to_mlflow
 
 
 @pytest.fixture
-def study(url: str, settings: Settings) -> optuna.Study:
+def study(url: str, config: StudyConfig) -> optuna.Study:
     """A study with two finished trials and a running one."""
-    study = store.open_study(url, settings)
+    study = store.open_study(url, config)
     for ended in (True, True, False):
         trial = store.ask(study, 3)
         assert trial is not None
         if ended:
-            store.finish(study, trial, [Epoch(0, 0.1, 1.0, 0.5, 1.0, 0.5, None, 1.0)], "finished")
+            store.finish(study, trial, [EpochMetrics(0, 0.1, 1.0, 0.5, 1.0, 0.5, None, 1.0)], "finished")
     return study
 
 

@@ -20,21 +20,21 @@ from mlflow import MlflowClient
 from mlflow.entities import DatasetInput, Run
 
 from study.core.errors import InputError
-from study.core.records import Asked, Epoch, Settings
+from study.core.records import EpochMetrics, StudyConfig, TrialSpec
 from study.store import optuna_storage as store
 from study.store import tracking_uri
 from study.store.mlflow_tracking import Tracker
 
-MakeAsked = Callable[..., Asked]
-Epochs = Callable[..., list[Epoch]]
+MakeAsked = Callable[..., TrialSpec]
+Epochs = Callable[..., list[EpochMetrics]]
 FACTS = {"git_revision": "1234abc", "device": "cpu", "torch": "2.14.1"}
 STEPS = 196
 
 
 @pytest.fixture
-def tracker(uri: str, settings: Settings) -> Tracker:
+def tracker(uri: str, config: StudyConfig) -> Tracker:
     """A study's tracker on a database of the test's own."""
-    return Tracker.open(uri, settings, attributes=FACTS)
+    return Tracker.open(uri, config, attributes=FACTS)
 
 
 @pytest.fixture
@@ -63,9 +63,9 @@ def rates(epoch: int) -> list[float]:
 
 
 def test_a_child_holds_what_was_asked(
-    tracker: Tracker, client: MlflowClient, settings: Settings, asked: MakeAsked
+    tracker: Tracker, client: MlflowClient, config: StudyConfig, spec: MakeAsked
 ) -> None:
-    tracker.start(asked(12, 0.3))
+    tracker.start(spec(12, 0.3))
     (run,) = children(client, tracker)
     assert run.info.run_name == "#12 cosine"
     assert run.data.params == {
@@ -86,23 +86,23 @@ def test_a_child_holds_what_was_asked(
     assert (tags["state"], tags["kind"], run.info.status) == ("running", "search", "RUNNING")
     data = dataset_of(run)
     assert data.dataset.name == "fashion-mnist"
-    assert json.loads(data.dataset.profile or "")["files"] == settings.data
+    assert json.loads(data.dataset.profile or "")["files"] == config.data
     assert {tag.key: tag.value for tag in data.tags} == {"mlflow.data.context": "training"}
 
 
-def test_other_data_have_another_digest(uri: str, client: MlflowClient, settings: Settings) -> None:
+def test_other_data_have_another_digest(uri: str, client: MlflowClient, config: StudyConfig) -> None:
     digests = set()
     for checksum in ("8d4f", "other"):
-        tracker = Tracker.open(uri, dataclasses.replace(settings, data={"file": checksum}), attributes={})
+        tracker = Tracker.open(uri, dataclasses.replace(config, data={"file": checksum}), attributes={})
         digests.add(dataset_of(client.get_run(tracker.run_id)).dataset.digest)
     assert len(digests) == 2
 
 
 def test_epochs_are_there_while_the_trial_trains(
-    tracker: Tracker, client: MlflowClient, asked: MakeAsked, epochs: Epochs
+    tracker: Tracker, client: MlflowClient, spec: MakeAsked, epochs: Epochs
 ) -> None:
     """Metrics stand at the number of epochs trained; rates at the step that used them."""
-    child = tracker.start(asked())
+    child = tracker.start(spec())
     for epoch in epochs(2, averaged=0.7):
         tracker.epoch(child, epoch, rates(epoch.epoch))
     for name, values in {
@@ -121,17 +121,17 @@ def test_epochs_are_there_while_the_trial_trains(
 
 
 def test_what_was_not_measured_is_not_recorded(
-    tracker: Tracker, client: MlflowClient, asked: MakeAsked, epochs: Epochs
+    tracker: Tracker, client: MlflowClient, spec: MakeAsked, epochs: Epochs
 ) -> None:
-    child = tracker.start(asked())
+    child = tracker.start(spec())
     tracker.epoch(child, dataclasses.replace(epochs(1)[0], val_loss=None, val_accuracy=None), rates(0))
     assert set(client.get_run(child).data.metrics) == {"train_loss", "train_accuracy", "lr"}
 
 
 def test_the_curve_stops_where_training_stopped_and_keeps_to_320_points(
-    tracker: Tracker, client: MlflowClient, asked: MakeAsked, epochs: Epochs
+    tracker: Tracker, client: MlflowClient, spec: MakeAsked, epochs: Epochs
 ) -> None:
-    child = tracker.start(asked(epochs=200))
+    child = tracker.start(spec(epochs=200))
     (epoch,) = epochs(1)
     for number in range(7):
         wave = [math.sin(number * 50 + step) + 2 for step in range(50)]
@@ -147,9 +147,9 @@ def test_the_curve_stops_where_training_stopped_and_keeps_to_320_points(
     [("finished", "FINISHED"), ("pruned", "KILLED"), ("diverged", "FAILED"), ("interrupted", "KILLED")],
 )
 def test_a_pruned_trial_does_not_show_as_successful(
-    tracker: Tracker, client: MlflowClient, asked: MakeAsked, outcome: Any, status: str
+    tracker: Tracker, client: MlflowClient, spec: MakeAsked, outcome: Any, status: str
 ) -> None:
-    child = tracker.start(asked())
+    child = tracker.start(spec())
     tracker.end(child, outcome)
     run = client.get_run(child)
     assert (run.info.status, run.data.tags["state"]) == (status, outcome)
@@ -157,18 +157,18 @@ def test_a_pruned_trial_does_not_show_as_successful(
 
 
 def test_a_loss_that_is_not_finite_is_recorded(
-    tracker: Tracker, client: MlflowClient, asked: MakeAsked, epochs: Epochs
+    tracker: Tracker, client: MlflowClient, spec: MakeAsked, epochs: Epochs
 ) -> None:
-    child = tracker.start(asked())
+    child = tracker.start(spec())
     tracker.epoch(child, dataclasses.replace(epochs(1)[0], train_loss=math.nan, val_loss=math.inf), rates(0))
     tracker.end(child, "diverged")
     assert math.isnan(client.get_run(child).data.metrics["train_loss"])
 
 
 def test_the_parent_holds_settings_and_summary(
-    uri: str, tmp_path: Path, client: MlflowClient, settings: Settings
+    uri: str, tmp_path: Path, client: MlflowClient, config: StudyConfig
 ) -> None:
-    tracker = Tracker.open(uri, settings, attributes=FACTS)
+    tracker = Tracker.open(uri, config, attributes=FACTS)
     run = client.get_run(tracker.run_id)
     assert run.info.run_name == "small"
     assert {
@@ -190,23 +190,23 @@ def test_the_parent_holds_settings_and_summary(
     assert json.loads(kept.read_text(encoding="utf-8")) == {"trials": 3}
 
 
-def test_closing_leaves_nothing_running(tracker: Tracker, client: MlflowClient, asked: MakeAsked) -> None:
+def test_closing_leaves_nothing_running(tracker: Tracker, client: MlflowClient, spec: MakeAsked) -> None:
     """Ctrl-C in the middle: the children and the parent all say so."""
     for number in range(3):
-        tracker.start(asked(number))
+        tracker.start(spec(number))
     tracker.close("interrupted")
     runs = [*children(client, tracker), client.get_run(tracker.run_id)]
     assert {(run.info.status, run.data.tags["state"]) for run in runs} == {("KILLED", "interrupted")}
 
 
 def test_a_resumed_study_has_one_parent_and_no_left_over_children(
-    uri: str, tracker: Tracker, client: MlflowClient, settings: Settings, asked: MakeAsked
+    uri: str, tracker: Tracker, client: MlflowClient, config: StudyConfig, spec: MakeAsked
 ) -> None:
     """The first process was killed: trial 0 had ended, 1 and 2 had not; somebody else trains 2."""
-    tracker.end(tracker.start(asked(0)), "finished")
+    tracker.end(tracker.start(spec(0)), "finished")
     for number in (1, 2):
-        tracker.start(asked(number))
-    again = Tracker.open(uri, settings, attributes=FACTS, resume_run_id=tracker.run_id, running=lambda: {2})
+        tracker.start(spec(number))
+    again = Tracker.open(uri, config, attributes=FACTS, resume_run_id=tracker.run_id, running=lambda: {2})
     assert again.run_id == tracker.run_id
     assert [(r.data.tags["trial"], r.data.tags["state"]) for r in children(client, again)] == [
         ("0", "finished"),
@@ -218,31 +218,31 @@ def test_a_resumed_study_has_one_parent_and_no_left_over_children(
 
 
 def test_another_command_leaves_the_searchs_children_alone(
-    uri: str, tracker: Tracker, client: MlflowClient, settings: Settings, asked: MakeAsked
+    uri: str, tracker: Tracker, client: MlflowClient, config: StudyConfig, spec: MakeAsked
 ) -> None:
-    tracker.start(asked(1))
-    confirm = Tracker.open(uri, settings, attributes={}, resume_run_id=tracker.run_id, kind="confirm")
-    confirm.start(asked(1), name="cosine, seed 3", tags={"finalist": "1"})
+    tracker.start(spec(1))
+    confirm = Tracker.open(uri, config, attributes={}, resume_run_id=tracker.run_id, kind="confirm")
+    confirm.start(spec(1), name="cosine, seed 3", tags={"finalist": "1"})
     states = {r.info.run_name: (r.data.tags["kind"], r.data.tags["state"]) for r in children(client, tracker)}
     assert states == {"#1 cosine": ("search", "running"), "cosine, seed 3": ("confirm", "running")}
 
 
 @pytest.mark.parametrize("gone", ["never made", "deleted"])
 def test_a_parent_that_is_gone_is_made_anew(
-    uri: str, tracker: Tracker, client: MlflowClient, settings: Settings, gone: str
+    uri: str, tracker: Tracker, client: MlflowClient, config: StudyConfig, gone: str
 ) -> None:
     client.delete_run(tracker.run_id)
     resume = tracker.run_id if gone == "deleted" else "0" * 32
-    again = Tracker.open(uri, settings, attributes={}, resume_run_id=resume)
+    again = Tracker.open(uri, config, attributes={}, resume_run_id=resume)
     assert again.run_id != resume
     assert client.get_run(again.run_id).info.status == "RUNNING"
 
 
 def test_an_experiment_in_the_bin_is_taken_out(
-    uri: str, tracker: Tracker, client: MlflowClient, settings: Settings
+    uri: str, tracker: Tracker, client: MlflowClient, config: StudyConfig
 ) -> None:
     client.delete_experiment(client.get_run(tracker.run_id).info.experiment_id)
-    again = Tracker.open(uri, settings, attributes={})
+    again = Tracker.open(uri, config, attributes={})
     assert (
         client.get_run(again.run_id).info.experiment_id == client.get_run(tracker.run_id).info.experiment_id
     )
@@ -260,13 +260,13 @@ UNUSABLE = {
 
 
 @pytest.mark.parametrize("case", UNUSABLE)
-def test_an_unusable_uri_is_refused_in_one_line(case: str, tmp_path: Path, settings: Settings) -> None:
+def test_an_unusable_uri_is_refused_in_one_line(case: str, tmp_path: Path, config: StudyConfig) -> None:
     (tmp_path / "text.db").write_text("my notes, not a database\n")
-    store.open_study(f"sqlite:///{tmp_path}/optuna.db", settings)
+    store.open_study(f"sqlite:///{tmp_path}/optuna.db", config)
     before = {path.name for path in tmp_path.iterdir()}
     bad, reason = (text.format(tmp=tmp_path) for text in UNUSABLE[case])
     with pytest.raises(InputError) as refused:
-        Tracker.open(bad, settings, attributes={})
+        Tracker.open(bad, config, attributes={})
     assert str(refused.value).startswith("--tracking-uri ")
     assert reason in str(refused.value)
     assert "\n" not in str(refused.value)

@@ -19,7 +19,7 @@ import pytest
 from optuna.trial import TrialState
 
 from study.core.errors import InputError
-from study.core.records import Asked, Epoch, Settings
+from study.core.records import EpochMetrics, StudyConfig, TrialSpec
 from study.store import database
 from study.store import lifecycle as life
 from study.store import opening as storage
@@ -27,19 +27,19 @@ from study.store import optuna_storage as store
 from study.store.liveness import current
 
 Start = Callable[..., optuna.Trial]
-Epochs = Callable[..., list[Epoch]]
+Epochs = Callable[..., list[EpochMetrics]]
 Worker = Callable[..., "subprocess.Popen[str]"]
 
 
 # --------------------------------------------------------------------------- opening
 
 
-def test_a_study_is_made_once_and_continued(url: str, settings: Settings) -> None:
-    first = store.open_study(url, settings)
+def test_a_study_is_made_once_and_continued(url: str, config: StudyConfig) -> None:
+    first = store.open_study(url, config)
     first.set_user_attr("tracking_run", "abc")
-    again = store.open_study(url, settings)
+    again = store.open_study(url, config)
     assert again.user_attrs["tracking_run"] == "abc"
-    assert store.load(url).settings == settings
+    assert store.load(url).config == config
     assert optuna.get_all_study_names(url) == ["small"]
 
 
@@ -58,23 +58,23 @@ def test_a_study_is_made_once_and_continued(url: str, settings: Settings) -> Non
     ],
 )
 def test_other_settings_are_refused_with_both_values_and_the_fix(
-    url: str, settings: Settings, field: str, value: Any, said: str
+    url: str, config: StudyConfig, field: str, value: Any, said: str
 ) -> None:
-    store.open_study(url, settings)
+    store.open_study(url, config)
     with pytest.raises(InputError) as refused:
-        store.open_study(url, dataclasses.replace(settings, **{field: value}))
+        store.open_study(url, dataclasses.replace(config, **{field: value}))
     assert said in str(refused.value)
     assert "--study OTHER" in str(refused.value)
-    assert store.load(url).settings == settings
+    assert store.load(url).config == config
 
 
-def test_studies_of_one_storage_do_not_meet(url: str, settings: Settings, start: Start) -> None:
-    one = store.open_study(url, settings)
-    two = store.open_study(url, dataclasses.replace(settings, name="other", epochs=9))
+def test_studies_of_one_storage_do_not_meet(url: str, config: StudyConfig, start: Start) -> None:
+    one = store.open_study(url, config)
+    two = store.open_study(url, dataclasses.replace(config, name="other", epochs=9))
     start(two)
     assert store.remaining(one, 5) == 5
     assert store.load(url, "small").trials == ()
-    assert store.load(url).settings.name == "other", "the study made last"
+    assert store.load(url).config.name == "other", "the study made last"
 
 
 UNUSABLE = {
@@ -96,7 +96,7 @@ UNUSABLE = {
 @pytest.mark.parametrize("case", UNUSABLE)
 @pytest.mark.parametrize("door", ["open", "load"])
 def test_an_unusable_storage_is_refused_in_one_line(
-    case: str, door: str, tmp_path: Path, settings: Settings
+    case: str, door: str, tmp_path: Path, config: StudyConfig
 ) -> None:
     """The value and the reason are named, a password is not, and nothing is made or changed."""
     (tmp_path / "text.db").write_text("my notes, not a database\n")
@@ -107,7 +107,7 @@ def test_an_unusable_storage_is_refused_in_one_line(
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     bad, reason = (text.format(tmp=tmp_path) for text in UNUSABLE[case])
     with pytest.raises(InputError) as refused:
-        _ = store.open_study(bad, settings) if door == "open" else store.load(bad)
+        _ = store.open_study(bad, config) if door == "open" else store.load(bad)
     said = str(refused.value)
     assert reason in said
     assert said.startswith("--storage ")
@@ -117,38 +117,38 @@ def test_an_unusable_storage_is_refused_in_one_line(
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only to root")
-def test_a_read_only_place_is_refused(tmp_path: Path, settings: Settings) -> None:
+def test_a_read_only_place_is_refused(tmp_path: Path, config: StudyConfig) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(InputError, match="is not writable"):
-        store.open_study(f"sqlite:///{tmp_path}/optuna.db", settings)
+        store.open_study(f"sqlite:///{tmp_path}/optuna.db", config)
 
 
-def test_a_refusal_leaves_no_connection_open(url: str, settings: Settings) -> None:
+def test_a_refusal_leaves_no_connection_open(url: str, config: StudyConfig) -> None:
     """SQLite takes its log away when the last connection is closed."""
-    store.close(store.open_study(url, settings))
+    store.close(store.open_study(url, config))
     with pytest.raises(InputError, match="seed is 0, not 1") as refused:
-        store.open_study(url, dataclasses.replace(settings, seed=1))
+        store.open_study(url, dataclasses.replace(config, seed=1))
     assert refused.tb is not None  # holds all that the refused call held
     assert not Path(url.removeprefix("sqlite:///") + "-wal").exists()
 
 
-def test_braces_and_percent_signs_in_a_path_are_ordinary(tmp_path: Path, settings: Settings) -> None:
+def test_braces_and_percent_signs_in_a_path_are_ordinary(tmp_path: Path, config: StudyConfig) -> None:
     """Optuna formats its URL, alembic interpolates it."""
     folder = tmp_path / "50% {x} ü"
     folder.mkdir()
-    store.open_study(f"sqlite:///{folder}/optuna.db", settings)
+    store.open_study(f"sqlite:///{folder}/optuna.db", config)
     assert (folder / "optuna.db").exists()
 
 
-def test_a_study_made_otherwise_is_not_taken_for_ours(url: str, settings: Settings) -> None:
+def test_a_study_made_otherwise_is_not_taken_for_ours(url: str, config: StudyConfig) -> None:
     optuna.create_study(storage=url, study_name="small")
     with pytest.raises(InputError, match=r"'small' was not made by study\.search"):
-        store.open_study(url, settings)
+        store.open_study(url, config)
 
 
-def test_loading_names_the_studies_that_exist(url: str, settings: Settings) -> None:
-    store.open_study(url, settings)
-    store.open_study(url, dataclasses.replace(settings, name="second"))
+def test_loading_names_the_studies_that_exist(url: str, config: StudyConfig) -> None:
+    store.open_study(url, config)
+    store.open_study(url, dataclasses.replace(config, name="second"))
     with pytest.raises(InputError, match=r"--study 'third' is not in .*, which holds: small, second"):
         store.load(url, "third")
 
@@ -159,9 +159,9 @@ def test_loading_makes_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_reader_does_not_lock_a_study_in_progress(url: str, settings: Settings, start: Start) -> None:
+def test_a_reader_does_not_lock_a_study_in_progress(url: str, config: StudyConfig, start: Start) -> None:
     """A dashboard that holds a read transaction open neither blocks nor is blocked."""
-    study = store.open_study(url, settings)
+    study = store.open_study(url, config)
     reader = sqlite3.connect(url.removeprefix("sqlite:///"), timeout=0, isolation_level=None)
     reader.execute("BEGIN")
     assert reader.execute("SELECT count(*) FROM trials").fetchone() == (0,)
@@ -172,8 +172,8 @@ def test_a_reader_does_not_lock_a_study_in_progress(url: str, settings: Settings
     reader.close()
 
 
-def test_loading_does_not_wait_for_who_writes(url: str, settings: Settings, start: Start) -> None:
-    start(store.open_study(url, settings))
+def test_loading_does_not_wait_for_who_writes(url: str, config: StudyConfig, start: Start) -> None:
+    start(store.open_study(url, config))
     writer = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
     writer.execute("BEGIN IMMEDIATE")
     began = time.monotonic()
@@ -183,13 +183,13 @@ def test_loading_does_not_wait_for_who_writes(url: str, settings: Settings, star
     writer.close()
 
 
-def test_looking_keeps_this_process_in_the_file(url: str, settings: Settings) -> None:
+def test_looking_keeps_this_process_in_the_file(url: str, config: StudyConfig) -> None:
     """Who holds the study open and looks at it keeps its lock: another's exit takes no log away under it.
 
     POSIX drops all of a process's locks on a file when any handle of it on that file is closed.
     """
     path = url.removeprefix("sqlite:///")
-    storage.close(store.open_study(url, settings))
+    storage.close(store.open_study(url, config))
     holder = sqlite3.connect(path)
     assert holder.execute("SELECT count(*) FROM studies").fetchone() == (1,)
     database.tables(database.parse(url, "--storage"), "--storage")
@@ -206,15 +206,15 @@ def test_looking_keeps_this_process_in_the_file(url: str, settings: Settings) ->
 
 
 def test_a_finished_trial_reads_back_whole(
-    url: str, settings: Settings, start: Start, epochs: Epochs, asked: Callable[..., Asked]
+    url: str, config: StudyConfig, start: Start, epochs: Epochs, spec: Callable[..., TrialSpec]
 ) -> None:
-    study = store.open_study(url, settings)
+    study = store.open_study(url, config)
     trial = start(study)
     for number, signal in enumerate((0.6, 0.7, 0.8)):
         assert store.report(trial, signal, number)
     assert store.finish(study, trial, epochs(averaged=0.7), "finished", reprieved_at=1)
     (kept,) = store.load(url).trials
-    assert kept.asked == asked(0, trial.params["base_rate"])
+    assert kept.spec == spec(0, trial.params["base_rate"])
     assert list(kept.epochs) == epochs(averaged=0.7)
     assert (kept.outcome, kept.value, kept.reprieved_at) == ("finished", 0.8, 1)
     assert kept.reported == {0: 0.6, 1: 0.7, 2: 0.8}
@@ -225,9 +225,9 @@ def test_a_finished_trial_reads_back_whole(
 
 @pytest.mark.parametrize("outcome", ["pruned", "diverged"])
 def test_a_stopped_trial_has_an_outcome_and_no_value(
-    url: str, settings: Settings, start: Start, epochs: Epochs, outcome: Any
+    url: str, config: StudyConfig, start: Start, epochs: Epochs, outcome: Any
 ) -> None:
-    study = store.open_study(url, settings)
+    study = store.open_study(url, config)
     trial = start(study)
     store.report(trial, 0.3, 0)
     assert store.finish(study, trial, epochs(1), outcome)
@@ -237,10 +237,10 @@ def test_a_stopped_trial_has_an_outcome_and_no_value(
 
 
 def test_losses_that_are_not_finite_survive_as_valid_json(
-    url: str, settings: Settings, start: Start, epochs: Epochs
+    url: str, config: StudyConfig, start: Start, epochs: Epochs
 ) -> None:
     """Browsers refuse NaN in JSON: a dashboard would show nothing at all."""
-    study = store.open_study(url, settings)
+    study = store.open_study(url, config)
     trial = start(study)
     (last,) = epochs(1)
     store.finish(
@@ -258,18 +258,18 @@ def test_losses_that_are_not_finite_survive_as_valid_json(
 
 @pytest.mark.parametrize("outcome", ["running", "interrupted"])
 def test_a_trial_cannot_finish_as_something_else(
-    url: str, settings: Settings, start: Start, epochs: Epochs, outcome: Any
+    url: str, config: StudyConfig, start: Start, epochs: Epochs, outcome: Any
 ) -> None:
-    study = store.open_study(url, settings)
+    study = store.open_study(url, config)
     with pytest.raises(ValueError, match=f"got outcome='{outcome}'"):
         store.finish(study, start(study), epochs(), outcome)
     with pytest.raises(ValueError, match="got none for trial 1"):
         store.finish(study, start(study), [], "finished")
 
 
-def test_the_total_is_the_studys(url: str, settings: Settings, start: Start, epochs: Epochs) -> None:
+def test_the_total_is_the_studys(url: str, config: StudyConfig, start: Start, epochs: Epochs) -> None:
     """Finished, pruned, diverged and running trials count; interrupted ones do not."""
-    study = store.open_study(url, settings)
+    study = store.open_study(url, config)
     for outcome in ("finished", "pruned", "diverged"):
         store.finish(study, start(study), epochs(), outcome)
     running = start(study)
@@ -284,10 +284,10 @@ def test_the_total_is_the_studys(url: str, settings: Settings, start: Start, epo
 
 
 def test_of_two_that_ask_for_the_last_trial_one_withdraws(
-    url: str, settings: Settings, start: Start, monkeypatch: pytest.MonkeyPatch
+    url: str, config: StudyConfig, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both saw room for one more before either had asked."""
-    study = store.open_study(url, settings)
+    study = store.open_study(url, config)
     start(study, 1)
     monkeypatch.setattr(life, "remaining", lambda *_: 1)
     assert store.ask(study, 1) is None
@@ -299,9 +299,9 @@ def test_of_two_that_ask_for_the_last_trial_one_withdraws(
 
 
 def test_interrupted_trials_are_tried_again_with_the_same_parameters_once(
-    url: str, settings: Settings, start: Start, epochs: Epochs
+    url: str, config: StudyConfig, start: Start, epochs: Epochs
 ) -> None:
-    study = store.open_study(url, settings)
+    study = store.open_study(url, config)
     trials = [start(study) for _ in range(3)]
     store.finish(study, trials[0], epochs(), "finished")
     assert store.interrupt(study, trials[1:]) == 2
@@ -315,8 +315,8 @@ def test_interrupted_trials_are_tried_again_with_the_same_parameters_once(
     assert [t.number for t in store.load(url).trials] == [0, 3, 4], "retried ones are left out"
 
 
-def test_a_trial_cut_off_before_it_began_is_replaced_not_retried(url: str, settings: Settings) -> None:
-    study = store.open_study(url, settings)
+def test_a_trial_cut_off_before_it_began_is_replaced_not_retried(url: str, config: StudyConfig) -> None:
+    study = store.open_study(url, config)
     trial = store.ask(study, 1)
     assert trial is not None
     assert store.interrupt(study, [trial]) == 0
@@ -326,8 +326,8 @@ def test_a_trial_cut_off_before_it_began_is_replaced_not_retried(url: str, setti
     assert "retry_of" not in fresh.user_attrs
 
 
-def test_a_retry_cut_off_before_it_began_is_tried_again(url: str, settings: Settings, start: Start) -> None:
-    study = store.open_study(url, settings)
+def test_a_retry_cut_off_before_it_began_is_tried_again(url: str, config: StudyConfig, start: Start) -> None:
+    study = store.open_study(url, config)
     first = start(study)
     store.interrupt(study, [first])
     second = store.ask(study, 1)
@@ -336,7 +336,7 @@ def test_a_retry_cut_off_before_it_began_is_tried_again(url: str, settings: Sett
     assert start(study).params == first.params
 
 
-def test_a_killed_process_is_recovered_from_at_once(url: str, settings: Settings, worker: Worker) -> None:
+def test_a_killed_process_is_recovered_from_at_once(url: str, config: StudyConfig, worker: Worker) -> None:
     """SIGKILL leaves trials RUNNING; the next start puts them back, exactly once."""
     process = worker("hang", url, "3")
     assert process.stdout is not None
@@ -363,9 +363,9 @@ def _silence(url: str) -> None:
         connection.execute("UPDATE trial_heartbeats SET heartbeat = ?", (LONG_AGO,))
 
 
-def test_a_paused_process_keeps_its_trials(url: str, settings: Settings, start: Start) -> None:
+def test_a_paused_process_keeps_its_trials(url: str, config: StudyConfig, start: Start) -> None:
     """Silent for longer than the grace, but seen to live on this machine."""
-    study = store.open_study(url, settings)
+    study = store.open_study(url, config)
     start(study)
     _silence(url)
     assert store.recover(study) == 0
@@ -378,10 +378,10 @@ def _move(trial: optuna.Trial, **changes: Any) -> None:
 
 
 def test_a_trial_of_a_machine_out_of_sight_lives_while_its_heart_beats(
-    url: str, settings: Settings, start: Start, monkeypatch: pytest.MonkeyPatch
+    url: str, config: StudyConfig, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(life, "HEARTBEAT_SECONDS", 0)
-    study = store.open_study(url, settings)
+    study = store.open_study(url, config)
     beating, silent = start(study), start(study)
     for trial in (beating, silent):
         _move(trial, host="far", kernel="away")
@@ -392,15 +392,15 @@ def test_a_trial_of_a_machine_out_of_sight_lives_while_its_heart_beats(
     assert store.running(study) == {beating.number}
 
 
-def test_a_local_file_outlives_the_machines_restart(url: str, settings: Settings, start: Start) -> None:
-    study = store.open_study(url, settings)
+def test_a_local_file_outlives_the_machines_restart(url: str, config: StudyConfig, start: Start) -> None:
+    study = store.open_study(url, config)
     _move(start(study), kernel="an earlier boot")
     assert store.recover(study) == 1
 
 
-def test_who_lost_a_trial_is_told(url: str, settings: Settings, start: Start, epochs: Epochs) -> None:
+def test_who_lost_a_trial_is_told(url: str, config: StudyConfig, start: Start, epochs: Epochs) -> None:
     """A laptop that slept for an hour must not crash, nor end a trial that others have taken over."""
-    study = store.open_study(url, settings)
+    study = store.open_study(url, config)
     trial = start(study)
     store.interrupt(store.existing_study(url), [trial])
     assert store.report(trial, 0.5, 0) is False
@@ -408,8 +408,8 @@ def test_who_lost_a_trial_is_told(url: str, settings: Settings, start: Start, ep
     assert study.trials[0].state is TrialState.FAIL
 
 
-def test_hearts_beat_at_most_once_in_a_while(url: str, settings: Settings, start: Start) -> None:
-    study = store.open_study(url, settings)
+def test_hearts_beat_at_most_once_in_a_while(url: str, config: StudyConfig, start: Start) -> None:
+    study = store.open_study(url, config)
     trial = start(study)
     store.beat(study, [trial])
     _silence(url)

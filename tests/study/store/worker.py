@@ -11,11 +11,11 @@ import time
 
 import optuna
 
-from study.core.records import Asked, Epoch, Settings
+from study.core.records import EpochMetrics, StudyConfig, TrialSpec
 from study.store import optuna_storage as store
 from study.store.mlflow_tracking import Tracker
 
-SETTINGS = Settings(
+SETTINGS = StudyConfig(
     name="shared",
     epochs=2,
     batch_size=256,
@@ -33,15 +33,15 @@ SETTINGS = Settings(
 )
 
 
-def begin(study: optuna.Study, total: int) -> tuple[optuna.Trial, Asked] | None:
+def begin(study: optuna.Study, total: int) -> tuple[optuna.Trial, TrialSpec] | None:
     """Start one trial, if the study has room for it."""
     trial = store.ask(study, total)
     if trial is None:
         return None
     rate = trial.suggest_float("base_rate", 0.01, 1.0, log=True)
-    asked = Asked(trial.number, "constant", {"name": "constant"}, rate, trial.params, 2, 0, 0, 1)
-    store.begin(trial, asked)
-    return trial, asked
+    spec = TrialSpec(trial.number, "constant", {"name": "constant"}, rate, trial.params, 2, 0, 0, 1)
+    store.begin(trial, spec)
+    return trial, spec
 
 
 def hang(study: optuna.Study, total: int) -> None:
@@ -56,14 +56,14 @@ def work(study: optuna.Study, total: int, tracker: Tracker | None) -> None:
     """Finish trials until the study is complete."""
     store.recover(study)
     while (begun := begin(study, total)) is not None:
-        trial, asked = begun
-        child = tracker.start(asked) if tracker else ""
+        trial, spec = begun
+        child = tracker.start(spec) if tracker else ""
         epochs = []
         for number in range(2):
-            epochs.append(Epoch(number, asked.base_rate, 0.5, 0.8, 0.5, 0.8, None, 0.01))
+            epochs.append(EpochMetrics(number, spec.base_rate, 0.5, 0.8, 0.5, 0.8, None, 0.01))
             assert store.report(trial, 0.8, number)
             if tracker:
-                tracker.epoch(child, epochs[-1], [asked.base_rate] * 20)
+                tracker.epoch(child, epochs[-1], [spec.base_rate] * 20)
         if tracker:
             tracker.end(child, "finished")
         assert store.finish(study, trial, epochs, "finished")

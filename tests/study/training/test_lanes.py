@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 import lrsched
-from study.core.records import Epoch
+from study.core.records import EpochMetrics
 from study.problems.fashion_mnist import Images, Split
 from study.training.lanes import Lanes, data_order, widest
 from study.training.lenet import lenet, unstack
@@ -144,7 +144,7 @@ def test_a_diverged_lane_disturbs_nobody(few: Split) -> None:
         assert [timeless(e[key]) for e in figures[0]] == [timeless(e[key]) for e in figures[1]]
 
 
-def timeless(epoch: Epoch) -> Epoch:
+def timeless(epoch: EpochMetrics) -> EpochMetrics:
     return replace(epoch, seconds=0.0)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from study.core.records import Asked, Settings, StudyRecord, TrialRecord
+from study.core.records import StudyConfig, StudyRecord, TrialRecord, TrialSpec
 from study.tuning.importance import ALL, FEWEST_TRIALS, importances
 from study.tuning.space import Space
 
@@ -19,7 +19,7 @@ Maker = Callable[..., StudyRecord]
 
 
 @pytest.fixture
-def study(settings_of: Callable[..., Settings]) -> Maker:
+def study(config_of: Callable[..., StudyConfig]) -> Maker:
     """Makes a study whose accuracies follow one parameter; nobody trained it."""
 
     def make(
@@ -35,9 +35,9 @@ def study(settings_of: Callable[..., Settings]) -> Maker:
                 params[name] = float(rng.uniform(low, high))
             level = float(params[decides]) if decides in params else float(family == families[0])
             value = 0.9 if equal else 0.8 + 0.01 * float(level) + float(rng.normal(0, 1e-4))
-            asked = Asked(number, family, {}, float(params["base_rate"]), params, 30, 0, 0, 1)
-            records.append(TrialRecord(number, asked, (), "finished", value, {}, None, None, None))
-        return StudyRecord(settings_of(schedules=families), tuple(records))
+            spec = TrialSpec(number, family, {}, float(params["base_rate"]), params, 30, 0, 0, 1)
+            records.append(TrialRecord(number, spec, (), "finished", value, {}, None, None, None))
+        return StudyRecord(config_of(schedules=families), tuple(records))
 
     return make
 
@@ -76,9 +76,9 @@ def test_trials_of_an_older_space_are_left_out(study: Maker, change: dict[str, f
     """A range that was narrowed, or a field that was renamed, since a study was searched."""
     record = study(80, decides="base_rate")
     old = [
-        dataclasses.replace(t, asked=dataclasses.replace(t.asked, params=_changed(t.asked.params, change)))
+        dataclasses.replace(t, spec=dataclasses.replace(t.spec, params=_changed(t.spec.params, change)))
         for t in record.trials[:20]
-        if t.asked is not None
+        if t.spec is not None
     ]
     rows = importances(dataclasses.replace(record, trials=(*old, *record.trials[20:])))
     assert rows == importances(dataclasses.replace(record, trials=record.trials[20:]))

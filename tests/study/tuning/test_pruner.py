@@ -13,7 +13,7 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
 from study.core.errors import InputError
-from study.core.records import Settings
+from study.core.records import StudyConfig
 from study.tuning.pruner import Decision, MedianPruner, decide, is_reprieved, make_pruner
 from study.tuning.rule import MedianRule
 
@@ -110,9 +110,9 @@ DECISIONS: dict[str, tuple[list[Row], set[int], set[int]]] = {
 
 
 @pytest.fixture
-def settings(settings_of: Callable[..., Settings]) -> Settings:
+def config(config_of: Callable[..., StudyConfig]) -> StudyConfig:
     """Six epochs, decisions from the second on, nobody reprieved."""
-    return settings_of(epochs=6, schedules=FAMILIES, prune_after=2, reprieve=0.0)
+    return config_of(epochs=6, schedules=FAMILIES, prune_after=2, reprieve=0.0)
 
 
 def study_of(rows: Sequence[Row], direction: Direction = "maximize") -> optuna.Study:
@@ -134,7 +134,7 @@ def study_of(rows: Sequence[Row], direction: Direction = "maximize") -> optuna.S
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])
 @pytest.mark.parametrize(("rows", "by_family", "by_all"), DECISIONS.values(), ids=DECISIONS)
 def test_decisions(
-    settings: Settings, rows: list[Row], by_family: set[int], by_all: set[int], direction: Direction
+    config: StudyConfig, rows: list[Row], by_family: set[int], by_all: set[int], direction: Direction
 ) -> None:
     """Every history has its expected decisions, whichever direction is better and whoever came first."""
     for turned in (False, True):
@@ -142,7 +142,7 @@ def test_decisions(
         study = study_of([rows[n] for n in numbers], direction)
         running = study.get_trials(states=(TrialState.RUNNING,))
         for pruner, expected in (("family-median", by_family), ("median", by_all)):
-            judge = make_pruner(replace(settings, pruner=pruner))
+            judge = make_pruner(replace(config, pruner=pruner))
             assert {numbers[t.number] for t in running if judge.prune(study, t)} == expected
 
 
@@ -164,21 +164,21 @@ KEPT: dict[str, tuple[list[Row], tuple[set[int], set[int], set[int]]]] = {
 
 @pytest.mark.parametrize(("rows", "by_keep"), KEPT.values(), ids=KEPT)
 def test_the_best_of_each_family_are_kept(
-    settings: Settings, rows: list[Row], by_keep: tuple[set[int], ...]
+    config: StudyConfig, rows: list[Row], by_keep: tuple[set[int], ...]
 ) -> None:
     """Compared with all, but never stopped while fewer than ``keep`` of its own family stand higher."""
     study = study_of(rows)
     running = study.get_trials(states=(TrialState.RUNNING,))
     for keep, expected in enumerate(by_keep):
-        judge = make_pruner(replace(settings, pruner="median", prune_keep=keep))
+        judge = make_pruner(replace(config, pruner="median", prune_keep=keep))
         assert {t.number for t in running if judge.prune(study, t)} == expected
 
 
-def test_lanes_may_be_decided_in_any_order(settings: Settings) -> None:
+def test_lanes_may_be_decided_in_any_order(config: StudyConfig) -> None:
     """Trials that report together get the same decisions in all 24 orders, though some are told at once."""
     signals = (0.1, 0.2, 0.8, 0.9)
     for order in itertools.permutations(range(4)):
-        study = optuna.create_study(direction="maximize", pruner=make_pruner(settings))
+        study = optuna.create_study(direction="maximize", pruner=make_pruner(config))
         trials = [study.ask({"schedule": CategoricalDistribution(("a",))}) for _ in signals]
         stopped = set()
         for epoch in range(2):
@@ -191,9 +191,9 @@ def test_lanes_may_be_decided_in_any_order(settings: Settings) -> None:
         assert stopped == {0, 1}
 
 
-def test_lockstep_does_not_halve_the_survivors_again(settings: Settings) -> None:
+def test_lockstep_does_not_halve_the_survivors_again(config: StudyConfig) -> None:
     """With ranks that never change, half the lanes are stopped once and the rest are left alone."""
-    study = optuna.create_study(direction="maximize", pruner=make_pruner(replace(settings, prune_after=1)))
+    study = optuna.create_study(direction="maximize", pruner=make_pruner(replace(config, prune_after=1)))
     lanes = {study.ask({"schedule": CategoricalDistribution(("a",))}): v for v in range(8)}
     for epoch in range(6):
         for trial, value in lanes.items():
@@ -210,11 +210,11 @@ def test_decisions_come_every_few_epochs() -> None:
     assert [epoch + 1 for epoch in range(5) if MedianRule(after=0, epochs=5).due(epoch)] == [1, 2, 3, 4]
 
 
-def run_hopeless(settings: Settings) -> tuple[list[Decision], optuna.Trial, optuna.Study]:
+def run_hopeless(config: StudyConfig) -> tuple[list[Decision], optuna.Trial, optuna.Study]:
     """Train one trial below three good ones and return what was decided at each epoch."""
     good: Row = ("a", [0.9] * 6, "c")
     study = study_of([good, good, good])
-    study.pruner = make_pruner(settings)
+    study.pruner = make_pruner(config)
     study.enqueue_trial({"schedule": "a"})
     trial = study.ask({"schedule": CategoricalDistribution(FAMILIES)})
     told = []
@@ -226,13 +226,13 @@ def run_hopeless(settings: Settings) -> tuple[list[Decision], optuna.Trial, optu
     return told, trial, study
 
 
-def test_a_reprieve_is_told_once(settings: Settings) -> None:
+def test_a_reprieve_is_told_once(config: StudyConfig) -> None:
     """A reprieved trial is told so at the first decision and is then kept to its end."""
-    told, trial, study = run_hopeless(replace(settings, reprieve=1.0))
+    told, trial, study = run_hopeless(replace(config, reprieve=1.0))
     assert told == ["keep", "reprieve", "keep", "keep", "keep", "keep"]
     assert isinstance(study.pruner, MedianPruner)
     assert study.pruner.reprieved == {trial.number: 1}
-    assert run_hopeless(settings)[0] == ["keep", "prune"]
+    assert run_hopeless(config)[0] == ["keep", "prune"]
 
 
 def test_reprieve_depends_on_seed_and_number_alone() -> None:
@@ -276,13 +276,13 @@ def test_works_in_plain_optimize() -> None:
         ({"reprieve": 1.5}, r"reprieve must be in \[0, 1\], got 1.5"),
     ],
 )
-def test_bad_settings_are_refused(settings: Settings, change: dict[str, Any], message: str) -> None:
+def test_bad_settings_are_refused(config: StudyConfig, change: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        make_pruner(replace(settings, **change))
+        make_pruner(replace(config, **change))
 
 
-def test_none_never_prunes(settings: Settings) -> None:
+def test_none_never_prunes(config: StudyConfig) -> None:
     rows, *_ = DECISIONS["running lane-mates are compared with"]
     study = study_of(rows)
-    pruner = make_pruner(replace(settings, pruner="none"))
+    pruner = make_pruner(replace(config, pruner="none"))
     assert not any(pruner.prune(study, t) for t in study.trials)

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from optuna.trial import TrialState
 
 from study.core.errors import InputError
-from study.core.records import Settings
+from study.core.records import StudyConfig
 from study.tuning.sampler import StratifiedSampler, make_sampler
 from study.tuning.space import Space
 
@@ -32,9 +32,9 @@ FAMILIES = tuple("abcd")
 
 
 @pytest.fixture
-def settings(settings_of: Callable[..., Settings]) -> Settings:
+def config(config_of: Callable[..., StudyConfig]) -> StudyConfig:
     """Three families, nothing pruned."""
-    return settings_of(name="s", schedules=("constant", "cosine", "multi_step"), pruner="none", seed=3)
+    return config_of(name="s", schedules=("constant", "cosine", "multi_step"), pruner="none", seed=3)
 
 
 def suggest(trial: optuna.Trial, families: Sequence[str] = FAMILIES) -> float:
@@ -135,10 +135,10 @@ def test_processes_that_ask_at_once_do_not_choose_the_same() -> None:
         )
         for _ in FAMILIES
     ]
-    asked = [study.ask() for study in studies]
-    for trial in reversed(asked):
+    spec = [study.ask() for study in studies]
+    for trial in reversed(spec):
         suggest(trial)
-    assert Counter(t.params["schedule"] for t in asked) == dict.fromkeys(FAMILIES, 1)
+    assert Counter(t.params["schedule"] for t in spec) == dict.fromkeys(FAMILIES, 1)
 
 
 def test_a_trial_that_died_before_it_chose_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,13 +153,13 @@ def test_a_trial_that_died_before_it_chose_holds_nobody_up(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("sampler", ["stratified", "tpe", "random"])
-def test_same_seed_same_trials_also_when_resumed(settings: Settings, sampler: str) -> None:
+def test_same_seed_same_trials_also_when_resumed(config: StudyConfig, sampler: str) -> None:
     """A study cut in two by a restart draws what it would have drawn in one go."""
-    settings = replace(settings, sampler=sampler)
-    space = Space(settings.schedules, settings.epochs)
+    config = replace(config, sampler=sampler)
+    space = Space(config.schedules, config.epochs)
 
     def run(study: optuna.Study, trials: int) -> None:
-        study.sampler = make_sampler(settings, space)
+        study.sampler = make_sampler(config, space)
         for _ in range(trials):
             trial = study.ask()
             point = space.suggest(trial)
@@ -174,10 +174,10 @@ def test_same_seed_same_trials_also_when_resumed(settings: Settings, sampler: st
     assert len({t.params["base_rate"] for t in whole.trials}) == 24
 
 
-def test_parameters_drawn_alone_are_independent(settings: Settings) -> None:
+def test_parameters_drawn_alone_are_independent(config: StudyConfig) -> None:
     """The first trials are random: their parameters must not repeat one random number."""
     space = Space(("cosine",), 30)
-    study = optuna.create_study(sampler=make_sampler(replace(settings, sampler="random"), space))
+    study = optuna.create_study(sampler=make_sampler(replace(config, sampler="random"), space))
     drawn = np.array(
         [[t.params["warmup"] / 9, t.params["cosine.final"]] for t in ask_many(study, space, 200)]
     )
@@ -185,10 +185,10 @@ def test_parameters_drawn_alone_are_independent(settings: Settings) -> None:
 
 
 def ask_many(study: optuna.Study, space: Space, trials: int) -> list[optuna.Trial]:
-    asked = [study.ask() for _ in range(trials)]
-    for trial in asked:
+    spec = [study.ask() for _ in range(trials)]
+    for trial in spec:
         space.suggest(trial)
-    return asked
+    return spec
 
 
 def test_a_family_learns_from_its_own_trials_alone() -> None:
@@ -207,9 +207,9 @@ def test_a_family_learns_from_its_own_trials_alone() -> None:
         assert 0.4 < np.median(late) / rate < 2.5
 
 
-def test_unknown_sampler_is_refused(settings: Settings) -> None:
+def test_unknown_sampler_is_refused(config: StudyConfig) -> None:
     with pytest.raises(InputError, match="sampler must be one of stratified, tpe, random, got 'grid'"):
-        make_sampler(replace(settings, sampler="grid"), Space(("constant",), 3))
+        make_sampler(replace(config, sampler="grid"), Space(("constant",), 3))
 
 
 @pytest.mark.slow
@@ -281,11 +281,11 @@ while True:
 
 
 @pytest.mark.slow
-def test_shares_stay_equal_after_sigkill(settings: Settings, tmp_path: Path, repository: Path) -> None:
+def test_shares_stay_equal_after_sigkill(config: StudyConfig, tmp_path: Path, repository: Path) -> None:
     """A worker that is killed three times in mid-training leaves a study that ends with equal shares."""
-    settings = replace(settings, schedules=("constant", "cosine", "multi_step", "plateau", "linear"))
+    config = replace(config, schedules=("constant", "cosine", "multi_step", "plateau", "linear"))
     url = f"sqlite:///{tmp_path}/optuna.db"
-    command = [sys.executable, "-c", WORKER, url, json.dumps(settings.to_json()), "23"]
+    command = [sys.executable, "-c", WORKER, url, json.dumps(config.to_json()), "23"]
     environment = {**os.environ, "PYTHONPATH": str(repository)}
     for seen in (2, 9, 15):
         worker = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
@@ -302,6 +302,6 @@ def test_shares_stay_equal_after_sigkill(settings: Settings, tmp_path: Path, rep
     counts = Counter(t.params["schedule"] for t in ended)
     assert len(ended) == 23
     assert any(t.state == TrialState.FAIL for t in trials)
-    assert max(counts.values()) - min(counts[f] for f in settings.schedules) <= 1
+    assert max(counts.values()) - min(counts[f] for f in config.schedules) <= 1
     drawn: Counter[Any] = Counter(t.params["base_rate"] for t in ended)
     assert set(drawn.values()) == {1}
