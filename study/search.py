@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from study.core.records import SEARCH_IMAGES
 from study.terminal.command import (
     command,
     data_dir_option,
@@ -81,7 +82,7 @@ def _list_schedules(ctx: click.Context, _param: click.Parameter, asked: bool) ->
     help="Schedule families to search, or all; see --list-schedules.",
 )
 @option("--batch-size", type=Whole(1), default=256, group="Study", help="Images a minibatch.")
-@train_images_option(50_000, group="Study")
+@train_images_option(SEARCH_IMAGES, group="Study")
 @seed_option
 @option(
     "--sampler",
@@ -231,7 +232,7 @@ def _search(
         order_seed=config.seed,
         averaging=1.0 if config.pruner == "none" or config.prune_on == "averaged" else None,
         bfloat16=config.precision == "bfloat16",
-        clock=next_clock((t.spec.offset, len(t.epochs)) for t in known if t.spec),
+        clock=next_clock((t.spec.offset, len(t.epochs)) for t in known),
     )
     counted = sum(t.outcome != "interrupted" for t in known)
     complete = counted if store.remaining(study, trials) == 0 else None
@@ -279,7 +280,7 @@ def _facts(tally: Tally, config: StudyConfig) -> dict[str, str]:
     if tally.best is not None:
         accuracy, family, number = tally.best
         facts["best"] = f"{accuracy:.4f} {family} #{number}"
-    if config.train_images < 50_000:
+    if config.train_images < SEARCH_IMAGES:
         facts["images"] = f"{config.train_images} only"
     return facts
 

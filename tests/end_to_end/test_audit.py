@@ -26,7 +26,7 @@ def search(url: str, config: StudyConfig, trials: int) -> None:
     offset = 0
     while (trial := store.ask(study, trials)) is not None:
         point = space.suggest(trial)
-        schedule = point.schedule.to_json()
+        schedule = point.schedule
         spec = TrialSpec(
             trial.number, point.family, schedule, point.base_rate, trial.params, config.epochs, 0, offset, 1
         )

@@ -126,7 +126,7 @@ def test_twelve_trials_of_twelve_families(finished: Finished) -> None:
     folder = finished.folder
     trials = record(folder).trials
     assert [t.outcome for t in trials] == ["finished"] * 12
-    assert {t.spec.family for t in trials if t.spec} == set(FAMILIES)
+    assert {t.spec.family for t in trials} == set(FAMILIES)
     assert all(len(t.epochs) == 2 for t in trials)
     assert states(folder) == {"COMPLETE": 12}
     for family in FAMILIES:
@@ -226,7 +226,7 @@ def test_more_trials_extend_it(copy: Path) -> None:
     assert [t.outcome for t in after.trials] == ["finished"] * 14
     parents, children = runs(copy)
     assert (len(parents), len(children)) == (1, 14)
-    clocks = [t.spec.offset for t in after.trials if t.spec]
+    clocks = [t.spec.offset for t in after.trials]
     assert min(clocks[12:]) >= max(clocks[:12]) + 2
 
 
@@ -302,7 +302,7 @@ def test_cut_off_and_continued(tmp_path: Path, stop: signal.Signals) -> None:
     assert ("trials were cut off earlier" in printed) == (stop is signal.SIGKILL)
     trials = record(tmp_path).trials
     assert [t.outcome for t in trials] == ["finished"] * 12
-    assert {t.spec.family for t in trials if t.spec} == set(FAMILIES)
+    assert {t.spec.family for t in trials} == set(FAMILIES)
     kept = {t.number: t for t in trials}
     assert all(kept[t.number] == t for t in ended)
     after = states(tmp_path)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+import lrsched
 from study.core.records import EpochMetrics, Outcome, StudyConfig, StudyRecord, TrialRecord, TrialSpec
 from study.problems.fashion_mnist import Images, Split, load_search
 
@@ -116,7 +117,7 @@ def made_up_trial(number: int, config: StudyConfig, rng: np.random.Generator) ->
     spec = TrialSpec(
         number=number,
         family=family,
-        schedule={"name": family},
+        schedule=lrsched.schedule_class(family).example(),
         base_rate=base_rate,
         params={"schedule": family, "base_rate": base_rate, "warmup": warmup, f"{family}.final": 0.01},
         epochs=epochs,
@@ -125,7 +126,6 @@ def made_up_trial(number: int, config: StudyConfig, rng: np.random.Generator) ->
         lanes=8,
     )
     return TrialRecord(
-        number=number,
         spec=spec,
         epochs=tuple(
             EpochMetrics(

@@ -33,7 +33,7 @@ def spec() -> Callable[..., TrialSpec]:
     """Makes what a run is asked: a cosine from rate 0.2."""
 
     def make(number: int = 0, *, seed: int = 11, base_rate: float = 0.2, epochs: int = 3) -> TrialSpec:
-        schedule = lrsched.Cosine(T_max=float(epochs)).to_json()
+        schedule = lrsched.Cosine(T_max=float(epochs))
         return TrialSpec(number, "cosine", schedule, base_rate, {"base_rate": base_rate}, epochs, seed, 0, 2)
 
     return make

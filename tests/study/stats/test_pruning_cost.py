@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from optuna.trial import TrialState
 
+import lrsched
 from study.core.errors import InputError
 from study.core.records import EpochMetrics, Outcome, StudyConfig, StudyRecord, TrialRecord, TrialSpec
 from study.page.audit_figure import audit_figure
@@ -51,8 +52,7 @@ def trial(
 ) -> TrialRecord:
     loss = [float("nan") if outcome == "diverged" and e == len(shown) - 1 else 1.0 for e in range(len(shown))]
     return TrialRecord(
-        number=number,
-        spec=TrialSpec(number, family, {}, 0.1, {}, 4, 0, offset, 2),
+        spec=TrialSpec(number, family, lrsched.Constant(), 0.1, {}, 4, 0, offset, 2),
         epochs=tuple(
             EpochMetrics(e, 0.1, loss[e], 0.5, loss[e], v, averaged, 0.1) for e, v in enumerate(shown)
         ),
