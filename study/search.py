@@ -99,6 +99,7 @@ def _list_schedules(ctx: click.Context, _param: click.Parameter, asked: bool) ->
     help="Stop a trial that falls behind the median of all, or of its own family; docs/pruning.md.",
 )
 @option(
+    "--n-warmup-steps",
     "--prune-after",
     type=Whole(1),
     default=None,
@@ -106,8 +107,16 @@ def _list_schedules(ctx: click.Context, _param: click.Parameter, asked: bool) ->
     group="Search",
     help="Epochs before a trial can be stopped.",
 )
-@option("--prune-every", type=Whole(1), default=1, group="Search", help="Epochs between two decisions.")
 @option(
+    "--interval-steps",
+    "--prune-every",
+    type=Whole(1),
+    default=1,
+    group="Search",
+    help="Epochs between two decisions.",
+)
+@option(
+    "--n-startup-trials",
     "--prune-startup",
     type=Whole(1),
     default=None,
@@ -116,6 +125,7 @@ def _list_schedules(ctx: click.Context, _param: click.Parameter, asked: bool) ->
     help="Other trials a median needs.",
 )
 @option(
+    "--keep-best",
     "--prune-keep",
     type=Whole(0),
     default=1,
@@ -183,7 +193,10 @@ def pruning_defaults(pruner: str, epochs: int) -> dict[str, int]:
         epochs: Length of a whole trial. A warm-up takes up to 30 % of it, and earlier than at a quarter slow
             starters are stopped that end high.
     """
-    return {"prune_after": max(3, -(-epochs // 4)), "prune_startup": 2 if pruner == "family-median" else 6}
+    return {
+        "n_warmup_steps": max(3, -(-epochs // 4)),
+        "n_startup_trials": 2 if pruner == "family-median" else 6,
+    }
 
 
 def _search(

@@ -31,6 +31,14 @@ SEARCH_IMAGES, ALL_IMAGES = 50_000, 60_000
 CHANCE = 0.1
 FAILED_BELOW = 2 * CHANCE
 
+#: Names that fields of ``StudyConfig`` had in version 0.1, and have in the studies that it made.
+RENAMED = {
+    "prune_after": "n_warmup_steps",
+    "prune_every": "interval_steps",
+    "prune_startup": "n_startup_trials",
+    "prune_keep": "keep_best",
+}
+
 
 @dataclass(frozen=True)
 class StudyConfig:
@@ -43,16 +51,16 @@ class StudyConfig:
         schedules: Names of the schedule families searched, in catalogue order.
         sampler: ``stratified``, ``tpe`` or ``random``.
         pruner: ``family-median``, ``median`` or ``none``.
-        prune_after: Epochs that every trial may train before it can be pruned.
-        prune_every: Epochs between two decisions about one trial.
-        prune_startup: Trials needed at an epoch before their median counts.
+        n_warmup_steps: Epochs that every trial may train before it can be pruned.
+        interval_steps: Epochs between two decisions about one trial.
+        n_startup_trials: Trials needed at an epoch before their median counts.
         prune_on: Signal reported to the pruner: ``val`` or ``averaged``.
         reprieve: Share of the trials that the pruner would stop but that train to the end.
         seed: Seed of the sampler, of the initial weights and of the data order.
         train_images: Images trained on (50,000 is the whole training split).
         device: Device type the trials are trained on.
         precision: Arithmetic of the training steps: ``float32`` or ``bfloat16``.
-        prune_keep: Best trials of each family that are never pruned.
+        keep_best: Best trials of each family that are never pruned.
         data: Checksums of the data files, by file name.
     """
 
@@ -62,16 +70,16 @@ class StudyConfig:
     schedules: tuple[str, ...]
     sampler: str
     pruner: str
-    prune_after: int
-    prune_every: int
-    prune_startup: int
+    n_warmup_steps: int
+    interval_steps: int
+    n_startup_trials: int
     prune_on: str
     reprieve: float
     seed: int
     train_images: int
     device: str
     precision: str = "float32"
-    prune_keep: int = 0
+    keep_best: int = 0
     data: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -80,8 +88,9 @@ class StudyConfig:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> StudyConfig:
-        """Read what ``to_json`` wrote; fields of other versions are ignored."""
-        known = {f.name: data[f.name] for f in fields(cls) if f.name in data}
+        """Read what ``to_json`` wrote, in this version or an earlier one; unknown fields are ignored."""
+        today = {RENAMED.get(name, name): value for name, value in data.items()}
+        known = {f.name: today[f.name] for f in fields(cls) if f.name in today}
         return cls(**{**known, "schedules": tuple(known["schedules"])})
 
     def differences(self, other: StudyConfig) -> dict[str, tuple[Any, Any]]:

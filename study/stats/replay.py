@@ -140,18 +140,18 @@ class Setting:
 
     pruner: str
     prune_on: str
-    prune_after: int
-    prune_every: int
-    prune_startup: int
-    prune_keep: int = 0
+    n_warmup_steps: int
+    interval_steps: int
+    n_startup_trials: int
+    keep_best: int = 0
 
     @property
     def flags(self) -> str:
         """The flags that give this setting to ``study.search``."""
         return (
-            f"--pruner {self.pruner} --prune-on {self.prune_on} --prune-after {self.prune_after} "
-            f"--prune-every {self.prune_every} --prune-startup {self.prune_startup} "
-            f"--prune-keep {self.prune_keep}"
+            f"--pruner {self.pruner} --prune-on {self.prune_on} --n-warmup-steps {self.n_warmup_steps} "
+            f"--interval-steps {self.interval_steps} --n-startup-trials {self.n_startup_trials} "
+            f"--keep-best {self.keep_best}"
         )
 
 
@@ -285,10 +285,10 @@ def rank(replay: Replay) -> tuple[float, ...]:
         harmless(replay),
         replay.saved,
         replay.families_kept,
-        setting.prune_keep,
-        setting.prune_after,
-        setting.prune_every,
-        setting.prune_startup,
+        setting.keep_best,
+        setting.n_warmup_steps,
+        setting.interval_steps,
+        setting.n_startup_trials,
     )
 
 
@@ -299,7 +299,7 @@ def leaders(replays: Collection[Replay], count: int, also: Replay | None = None)
     """
     groups: dict[tuple[object, ...], dict[tuple[object, ...], Replay]] = {}
     for r in sorted(replays, key=rank, reverse=True):
-        group = groups.setdefault((r.setting.pruner, r.setting.prune_keep, r.setting.prune_on), {})
+        group = groups.setdefault((r.setting.pruner, r.setting.keep_best, r.setting.prune_on), {})
         group.setdefault((r.stopped, r.saved, r.regret, r.worst_loss, r.families_kept), r)
     best = [r for group in groups.values() for r in list(group.values())[:count]]
     if also is not None and also not in best:

@@ -47,7 +47,7 @@ UNDRAWN = """figures => figures.map(figure => {
 @pytest.fixture(scope="module")
 def config(config_of: Callable[..., StudyConfig]) -> StudyConfig:
     return config_of(
-        name="mine", epochs=EPOCHS, schedules=FAMILIES, sampler="random", pruner="median", prune_after=1
+        name="mine", epochs=EPOCHS, schedules=FAMILIES, sampler="random", pruner="median", n_warmup_steps=1
     )
 
 

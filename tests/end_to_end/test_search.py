@@ -143,15 +143,15 @@ def test_twelve_trials_of_twelve_families(finished: Finished) -> None:
 
 @pytest.mark.parametrize(("epochs", "after"), [(1, 3), (3, 3), (12, 3), (13, 4), (30, 8), (100, 25)])
 def test_nobody_is_pruned_in_the_first_quarter_of_a_run(epochs: int, after: int) -> None:
-    assert pruning_defaults("median", epochs) == {"prune_after": after, "prune_startup": 6}
-    assert pruning_defaults("family-median", epochs) == {"prune_after": after, "prune_startup": 2}
+    assert pruning_defaults("median", epochs) == {"n_warmup_steps": after, "n_startup_trials": 6}
+    assert pruning_defaults("family-median", epochs) == {"n_warmup_steps": after, "n_startup_trials": 2}
 
 
 @pytest.mark.slow
 def test_the_defaults_of_pruning_are_recorded(finished: Finished) -> None:
     config = record(finished.folder).config
-    assert (config.pruner, config.prune_on, config.prune_keep) == ("median", "val", 1)
-    assert (config.prune_after, config.prune_every, config.prune_startup) == (3, 1, 6)
+    assert (config.pruner, config.prune_on, config.keep_best) == ("median", "val", 1)
+    assert (config.n_warmup_steps, config.interval_steps, config.n_startup_trials) == (3, 1, 6)
 
 
 @pytest.mark.slow

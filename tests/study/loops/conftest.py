@@ -21,7 +21,7 @@ def config(config: StudyConfig) -> StudyConfig:
         batch_size=64,
         schedules=("constant", "cosine", "linear"),
         sampler="stratified",
-        prune_startup=2,
+        n_startup_trials=2,
         reprieve=0.0,
         seed=3,
         train_images=200,

@@ -202,7 +202,7 @@ def test_diverged_trials_end_at_once(config: StudyConfig, tmp_path: Path, uri: s
 @pytest.mark.parametrize("signal", ["val", "averaged"])
 def test_pruned_trials_free_their_lane(search: Search, signal: str) -> None:
     """Each ended trial counts; one that was pruned stopped early, and at no time were lanes left free."""
-    search.config = replace(search.config, epochs=4, pruner="median", prune_on=signal, prune_after=1)
+    search.config = replace(search.config, epochs=4, pruner="median", prune_on=signal, n_warmup_steps=1)
     if signal == "averaged":  # these lanes keep no average, so the search says what is missing
         with pytest.raises(RuntimeError, match="gave no averaged accuracy"):
             search.run(10)
