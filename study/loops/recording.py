@@ -15,7 +15,7 @@ from study.core.errors import InputError
 from study.core.records import EpochMetrics, Outcome, TrialSpec
 from study.loops.passes import Pass
 from study.loops.signals import held_back
-from study.store.mlflow_tracking import Tracker
+from study.store.mlflow_tracking import RunSpec, Tracker
 from study.training.lanes import Lanes
 
 #: Names a run for MLflow: its name and its further tags, from what it is asked and its pass's number.
@@ -121,7 +121,7 @@ def _train_one(
         _mark(one).touch()
         for run in one.runs:
             name, tags = label(run, number)
-            children[run.number] = tracker.start(run, name=name, tags=tags)
+            children[run.number] = tracker.start(RunSpec.fixed(run, name, tags))
     one.train(lanes, on_epoch)
     with held_back():
         for key, child in children.items():
