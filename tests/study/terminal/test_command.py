@@ -194,6 +194,8 @@ def test_an_argument_that_the_library_names_becomes_this_commands_flag() -> None
 
 @dataclass(frozen=True)
 class Sample:
+    """The options of a command in these tests."""
+
     trials: int
     storage: str
 
