@@ -79,7 +79,7 @@ def alone_in(folder: Path) -> Iterator[None]:
         file = (folder / "lock").open("w")
     except OSError as error:
         raise InputError(
-            f"--checkpoints: cannot write to {folder} ({error.strerror}); name another folder"
+            f"`checkpoints`: cannot write to {folder} ({error.strerror}); name another folder"
         ) from None
     with file:
         if sys.platform != "win32":  # no such locks there
@@ -89,7 +89,7 @@ def alone_in(folder: Path) -> Iterator[None]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise InputError(
-                    f"--checkpoints: another process trains the same runs in {folder}; wait until it ends"
+                    f"`checkpoints`: another process trains the same runs in {folder}; wait until it ends"
                 ) from None
         yield
 

@@ -84,8 +84,8 @@ def test_it_opens(tmp_path: Path) -> None:
     )
     assert len(record.trials) == 30
     assert Counter(t.outcome for t in record.trials) == {
-        "finished": 14,
-        "pruned": 9,
+        "finished": 15,
+        "pruned": 8,
         "diverged": 1,
         "interrupted": 6,
     }
@@ -106,7 +106,7 @@ def test_it_continues(continued: tuple[Path, str], tmp_path: Path) -> None:
     """What had ended stays as it was; what waited is trained with the parameters that it was asked with."""
     before, after = load(unpack(tmp_path)), load(continued[0])
     kept = {t.number: t for t in after.trials}
-    assert all(kept[t.number] == t for t in before.ended)
+    assert all(repr(kept[t.number]) == repr(t) for t in before.ended)  # one has losses that are no numbers
     assert len(after.ended) == len(after.trials) == 30
     asked = [dict(t.spec.params) for t in before.trials if t.outcome == "interrupted"]
     fresh = [dict(t.spec.params) for t in after.trials if t.number not in {e.number for e in before.ended}]
