@@ -307,7 +307,9 @@ def _open_tracker(study: Any, config: StudyConfig, options: SearchOptions) -> Tr
 
 def _facts(tally: Tally, config: StudyConfig) -> dict[str, str]:
     """Return what the progress display says beside its bar."""
-    facts = {name: str(n) for name, n in tally.outcomes.items() if n or name in {"finished", "running"}}
+    facts: dict[str, str] = {
+        name: str(n) for name, n in tally.outcomes.items() if n or name in {"finished", "running"}
+    }
     if tally.best is not None:
         accuracy, family, number = tally.best
         facts["best"] = f"{accuracy:.4f} {family} #{number}"

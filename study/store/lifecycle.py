@@ -14,6 +14,7 @@ import math
 import time
 import warnings
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -46,7 +47,7 @@ def ask(study: optuna.Study, total: int) -> optuna.Trial | None:
         # "Heartbeat is supposed to be used with Study.optimize": here `heartbeat` sends it.
         warnings.filterwarnings("ignore", message="Heartbeat of storage")
         trial = study.ask()
-    trial.set_user_attr("owner", current().to_json())
+    trial.set_user_attr("owner", asdict(current()))
     _record_heartbeat(study, trial)
     earlier = [t for t in _trials(study, *_COUNTED, TrialState.WAITING) if t.number < trial.number]
     if len(earlier) >= total:
@@ -170,7 +171,7 @@ def _is_in_training(study: optuna.Study, trial: FrozenTrial) -> bool | None:
         started, grace = trial.datetime_start, CLAIM_SECONDS if is_local(study) else GRACE_SECONDS
         old = started is None or datetime.now() - started > timedelta(seconds=grace)  # noqa: DTZ005 - Optuna's clock
         return False if old else None
-    owner = Process.from_json(trial.user_attrs["owner"])
+    owner = Process(**trial.user_attrs["owner"])
     alive = owner.is_alive()
     if alive is None and owner.host == current().host and is_local(study):
         return False  # a file of this machine, before it was started again

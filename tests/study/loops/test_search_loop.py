@@ -137,7 +137,7 @@ def test_each_trial_alone_gives_the_same_numbers(search: Search) -> None:
 
 @pytest.mark.slow
 def test_interrupted_and_continued_nothing_is_doubled(search: Search) -> None:
-    """Ctrl-C after the third epoch: two finished, two put back; the next run trains those again first."""
+    """Ctrl-C after the third epoch: two finished, two queued again; the next run trains those again first."""
     seen: list[Tally] = []
 
     def stop(tally: Tally) -> None:

@@ -363,7 +363,7 @@ def _silence(url: str) -> None:
 
 
 def test_a_paused_process_keeps_its_trials(url: str, config: StudyConfig, start: Start) -> None:
-    """Silent for longer than the grace, but seen to live on this machine."""
+    """Without a heartbeat for longer than the grace, but seen to live on this machine."""
     study = store.open_study(url, config)
     start(study)
     _silence(url)
@@ -373,22 +373,22 @@ def test_a_paused_process_keeps_its_trials(url: str, config: StudyConfig, start:
 
 def _move(trial: optuna.Trial, **changes: Any) -> None:
     """Let a trial belong to another process."""
-    trial.set_user_attr("owner", dataclasses.replace(current(), **changes).to_json())
+    trial.set_user_attr("owner", dataclasses.asdict(dataclasses.replace(current(), **changes)))
 
 
-def test_a_trial_of_a_machine_out_of_sight_lives_while_its_heart_beats(
+def test_a_trial_of_a_machine_out_of_sight_lives_while_it_sends_heartbeats(
     url: str, config: StudyConfig, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(life, "HEARTBEAT_SECONDS", 0)
     study = store.open_study(url, config)
-    beating, silent = start(study), start(study)
-    for trial in (beating, silent):
+    heard, silent = start(study), start(study)
+    for trial in (heard, silent):
         _move(trial, host="far", kernel="away")
     assert life.recover(study) == 0, "both were heard of a moment ago"
     _silence(url)
-    life.heartbeat(study, [beating])
+    life.heartbeat(study, [heard])
     assert life.recover(study) == 1
-    assert life.running(study) == {beating.number}
+    assert life.running(study) == {heard.number}
 
 
 def test_a_local_file_outlives_the_machines_restart(url: str, config: StudyConfig, start: Start) -> None:
@@ -407,7 +407,7 @@ def test_who_lost_a_trial_is_told(url: str, config: StudyConfig, start: Start, e
     assert study.trials[0].state is TrialState.FAIL
 
 
-def test_hearts_beat_at_most_once_in_a_while(url: str, config: StudyConfig, start: Start) -> None:
+def test_heartbeats_are_written_at_most_once_in_a_while(url: str, config: StudyConfig, start: Start) -> None:
     study = store.open_study(url, config)
     trial = start(study)
     life.heartbeat(study, [trial])

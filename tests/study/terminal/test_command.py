@@ -7,6 +7,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import pytest
 from study.core.errors import InputError
 from study.terminal.command import (
     Command,
+    Function,
     checkpoints_option,
     command,
     data_dir_option,
@@ -217,7 +219,9 @@ def test_a_command_takes_its_options_as_one_object() -> None:
 
 
 @pytest.mark.parametrize("extra", [seed_option, lambda function: function])
-def test_options_that_are_not_the_objects_fields_are_refused(extra: Any) -> None:
+def test_options_that_are_not_the_objects_fields_are_refused(
+    extra: Callable[[Function], Function],
+) -> None:
     with pytest.raises(TypeError, match=r"fields of Sample must have the same names: (seed|storage)"):
 
         @command("sample", takes=Sample)
