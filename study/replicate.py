@@ -108,7 +108,7 @@ def _replicate(
 
     from study.loops.recording import alone_in, closing
     from study.problems.fashion_mnist import choose_device, load_final
-    from study.store.tracking_uri import check as check_tracking
+    from study.store.urls import check_tracking
     from study.terminal.tables import print_table
     from study.textbook.curves_figure import curves_figure
     from study.textbook.result_tables import Section, as_markdown, tables
@@ -153,6 +153,7 @@ def _replicate(
 
 def _open_tracker(replication: Replication, tracking_uri: str) -> Tracker:
     """Open the parent run that earlier processes of the same replication recorded in, or a new one."""
+    from study.core.files import write_text
     from study.core.provenance import provenance
     from study.store.mlflow_tracking import Tracker
     from study.textbook.runs import EXPERIMENT
@@ -162,11 +163,12 @@ def _open_tracker(replication: Replication, tracking_uri: str) -> Tracker:
         tracking_uri,
         replication.config,
         attributes={**provenance(replication.config.device), "ways": ", ".join(replication.ways)},
+        params=replication.parameters,
         resume_run_id=kept.read_text("utf-8") if kept.exists() else None,
         experiment=EXPERIMENT,
         kind="replicate",
     )
-    kept.write_text(tracker.run_id, "utf-8")
+    write_text(kept, tracker.run_id)
     return tracker
 
 

@@ -23,6 +23,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -185,6 +186,19 @@ class Replication:
     def comparable(self) -> bool:
         """Whether the runs are as long and see as many images as the source's."""
         return self.config.epochs == self.source.epochs and self.config.train_images == ALL_IMAGES
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What MLflow shows of it; the rest of ``config`` only fills a form that searches need."""
+        config = self.config
+        return {
+            "source": self.source.name,
+            "ways": ", ".join(self.ways),
+            "seeds": self.seeds,
+            "epochs": config.epochs,
+            "batch_size": config.batch_size,
+            "train_images": config.train_images,
+        }
 
     @property
     def place(self) -> Path:
