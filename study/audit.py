@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from study.stats.pruning_cost import Cost
     from study.stats.replay import Curves, Replay, Setting
     from study.terminal.tables import Column
-    from study.tuning.rule import MedianRule
+    from study.core.median_rule import MedianRule
 
 #: Settings replayed: first decision as a fraction of the run, epochs between decisions likewise, others needed.
 AFTER = (0.1, 1 / 6, 1 / 4, 1 / 2)
@@ -174,7 +174,7 @@ def settings_of(record: StudyRecord, data: Curves) -> Iterator[Setting]:
 
 
 def _rule(setting: Setting, epochs: int) -> MedianRule:
-    from study.tuning.rule import MedianRule
+    from study.core.median_rule import MedianRule
 
     s = setting
     return MedianRule(s.n_warmup_steps, s.interval_steps, s.n_startup_trials, epochs, s.keep_best)

@@ -29,7 +29,7 @@ from study.stats.replay import (
     recommend,
 )
 from study.tuning.pruner import MedianPruner, decide, is_reprieved
-from study.tuning.rule import MedianRule
+from study.core.median_rule import MedianRule
 
 SETTING = Setting("family-median", "val", 2, 1, 2)
 

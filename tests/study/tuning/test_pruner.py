@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 from study.core.errors import InputError
 from study.core.records import StudyConfig
 from study.tuning.pruner import Decision, MedianPruner, decide, is_reprieved, make_pruner
-from study.tuning.rule import MedianRule
+from study.core.median_rule import MedianRule
 
 FAMILIES = ("a", "b")
 NAN = float("nan")
