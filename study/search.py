@@ -261,8 +261,8 @@ def _search(
         outcome = "finished"
     finally:
         with held_back():
-            close_study(study, tracker, outcome)
-    print_closing(store.record(study), storage, tracking_uri, tracker.experiment_id, complete=complete)
+            results = close_study(store.record(study), tracker, outcome)
+    print_closing(results, storage, tracking_uri, tracker.experiment_id, complete=complete)
     store.close(study)
 
 

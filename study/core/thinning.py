@@ -46,7 +46,8 @@ def thin(curve: Sequence[float] | Floats, at_most: int = AT_MOST) -> NDArray[np.
     kept = {0, len(values) - 1, int(values.argmin()), int(values.argmax())}
     for left in largest_jumps(values, min(at_most // 4, (at_most - 4) // 2)):
         kept |= {int(left), int(left) + 1}
-    return _refined(np.arange(len(values)), values, kept, 1e-9 * float(np.abs(values).max()), at_most)
+    steps = np.arange(len(values), dtype=np.float64)
+    return _refined(steps, values, kept, 1e-9 * float(np.abs(values).max()), at_most)
 
 
 def thin_within(times: Floats, values: Floats, tolerance: float) -> NDArray[np.intp]:
@@ -72,7 +73,7 @@ def largest_jumps(values: Floats, count: int) -> NDArray[np.intp]:
 
 
 def _refined(
-    times: NDArray[np.number], values: Floats, kept: set[int], tolerance: float, at_most: int
+    times: Floats, values: Floats, kept: set[int], tolerance: float, at_most: int
 ) -> NDArray[np.intp]:
     """Return ``kept`` with the worst represented points added, until it is full or none errs by more than allowed."""
     heap: list[tuple[float, int, int, int]] = []
@@ -92,7 +93,7 @@ def _refined(
     return np.array(sorted(kept), dtype=np.intp)
 
 
-def _worst(times: NDArray[np.number], values: Floats, left: int, right: int) -> tuple[float, int]:
+def _worst(times: Floats, values: Floats, left: int, right: int) -> tuple[float, int]:
     """Return the largest distance of the curve from the line between two of its points, and where."""
     if right - left < 2:
         return 0.0, left
