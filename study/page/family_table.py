@@ -82,6 +82,10 @@ def family_table(
         cells.append(MISSING if row.best is None else str(row.best.number))
         if more:
             cells.append(stopped.get(row.family, MISSING))
-        cells.append(", ".join(f"{words(name)} {parameter(value)}" for name, value in row.parameters.items()))
+        cells.append(
+            ", ".join(
+                f"{words(name)}\N{NO-BREAK SPACE}{parameter(value)}" for name, value in row.parameters.items()
+            )
+        )
         rows.append(cells)
     return columns, rows
