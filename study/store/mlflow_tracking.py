@@ -21,9 +21,9 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from study.core.records import EpochMetrics, Outcome, StudyConfig, TrialSpec
+from study.core.records import EpochMetrics, Outcome, TrialSpec
 from study.store.budget import Budget
 from study.store.curve import GrowingCurve
 from study.store.tracking_uri import check, connect, experiment_in, resolve
@@ -39,6 +39,25 @@ _PARENT = "mlflow.parentRunId"
 _BATCH = 1_000  # metrics that MLflow takes at once
 
 
+class Recorded(Protocol):
+    """What a parent run is of: a study, or something else that trains runs with fixed settings."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def train_images(self) -> int:
+        """Images trained on."""
+
+    @property
+    def data(self) -> Mapping[str, str]:
+        """Checksums of the data files, by file name."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all that was fixed, as plain data."""
+
+
 class Tracker:
     """Writes one study's runs; made by ``Tracker.open``."""
 
@@ -47,7 +66,7 @@ class Tracker:
         client: MlflowClient,
         experiment_id: str,
         run_id: str,
-        config: StudyConfig,
+        config: Recorded,
         tags: Mapping[str, str],
     ) -> None:
         self._client = client
@@ -64,7 +83,7 @@ class Tracker:
     def open(
         cls,
         uri: str | None,
-        config: StudyConfig,
+        config: Recorded,
         *,
         attributes: Mapping[str, str],
         resume_run_id: str | None = None,
@@ -78,7 +97,7 @@ class Tracker:
 
         Args:
             uri: MLflow's database or server; ``None`` as ``resolve`` says.
-            config: The study's settings: the parent's parameters, and the dataset's checksums.
+            config: What is recorded: the parent's parameters, and the dataset's checksums.
             attributes: Facts for every run's tags, such as git revision, device and versions.
             resume_run_id: The parent's id from an earlier ``run_id``; a new run is made where it is
                 ``None`` or no longer there.
@@ -257,14 +276,14 @@ def _resumed(client: MlflowClient, run_id: str | None) -> str | None:
     return run_id
 
 
-def _parent(client: MlflowClient, experiment_id: str, config: StudyConfig, tags: Mapping[str, str]) -> str:
+def _parent(client: MlflowClient, experiment_id: str, config: Recorded, tags: Mapping[str, str]) -> str:
     from mlflow.entities import Param
 
     run = client.create_run(experiment_id, tags={**tags, "state": "running"}, run_name=config.name)
     run_id = str(run.info.run_id)
     parameters = {k: v for k, v in config.to_json().items() if k not in {"name", "data"}}
-    parameters["schedules"] = ", ".join(config.schedules)
-    client.log_batch(run_id, params=[Param(k, str(v)) for k, v in parameters.items()])
+    words = {k: ", ".join(v) if isinstance(v, list) else str(v) for k, v in parameters.items()}
+    client.log_batch(run_id, params=[Param(k, v) for k, v in words.items()])
     client.log_inputs(run_id, [_dataset(config)])
     return run_id
 
@@ -280,7 +299,7 @@ def _pages(client: MlflowClient, experiment_id: str, query: str) -> Iterator[Any
             return
 
 
-def _dataset(config: StudyConfig) -> Any:
+def _dataset(config: Recorded) -> Any:
     """Return the data as MLflow's input: the checksums of its files are its digest."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
@@ -292,12 +311,11 @@ def _dataset(config: StudyConfig) -> Any:
     return DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
 
 
-def _study_parameters(config: StudyConfig) -> dict[str, Any]:
-    return {
-        "batch_size": config.batch_size,
-        "train_images": config.train_images,
-        "study_seed": config.seed,
-    }
+def _study_parameters(config: Recorded) -> dict[str, Any]:
+    """Return what all children share, as far as it is known of what is recorded."""
+    names = {"batch_size": "batch_size", "train_images": "train_images", "seed": "study_seed"}
+    known = config.to_json()
+    return {names[name]: known[name] for name in names if name in known}
 
 
 def _trial_parameters(spec: TrialSpec) -> dict[str, Any]:

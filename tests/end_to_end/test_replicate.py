@@ -86,7 +86,12 @@ def _check_records(folder: Path) -> None:
     (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
     assert parent.info.status == "FINISHED"
     assert {a.path for a in client.list_artifacts(parent.info.run_id)} == {"curves.html", "tables.md"}
+    # Nothing was sampled or pruned, and nothing says so; what was trained is told.
+    fixed = {"ways", "epochs", "batch_size", "train_images", "device"}
+    assert parent.data.params.keys() == fixed
+    assert (parent.data.params["ways"], parent.data.params["train_images"]) == ("corrected", "500")
     children = [run for run in runs if run is not parent]
+    assert not any({"study_seed", "sampler", "pruner"} & run.data.params.keys() for run in children)
     assert {run.info.status for run in children} == {"FINISHED", "KILLED"}
     finished = {run.info.run_name: run for run in children if run.info.status == "FINISHED"}
     names = {f"{name} seed {seed}" for name in RUNS for seed in (0, 1)}

@@ -34,7 +34,9 @@ def train(one: Pass, split: Split, tracker: Tracker) -> list[int]:
     """Train and record one pass as a command does; return what was shown."""
     shown: list[int] = []
     lanes = Lanes(split, batch_size=64, order_seed=9)
-    train_recorded(one, lanes, tracker, lambda lane: (f"lane {lane}", {}), lambda row: shown.append(row[0].epoch))
+    train_recorded(
+        one, lanes, tracker, lambda lane: (f"lane {lane}", {}), lambda row: shown.append(row[0].epoch)
+    )
     return shown
 
 
@@ -112,7 +114,5 @@ def test_two_processes_do_not_train_the_same_runs(tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_be_written_is_refused_before_training(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("a file")
-    with pytest.raises(
-        InputError, match=r"cannot write to .*/runs/confirm \(Not a directory\)"
-    ):
+    with pytest.raises(InputError, match=r"cannot write to .*/runs/confirm \(Not a directory\)"):
         alone_in(tmp_path / "runs" / "confirm").__enter__()
