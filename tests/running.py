@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Seconds that any of them may take on a machine that has other work.
-PATIENCE = 300
+PATIENCE = 500
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -23,8 +23,8 @@ def words(command: str, *arguments: str) -> list[str]:
     return [sys.executable, "-m", command, *arguments]
 
 
-def finished(
-    program: Sequence[str], folder: Path | None, more: Mapping[str, str] | None = None
+def run_program(
+    program: Sequence[str], folder: Path | None = None, more: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a program to its end, however that is."""
     return subprocess.run(
@@ -48,7 +48,7 @@ def run_command(folder: Path | None, command: str, *arguments: str, code: int = 
         code: Its exit code.
         more: Further environment variables.
     """
-    done = finished(words(command, *arguments), folder, more)
+    done = run_program(words(command, *arguments), folder, more)
     said = done.stdout + done.stderr
     assert done.returncode == code, said
     assert "Traceback" not in said
@@ -58,7 +58,7 @@ def run_command(folder: Path | None, command: str, *arguments: str, code: int = 
 
 def run_python(*arguments: str, folder: Path | None = None, **more: str) -> str:
     """Run Python, which must succeed; return what it printed to stdout."""
-    done = finished([sys.executable, *arguments], folder, more)
+    done = run_program([sys.executable, *arguments], folder, more)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

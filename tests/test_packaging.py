@@ -13,7 +13,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.running import finished, run_python
+from tests.running import run_program, run_python
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -116,7 +116,7 @@ def test_a_commit_is_checked_by_what_ci_runs(word: str) -> None:
 
 
 def test_make_alone_lists_every_target_that_people_use() -> None:
-    shown = finished(["make", "--no-print-directory"], ROOT)
+    shown = run_program(["make", "--no-print-directory"], ROOT)
     listed = set(re.findall(r"^  make (\w+)", shown.stdout, re.MULTILINE))
     assert listed >= {
         "search",

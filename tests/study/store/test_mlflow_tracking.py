@@ -8,7 +8,6 @@ import json
 import math
 import sqlite3
 import subprocess
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -25,6 +24,7 @@ from study.core.records import EpochMetrics, StudyConfig, TrialSpec
 from study.store import optuna_storage as store
 from study.store import tracking_uri
 from study.store.mlflow_tracking import Tracker
+from tests.running import run_python
 
 MakeAsked = Callable[..., TrialSpec]
 Epochs = Callable[..., list[EpochMetrics]]
@@ -323,10 +323,10 @@ def test_the_file_can_be_read_while_it_is_written(uri: str, tracker: Tracker) ->
     reader.close()
 
 
-def test_importing_the_records_does_not_import_mlflow(repository: Path) -> None:
+def test_importing_the_records_does_not_import_mlflow() -> None:
     """It takes two seconds, which `--help` does not have."""
     code = "import sys, study.store.mlflow_tracking; sys.exit('mlflow' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=repository).returncode == 0
+    run_python("-c", code)
 
 
 @pytest.mark.slow
