@@ -246,31 +246,30 @@ WORKER = """
 import sys, time
 from study.store import lifecycle as life
 from study.store import optuna_storage as store
-from study.core.records import Asked, Epoch, Settings
+from study.core.records import EpochMetrics, StudyConfig, TrialSpec
 from study.tuning.space import Space
 from study.tuning.sampler import make_sampler
 import json
-import math
 
-url, settings, total = sys.argv[1], Settings.from_json(json.loads(sys.argv[2])), int(sys.argv[3])
-space = Space(settings.schedules, settings.epochs)
-study = store.open_study(url, settings)
-study.sampler = make_sampler(settings, space)
-life.CLAIM_SECONDS = 0  # a trial that was killed before it was signed is dead at once
+url, config, total = sys.argv[1], StudyConfig.from_json(json.loads(sys.argv[2])), int(sys.argv[3])
+space = Space(config.schedules, config.epochs)
+study = store.open_study(url, config)
+study.sampler = make_sampler(config, space)
+life.CLAIM_SECONDS = 0  # a trial that was killed before it had an owner is dead at once
 life.recover(study)
 lanes = []
 while True:
     while len(lanes) < 4 and (trial := life.ask(study, total)) is not None:
         point = space.suggest(trial)
-        asked = Asked(trial.number, point.family, point.schedule.to_json(), point.base_rate, trial.params,
-                      settings.epochs, 0, 0, 4)
-        life.begin(trial, asked)
+        spec = TrialSpec(trial.number, point.family, point.schedule, point.base_rate, trial.params,
+                         config.epochs, 0, 0, 4)
+        life.begin(trial, spec)
         lanes.append((trial, point, []))
     if not lanes:
         break
     for trial, point, epochs in list(lanes):
         e = len(epochs)
-        epochs.append(Epoch(e, 0.1, 1.0, 0.5, 1.0, point.base_rate, None, 0.0))
+        epochs.append(EpochMetrics(e, 0.1, 1.0, 0.5, 1.0, point.base_rate, None, 0.0))
         life.report(trial, point.base_rate, e)
         time.sleep(0.005)
         if e == 2:
