@@ -131,7 +131,7 @@ def _confirm(
     from study.problems.fashion_mnist import choose_device, load_final, load_training, require_final
     from study.stats.finalists import choose_finalists
     from study.store import optuna_storage as store
-    from study.store.tracking_uri import check as check_tracking
+    from study.store.urls import check_tracking
     from study.training.process import prepare_process
 
     if not out.absolute().parent.is_dir():

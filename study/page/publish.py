@@ -21,7 +21,7 @@ FIGURES = ("confirmed", "rates", "accuracy", "expected-best")
 
 def publish(
     study: optuna.Study,
-    tracking_uri: str | None,
+    tracking_uri: str,
     certificate: Path | None = None,
     run_id: str | None = None,
 ) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from study.core.records import EpochMetrics, StudyConfig
+from study.store import lifecycle as life
 from study.store import optuna_storage as store
 from study.tuning.pruner import decide, make_pruner
 from study.tuning.sampler import make_sampler
@@ -24,7 +25,7 @@ def search(url: str, config: StudyConfig, trials: int) -> None:
     space = Space(config.schedules, config.epochs)
     study.sampler, study.pruner = make_sampler(config, space), make_pruner(config)
     offset = 0
-    while (trial := store.ask(study, trials)) is not None:
+    while (trial := life.ask(study, trials)) is not None:
         point = space.suggest(trial)
         spec = spec_of(
             trial.number,
@@ -36,14 +37,14 @@ def search(url: str, config: StudyConfig, trials: int) -> None:
             offset=offset,
             lanes=1,
         )
-        store.begin(trial, spec)
+        life.begin(trial, spec)
         rng = np.random.default_rng(trial.number)
         shown = rng.uniform(0.5, 0.9) + rng.normal(scale=0.05, size=config.epochs)
         epochs: list[EpochMetrics] = []
         reprieved_at, decision = None, "keep"
         for number, accuracy in enumerate(shown.tolist()):
             epochs.append(replace(epochs_of([accuracy], averaged_accuracy=accuracy + 0.01)[0], epoch=number))
-            store.report(trial, accuracy, number)
+            life.report(trial, accuracy, number)
             decision = decide(study, trial)
             if decision == "reprieve":
                 reprieved_at = number
@@ -51,7 +52,7 @@ def search(url: str, config: StudyConfig, trials: int) -> None:
                 break
         offset += len(epochs)
         ended = "pruned" if decision == "prune" else "finished"
-        store.finish(study, trial, epochs, ended, reprieved_at=reprieved_at)  # type: ignore[arg-type]  # one of two words
+        life.finish(study, trial, epochs, ended, reprieved_at=reprieved_at)  # type: ignore[arg-type]  # one of two words
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,7 @@ from study.core.records import EpochMetrics, Outcome, StudyConfig, StudyRecord
 from study.stats import certificate
 from study.stats.leaderboard import leaderboard
 from study.stats.verdict import verdict
+from study.store import lifecycle as life
 from study.store import optuna_storage as store
 from study.tuning.space import Space
 from tests.making import epochs_of, spec_of
@@ -72,7 +73,7 @@ def make_study(folder: Path, made: StudyConfig, outcomes: list[Outcome]) -> Stud
     space, rng = Space(made.schedules, EPOCHS), np.random.default_rng(0)
     for number, outcome in enumerate(outcomes):
         study.enqueue_trial({"schedule": FAMILIES[number % len(FAMILIES)]})
-        trial = store.ask(study, len(outcomes))
+        trial = life.ask(study, len(outcomes))
         assert trial is not None
         point = space.suggest(trial)
         spec = spec_of(
@@ -84,13 +85,13 @@ def make_study(folder: Path, made: StudyConfig, outcomes: list[Outcome]) -> Stud
             epochs=EPOCHS,
             seed=number,
         )
-        store.begin(trial, spec)
+        life.begin(trial, spec)
         trained = {"finished": EPOCHS, "diverged": 1}.get(outcome, 3)
         epochs = made_up_epochs(point.base_rate, trained, rng, outcome)
         for epoch in epochs:
-            store.report(trial, epoch.val_accuracy or 0.0, epoch.epoch)
+            life.report(trial, epoch.val_accuracy or 0.0, epoch.epoch)
         if outcome in {"finished", "pruned", "diverged"}:
-            store.finish(study, trial, epochs, outcome, reprieved_at=2 if number == 0 else None)
+            life.finish(study, trial, epochs, outcome, reprieved_at=2 if number == 0 else None)
     return store.record(study)
 
 

@@ -23,6 +23,7 @@ import torch
 from study.core.records import StudyRecord
 from study.search import FAMILIES, main, pruning_defaults
 from study.store import optuna_storage as store
+from study.terminal.command import Option
 from tests.running import PATIENCE, run_command, run_program, started, words
 
 Refused = Callable[..., str]
@@ -309,11 +310,13 @@ def test_flags_are_a_decision() -> None:
     """Adding or removing an option is one: this list changes with it."""
     flags = """
         --trials --epochs --study --schedules --batch-size --train-images --seed --sampler --pruner
-        --prune-after --prune-every --prune-startup --prune-keep --prune-on --reprieve --lanes --precision --device
-        --data-dir --storage --tracking-uri --rerun --list-schedules
+        --n-warmup-steps --interval-steps --n-startup-trials --keep-best --prune-on --reprieve --lanes
+        --precision --device --data-dir --storage --tracking-uri --rerun --list-schedules
     """
+    earlier = "--prune-after --prune-every --prune-startup --prune-keep"
     options = [p for p in main.params if isinstance(p, click.Option)]
-    assert sorted(o for p in options for o in p.opts) == sorted(flags.split())
+    assert sorted(o for p in options for o in p.opts) == sorted((flags + earlier).split())
+    assert sorted(p.old for p in options if isinstance(p, Option) and p.old) == sorted(earlier.split())
 
 
 def test_the_catalogue_is_printed(

@@ -44,10 +44,10 @@ def few(search_split: Split) -> Split:
 @pytest.fixture(scope="session")
 def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SQLite file with MLflow's schema and nothing in it: making one takes seconds."""
-    from study.store import tracking_uri
+    from study.store.mlflow_connection import connect
 
     path = tmp_path_factory.mktemp("schema") / "mlflow.db"
-    tracking_uri.connect(f"sqlite:///{path}")
+    connect(f"sqlite:///{path}")
     return path
 
 

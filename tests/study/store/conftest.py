@@ -15,7 +15,7 @@ import optuna
 import pytest
 
 from study.core.records import EpochMetrics, TrialSpec
-from study.store import optuna_storage as store
+from study.store import lifecycle as life
 from tests.making import epochs_of, spec_of
 from tests.running import started
 
@@ -55,10 +55,10 @@ def start(spec: Callable[..., TrialSpec]) -> Callable[..., optuna.Trial]:
     """Starts a trial of a study as the search does: asked for, drawn, begun."""
 
     def make(study: optuna.Study, total: int = 100) -> optuna.Trial:
-        trial = store.ask(study, total)
+        trial = life.ask(study, total)
         assert trial is not None
         base_rate = trial.suggest_float("base_rate", 0.01, 1.0, log=True)
-        store.begin(trial, spec(trial.number, base_rate))
+        life.begin(trial, spec(trial.number, base_rate))
         return trial
 
     return make

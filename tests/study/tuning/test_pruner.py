@@ -275,10 +275,10 @@ def test_works_in_plain_optimize() -> None:
     ("change", "message"),
     [
         ({"pruner": "mean"}, "pruner must be one of family-median, median, none, got 'mean'"),
-        ({"n_warmup_steps": -1}, "after must be at least 0, got -1"),
-        ({"interval_steps": 0}, "every must be at least 1, got 0"),
-        ({"n_startup_trials": 0}, "startup must be at least 1, got 0"),
-        ({"keep_best": -1}, "keep must be at least 0, got -1"),
+        ({"n_warmup_steps": -1}, "n_warmup_steps must be at least 0, got -1"),
+        ({"interval_steps": 0}, "interval_steps must be at least 1, got 0"),
+        ({"n_startup_trials": 0}, "n_startup_trials must be at least 1, got 0"),
+        ({"keep_best": -1}, "keep_best must be at least 0, got -1"),
         ({"reprieve": 1.5}, r"reprieve must be in \[0, 1\], got 1.5"),
     ],
 )

@@ -243,25 +243,25 @@ url, config, total = sys.argv[1], StudyConfig.from_json(json.loads(sys.argv[2]))
 space = Space(config.schedules, config.epochs)
 study = store.open_study(url, config)
 study.sampler = make_sampler(config, space)
-life.SIGNING_SECONDS = 0  # a trial that was killed before it was signed is dead at once
-store.recover(study)
+life.CLAIM_SECONDS = 0  # a trial that was killed before it was signed is dead at once
+life.recover(study)
 lanes = []
 while True:
-    while len(lanes) < 4 and (trial := store.ask(study, total)) is not None:
+    while len(lanes) < 4 and (trial := life.ask(study, total)) is not None:
         point = space.suggest(trial)
         spec = spec_of(trial.number, family=point.family, schedule=point.schedule, base_rate=point.base_rate,
                        params=trial.params, epochs=config.epochs, lanes=4)
-        store.begin(trial, spec)
+        life.begin(trial, spec)
         lanes.append((trial, point, []))
     if not lanes:
         break
     for trial, point, epochs in list(lanes):
         e = len(epochs)
         epochs.append(replace(epochs_of([point.base_rate])[0], epoch=e))
-        store.report(trial, point.base_rate, e)
+        life.report(trial, point.base_rate, e)
         time.sleep(0.005)
         if e == 2:
-            store.finish(study, trial, epochs, "pruned" if trial.number % 3 == 0 else "finished")
+            life.finish(study, trial, epochs, "pruned" if trial.number % 3 == 0 else "finished")
             lanes.remove((trial, point, epochs))
     print(len(study.trials), flush=True)
 """
