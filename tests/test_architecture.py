@@ -178,7 +178,6 @@ def too_long(lines: Mapping[str, int]) -> list[str]:
     return sorted(file for file, count in lines.items() if count > 350)
 
 
-@pytest.mark.xfail(reason="study/page is being rebuilt: one file a plot")
 def test_no_folder_is_too_full() -> None:
     assert too_full(sources()) == []
 
