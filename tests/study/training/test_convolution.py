@@ -65,3 +65,16 @@ def test_autocast_changes_the_arithmetic_not_the_type(dtype: torch.dtype) -> Non
     assert output.dtype is dtype
     expected = functional.conv2d(images, kernels, bias, groups=3)
     assert (output.float() - expected).abs().max() < (1e-4 if dtype is torch.float32 else 0.5)
+
+
+@pytest.mark.parametrize("groups", [1, 2, 3, 8])
+def test_bfloat16_gradients_are_torchs(groups: int) -> None:
+    """Whether groups are taken in pairs or not: as near to float64's as torch's own bfloat16 gradients are."""
+    inputs = drawn(0, 8, groups, 6, 16, 5, 14, 14)
+    exact = outputs_and_gradients("torch", inputs, groups)
+    rounded = [tensor.bfloat16() for tensor in inputs]
+    ours, theirs = (outputs_and_gradients(name, rounded, groups) for name in ("ours", "torch"))
+    for one, other, truth in zip(ours, theirs, exact, strict=True):
+        assert one.dtype is torch.bfloat16
+        off, allowed = ((t.double() - truth).norm() / truth.norm() for t in (one, other))
+        assert off < 1.2 * allowed + 1e-3
