@@ -51,7 +51,10 @@ def _in_pairs(kernels: torch.Tensor, groups: int) -> torch.Tensor:
     """Return the kernels ``[G * D, 2 * C, K, K]`` of half as many groups: zeros for the partner's channels."""
     channels = kernels.shape[1]
     first, second = kernels.unflatten(0, (groups // 2, 2, -1)).unbind(1)
-    widened = [functional.pad(first, (0, 0, 0, 0, 0, channels)), functional.pad(second, (0, 0, 0, 0, channels, 0))]
+    widened = [
+        functional.pad(first, (0, 0, 0, 0, 0, channels)),
+        functional.pad(second, (0, 0, 0, 0, channels, 0)),
+    ]
     return torch.stack(widened, dim=1).flatten(0, 2).contiguous(memory_format=torch.channels_last)
 
 

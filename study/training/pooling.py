@@ -109,7 +109,7 @@ def _pool(images: np.ndarray, pooled: np.ndarray, codes: np.ndarray) -> None:
                 for other in range(1, 4):
                     stored = images[b, i, other // 2, j, other % 2, c]
                     value = _value(stored)
-                    if value > _value(largest) or value != value:
+                    if value > _value(largest) or np.isnan(value):
                         largest, code = stored, np.uint8(other)
                 if _value(largest) <= 0:
                     largest, code = images.dtype.type(0), np.uint8(_NONE)
