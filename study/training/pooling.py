@@ -45,7 +45,7 @@ class _PoolRelu(torch.autograd.Function):
             raise ValueError(f"images must be of even height and width, got {height} x {width}")
         shape = (batch, height // 2, width // 2, channels)
         pooled, codes = images.new_empty(shape), images.new_empty(shape, dtype=torch.uint8)
-        _use_as_many_threads_as_torch()
+        use_as_many_threads_as_torch()
         _pool(_by_fours(images), _array(pooled), _array(codes))
         ctx.save_for_backward(codes)
         return pooled.permute(0, 3, 1, 2)
@@ -60,7 +60,7 @@ class _PoolRelu(torch.autograd.Function):
         return spread
 
 
-def _use_as_many_threads_as_torch() -> None:
+def use_as_many_threads_as_torch() -> None:
     """Both share one pool of OpenMP threads; starting it, Numba changes torch's number, which is put back."""
     threads = torch.get_num_threads()
     numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
