@@ -53,10 +53,10 @@ def grouped_convolution(
 
 def _two_by_two(images: torch.Tensor, kernels: torch.Tensor, bias: torch.Tensor, groups: int) -> torch.Tensor:
     """Return the convolution by half as many groups; a group that is not finite becomes NaN, alone."""
-    sums = images.detach().sum((0, 2, 3)).unflatten(0, (groups, -1)).sum(1)  # not finite if one value is not
+    sums = images.detach().sum((0, 2, 3)).view(groups, -1).sum(1)  # not finite if one value is not
     bias = bias + (0 * sums).repeat_interleave(len(bias) // groups)
     channels = kernels.shape[1]
-    first, second = kernels.unflatten(0, (groups // 2, 2, -1)).unbind(1)  # [G / 2, D, C, K, K] each
+    first, second = kernels.view(groups // 2, 2, -1, *kernels.shape[1:]).unbind(1)  # [G / 2, D, C, K, K] each
     first = functional.pad(first, (0, 0, 0, 0, 0, channels))
     second = functional.pad(second, (0, 0, 0, 0, channels, 0))
     pairs = torch.stack([first, second], dim=1).flatten(0, 2).contiguous(memory_format=torch.channels_last)

@@ -63,7 +63,8 @@ class _PoolRelu(torch.autograd.Function):
 def use_as_many_threads_as_torch() -> None:
     """Both share one pool of OpenMP threads; starting it, Numba changes torch's number, which is put back."""
     threads = torch.get_num_threads()
-    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    most: int = numba.config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]  # set when it is imported
+    numba.set_num_threads(min(threads, most))
     if torch.get_num_threads() != threads:
         torch.set_num_threads(threads)
 
