@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from study.core.records import StudyRecord, TrialRecord
-from study.page.figures_data import best_trial, families, of_family
+from study.core.records import StudyRecord, TrialRecord, best_of
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,7 @@ class Row:
         finished: Those trained to the end.
         pruned: Those stopped by the pruner.
         diverged: Those stopped because their loss was not finite.
-        running: Those not ended yet.
-        interrupted: Those cut off.
-        epochs: Epochs its trials trained, ended ones only.
         best: Its finished trial of highest validation accuracy; ``None`` if none finished.
-        edges: What lies at an end of its range, a sentence each.
     """
 
     family: str
@@ -32,11 +28,7 @@ class Row:
     finished: int
     pruned: int
     diverged: int
-    running: int
-    interrupted: int
-    epochs: int
     best: TrialRecord | None
-    edges: tuple[str, ...]
 
     @property
     def score(self) -> float | None:
@@ -49,41 +41,38 @@ class Row:
 
         A field that was drawn as several numbers (milestones) stands here as the schedule holds it.
         """
-        if self.best is None or self.best.spec is None:
+        if self.best is None:
             return {}
         spec = self.best.spec
-        shared = {"base_rate": spec.base_rate, "warmup": spec.params.get("warmup", 0.0)}
-        schedule = spec.schedule.get("inner", spec.schedule)
+        shared = {"base_rate": spec.base_rate, "warmup": spec.warmup}
+        schedule = getattr(spec.schedule, "inner", spec.schedule)
         drawn = {name.removeprefix(f"{self.family}.") for name in spec.params if "." in name}
-        own = {field: value for field, value in schedule.items() if field in drawn or f"{field}_1" in drawn}
+        own = {
+            p.name: getattr(schedule, p.name)
+            for p in schedule.parameters()
+            if p.name in drawn or f"{p.name}_1" in drawn
+        }
         return shared | own
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the row as plain data."""
+        return {
+            "schedule": self.family,
+            "trials": self.trials,
+            "pruned": self.pruned,
+            "diverged": self.diverged,
+            "best_val_accuracy": self.score,
+            "trial": None if self.best is None else self.best.number,
+            "parameters": self.parameters,
+        }
 
-def leaderboard(record: StudyRecord, edges: Mapping[str, Sequence[str]] | None = None) -> tuple[Row, ...]:
-    """Return one row a family, highest best validation accuracy first, families without one last.
 
-    Args:
-        record: The study.
-        edges: Warnings by family, from the search space's edge check.
-    """
-    rows = [
-        _row(family, of_family(record, family), tuple((edges or {}).get(family, ())))
-        for family in families(record)
-    ]
+def leaderboard(record: StudyRecord) -> tuple[Row, ...]:
+    """Return one row a family, highest best validation accuracy first, families without one last."""
+    rows = [_row(family, trials) for family, trials in record.by_family.items()]
     return tuple(sorted(rows, key=lambda row: (row.score is None, -(row.score or 0.0))))
 
 
-def _row(family: str, trials: Sequence[TrialRecord], edges: tuple[str, ...]) -> Row:
+def _row(family: str, trials: Sequence[TrialRecord]) -> Row:
     ended = Counter(trial.outcome for trial in trials)
-    return Row(
-        family=family,
-        trials=len(trials),
-        finished=ended["finished"],
-        pruned=ended["pruned"],
-        diverged=ended["diverged"],
-        running=ended["running"],
-        interrupted=ended["interrupted"],
-        epochs=sum(len(trial.epochs) for trial in trials),
-        best=best_trial(trials),
-        edges=edges,
-    )
+    return Row(family, len(trials), ended["finished"], ended["pruned"], ended["diverged"], best_of(trials))

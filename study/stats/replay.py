@@ -11,15 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import isfinite
-from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from study.core.errors import InputError
-from study.core.records import EpochMetrics, StudyRecord
-from study.stats.comparison import CHANCE
+from study.core.median_rule import MedianRule
+from study.core.records import CHANCE, StudyRecord
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -54,14 +52,14 @@ def curves(study: StudyRecord) -> Curves:
     if any(t.outcome == "pruned" for t in study.trials):
         raise InputError(
             f"study {study.config.name!r} was pruned, so its stopped curves have no end to compare with; "
-            "replay needs one that was searched with --pruner none"
+            "replay needs a study that was not pruned (--pruner none)"
         )
-    ended = [(t, t.spec) for t in study.trials if t.outcome in ("finished", "diverged") and t.spec]
-    if not any(t.outcome == "finished" for t, _ in ended):
+    ended = study.ended
+    if not study.finished:
         raise InputError(f"study {study.config.name!r} has no finished trial to replay")
     seen = {
-        "val": [[e.val_accuracy for e in t.epochs if _is_finite(e)] for t, _ in ended],
-        "averaged": [[e.averaged_accuracy for e in t.epochs if _is_finite(e)] for t, _ in ended],
+        "val": [[e.val_accuracy for e in t.epochs if e.finite] for t in ended],
+        "averaged": [[e.averaged_accuracy for e in t.epochs if e.finite] for t in ended],
     }
     signals = {}
     for name, rows in seen.items():
@@ -70,29 +68,15 @@ def curves(study: StudyRecord) -> Curves:
             for row, shown in enumerate(rows):
                 signals[name][row, : len(shown)] = shown
     return Curves(
-        families=tuple(spec.family for _, spec in ended),
-        offsets=np.array([spec.offset for _, spec in ended]),
+        families=tuple(t.family for t in ended),
+        offsets=np.array([t.spec.offset for t in ended]),
         signals=signals,
-        final=np.array([-np.inf if t.value is None else t.value for t, _ in ended]),
+        final=np.array([t.score for t in ended]),
     )
 
 
-def _is_finite(epoch: EpochMetrics) -> bool:
-    return epoch.val_loss is not None and isfinite(epoch.train_loss) and isfinite(epoch.val_loss)
-
-
-class Rule(Protocol):
-    """When a pruner judges a trial, and whether the trial loses (``study.tuning.rule``)."""
-
-    def due(self, epoch: int) -> bool:
-        """Return whether a trial is judged after this epoch."""
-
-    def loses(self, best: float, others: Any, family: Any) -> bool:
-        """Return whether a trial is stopped, given where the others and its family's stood at its epoch."""
-
-
 def epochs_trained(
-    signal: Floats, offsets: Ints, families: Sequence[str], rule: Rule, *, within: bool
+    signal: Floats, offsets: Ints, families: Sequence[str], rule: MedianRule, *, within: bool
 ) -> Ints:
     """Return how many epochs each trial would have trained under a pruning rule.
 
@@ -146,18 +130,16 @@ class Setting:
 
     pruner: str
     prune_on: str
-    prune_after: int
-    prune_every: int
-    prune_startup: int
-    prune_keep: int = 0
+    rule: MedianRule
 
     @property
     def flags(self) -> str:
         """The flags that give this setting to ``study.search``."""
+        rule = self.rule
         return (
-            f"--pruner {self.pruner} --prune-on {self.prune_on} --prune-after {self.prune_after} "
-            f"--prune-every {self.prune_every} --prune-startup {self.prune_startup} "
-            f"--prune-keep {self.prune_keep}"
+            f"--pruner {self.pruner} --prune-on {self.prune_on} --n-warmup-steps {rule.n_warmup_steps} "
+            f"--interval-steps {rule.interval_steps} --n-startup-trials {rule.n_startup_trials} "
+            f"--keep-best {rule.keep_best}"
         )
 
 
@@ -190,15 +172,16 @@ class Replay:
 
     @property
     def worst_loss(self) -> float:
-        """Points that the family loses which loses most."""
+        """Largest loss of any family, in points."""
         return max(self.losses.values(), default=0.0)
 
 
-def judge(setting: Setting, data: Curves, rule: Rule) -> Replay:
+def judge(setting: Setting, data: Curves) -> Replay:
     """Replay one setting and measure what it saved and what it threw away."""
     signal = data.signals[setting.prune_on]
     within = setting.pruner == "family-median"
-    return measure(setting, data, epochs_trained(signal, data.offsets, data.families, rule, within=within))
+    trained = epochs_trained(signal, data.offsets, data.families, setting.rule, within=within)
+    return measure(setting, data, trained)
 
 
 def measure(setting: Setting, data: Curves, trained: Ints) -> Replay:
@@ -244,7 +227,7 @@ def epochs_untouched(signal: Floats) -> Ints:
     return epochs
 
 
-def in_other_orders(setting: Setting, data: Curves, rule: Rule, orders: int, seed: int = 0) -> list[Replay]:
+def in_other_orders(setting: Setting, data: Curves, orders: int, seed: int = 0) -> list[Replay]:
     """Replay one setting in ``orders`` shuffled orders.
 
     Whether one trial survives one order is little evidence. Here each family's trials change places
@@ -259,7 +242,7 @@ def in_other_orders(setting: Setting, data: Curves, rule: Rule, orders: int, see
         for family in dict.fromkeys(data.families):
             mine = np.flatnonzero(names == family)
             offsets[mine] = rng.permutation(offsets[mine])
-        replays.append(judge(setting, replace(data, offsets=offsets), rule))
+        replays.append(judge(setting, replace(data, offsets=offsets)))
     return replays
 
 
@@ -286,16 +269,9 @@ def harmless(replay: Replay) -> bool:
 
 def rank(replay: Replay) -> tuple[float, ...]:
     """Return the key by which settings are ordered, best last; among equals the more careful one."""
-    setting = replay.setting
-    return (
-        harmless(replay),
-        replay.saved,
-        replay.families_kept,
-        setting.prune_keep,
-        setting.prune_after,
-        setting.prune_every,
-        setting.prune_startup,
-    )
+    rule = replay.setting.rule
+    careful = (rule.keep_best, rule.n_warmup_steps, rule.interval_steps, rule.n_startup_trials)
+    return (harmless(replay), replay.saved, replay.families_kept, *careful)
 
 
 def leaders(replays: Collection[Replay], count: int, also: Replay | None = None) -> list[Replay]:
@@ -305,7 +281,7 @@ def leaders(replays: Collection[Replay], count: int, also: Replay | None = None)
     """
     groups: dict[tuple[object, ...], dict[tuple[object, ...], Replay]] = {}
     for r in sorted(replays, key=rank, reverse=True):
-        group = groups.setdefault((r.setting.pruner, r.setting.prune_keep, r.setting.prune_on), {})
+        group = groups.setdefault((r.setting.pruner, r.setting.rule.keep_best, r.setting.prune_on), {})
         group.setdefault((r.stopped, r.saved, r.regret, r.worst_loss, r.families_kept), r)
     best = [r for group in groups.values() for r in list(group.values())[:count]]
     if also is not None and also not in best:

@@ -17,8 +17,8 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from study.core.errors import InputError
+from study.core.median_rule import MedianRule, best_so_far, standing
 from study.core.records import StudyConfig
-from study.tuning.rule import MedianRule, best_so_far, standing
 from study.tuning.space import FAMILY
 
 Decision = Literal["keep", "prune", "reprieve"]
@@ -41,11 +41,11 @@ def make_pruner(config: StudyConfig) -> BasePruner:
     if config.pruner == "none":
         return NopPruner()
     rule = MedianRule(
-        config.prune_after,
-        config.prune_every,
-        config.prune_startup,
+        config.n_warmup_steps,
+        config.interval_steps,
+        config.n_startup_trials,
         config.epochs,
-        config.prune_keep,
+        config.keep_best,
     )
     return MedianPruner(
         rule,

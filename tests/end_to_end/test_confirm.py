@@ -233,7 +233,7 @@ def test_refusals_about_the_study(
     folder = Path(shutil.copytree(study, tmp_path / "copy"))
     monkeypatch.chdir(folder)
     before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-    assert "--baseline linear: study 'lr-schedules' has no finished trial of it" in refused(
+    assert "baseline linear: study 'lr-schedules' has no finished trial of it" in refused(
         main, "--baseline", "linear"
     )
     assert "--study 'other' is not in" in refused(main, "--study", "other")
