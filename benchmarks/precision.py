@@ -25,9 +25,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 import lrsched
-from study.core.records import TrialSpec
+from study.core.records import SEARCH_IMAGES, TrialSpec
 from study.loops.passes import Pass, schedule_rates
-from study.problems.fashion_mnist import TRAIN_IMAGES, load_search
+from study.problems.fashion_mnist import load_search
 from study.training.lanes import Lanes
 from study.training.process import prepare_process
 
@@ -58,7 +58,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--train-images", type=int, default=TRAIN_IMAGES)
+    parser.add_argument("--train-images", type=int, default=SEARCH_IMAGES)
     parser.add_argument("--folder", type=Path, default=Path("runs/precision"))
     parser.add_argument("--table", action="store_true", help="train nothing")
     options = parser.parse_args()
@@ -85,7 +85,7 @@ def one_pass(precision: str, seed: int, epochs: int, folder: Path) -> Pass:
         TrialSpec(
             number=number,
             family=name,
-            schedule=schedule.to_json(),
+            schedule=schedule,
             base_rate=base_rate,
             params={},
             epochs=epochs,

@@ -39,7 +39,7 @@ def choose_precision(asked: str, device: torch.device, recorded: str | None = No
         return BFLOAT16 if has_bfloat16(device) else FLOAT32
     if recorded == BFLOAT16 and not has_bfloat16(device):
         raise InputError(
-            f"--precision auto: the study computes in bfloat16, which this {device.type} has not in hardware; "
-            "join from another machine, say --precision bfloat16 to compute it slowly, or start a study of another name"
+            f"`precision` auto: the study computes in bfloat16, which this {device.type} has not in hardware; "
+            "join from another machine, give `precision` bfloat16 to compute it slowly, or `study` OTHER to start another"
         )
     return recorded
