@@ -443,7 +443,7 @@ def test_a_file_that_is_no_database(
 
 @pytest.mark.slow
 def test_the_arithmetic_is_chosen_once_and_then_followed(copy: Path, tmp_path: Path) -> None:
-    """auto records what it chose; asked for the other one by name, the study refuses; auto joins either."""
+    """Auto records what it chose; asked for the other one by name, the study refuses; auto joins either."""
     chosen = "bfloat16" if has_bfloat16(torch.device("cpu")) else "float32"
     other = ({"float32", "bfloat16"} - {chosen}).pop()
     assert store.load(f"sqlite:///{copy}/optuna.db").config.precision == chosen
