@@ -31,7 +31,7 @@ WAYS: dict[str, dict[str, str]] = {
     "torch's default": {"KMP_LIBRARY": "throughput"},  # LLVM's default; GNU's runtime does not read it
     "passive": {"OMP_WAIT_POLICY": "passive"},
     "1000 rounds": {"GOMP_SPINCOUNT": "1000"},
-    "10000 rounds": {"GOMP_SPINCOUNT": "10000"},
+    "3000 rounds": {"GOMP_SPINCOUNT": "3000"},
 }
 BARS = {0: 1.0, 1: 2.0, 2: 3.3}
 PRECISIONS = ("float32", "bfloat16")

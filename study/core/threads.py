@@ -3,7 +3,7 @@
 PyTorch's wheels bring an OpenMP runtime that reads the environment once, when it is loaded: GNU's on Linux, LLVM's
 elsewhere. By default its threads wait at the end of each parallel loop by spinning, 300,000 rounds with GNU's. While
 a neighbour holds one core, the threads on the others then burn the time that the last one needs to catch up; beside
-``mlflow ui`` a training step took 3 to 12 times as long. A few thousand rounds are enough for the gaps of a quiet
+``mlflow ui`` a training step took 3 to 12 times as long. Ten thousand rounds are enough for most gaps of a quiet
 machine. ``docs/performance.md`` has the figures.
 """
 
@@ -14,8 +14,8 @@ import os
 from collections.abc import MutableMapping
 from pathlib import Path
 
-#: Rounds that a thread waits before it sleeps, GNU's runtime: some 100 to 200 microseconds.
-SPIN_ROUNDS = "3000"
+#: Rounds that a thread waits before it sleeps, GNU's runtime: half a millisecond or so.
+SPIN_ROUNDS = "10000"
 #: The same for LLVM's runtime, in milliseconds, instead of 200. Unmeasured.
 BLOCK_TIME = "1"
 #: What a user says about waiting in any of these stands.
