@@ -8,8 +8,9 @@ from study.core.errors import InputError
 from study.core.records import EpochMetrics, TrialRecord
 from study.problems.fashion_mnist import choose_device, load_search
 from study.store import optuna_storage as store
+from study.terminal.cells import cell
 from study.terminal.progress import Progress
-from study.terminal.tables import Column, cell, print_table
+from study.terminal.tables import Column, print_table
 from study.training.lanes import Lanes
 from study.training.process import prepare_process
 from study.training.rates import Rates

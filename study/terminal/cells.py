@@ -6,6 +6,11 @@ from __future__ import annotations
 MISSING = "–"
 
 
+def cell(value: float | None, form: str = ".4f") -> str:
+    """Return a figure as a table shows it, or the mark of a missing one; a minus is a minus sign."""
+    return MISSING if value is None else format(value, form).replace("-", "−")
+
+
 def accuracy(value: float | None) -> str:
     """Return an accuracy in four digits, with a true minus sign."""
     return MISSING if value is None else f"{value:.4f}".replace("-", "−")

@@ -13,7 +13,7 @@ def markdown_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> 
     lines = [
         [column.title for column in columns],
         ["---:" if column.align == "right" else "---" for column in columns],
-        *rows,
+        *([re.sub(r"(?<!\\)\|", r"\|", cell) for cell in row] for row in rows),
     ]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 

@@ -7,7 +7,9 @@ import io
 import pytest
 from rich.console import Console
 
-from study.terminal.tables import MISSING, Column, cell, markdown_table, print_table, printable
+from study.terminal.cells import MISSING, cell
+from study.terminal.markdown import markdown_table
+from study.terminal.tables import Column, print_table, printable
 
 COLUMNS = [
     Column("family"),
