@@ -89,12 +89,21 @@ class SearchOptions:
     tracking_uri: str
     rerun: int | None
 
-    def config(self, device: str, data: Mapping[str, str]) -> StudyConfig:
-        """Return the study's settings on a device type and data files of these checksums."""
+    def config(self, device: str, precision: str, data: Mapping[str, str]) -> StudyConfig:
+        """Return the study's settings on a device type, in one arithmetic, and data files of these checksums."""
         known = {field.name for field in fields(StudyConfig)}
         chosen = {name: value for name, value in vars(self).items() if name in known and value is not None}
         defaults = pruning_defaults(self.pruner, self.epochs)
-        return StudyConfig(**{**defaults, **chosen, "name": self.study, "device": device, "data": data})
+        return StudyConfig(
+            **{
+                **defaults,
+                **chosen,
+                "name": self.study,
+                "device": device,
+                "precision": precision,
+                "data": data,
+            }
+        )
 
 
 def pruning_defaults(pruner: str, epochs: int) -> dict[str, int]:
@@ -192,10 +201,10 @@ _study, _search, _other = (partial(option, group=group) for group in ("Study", "
 @lanes_option
 @option(
     "--precision",
-    type=Choice(["float32", "bfloat16"]),
-    default="float32",
+    type=Choice(["auto", "float32", "bfloat16"]),
+    default="auto",
     group="Machine",
-    help="Arithmetic of the training steps; bfloat16 is faster where the processor has it.",
+    help="Arithmetic of the training steps; auto takes bfloat16 where the hardware has it, or as the study does.",
 )
 @device_option
 @data_dir_option
@@ -229,13 +238,13 @@ def _run(options: SearchOptions) -> None:
     """Open everything, each thing checked before anything is created; then train."""
     from study.loops.search_loop import SearchLoop, next_clock
     from study.loops.signals import held_back
-    from study.page.closing import close_study, print_closing
     from study.problems.fashion_mnist import choose_device, load_search
     from study.store import lifecycle
     from study.store import optuna_storage as store
     from study.store.urls import check_tracking
     from study.terminal.progress import Progress
     from study.training.lanes import Lanes, automatic_lanes
+    from study.training.precision import choose_precision
     from study.training.process import prepare_process
     from study.tuning.pruner import make_pruner
     from study.tuning.sampler import make_sampler
@@ -244,7 +253,9 @@ def _run(options: SearchOptions) -> None:
     prepare_process()
     device = choose_device(options.device)
     split = load_search(options.data_dir, device, train_images=options.train_images)
-    config = options.config(device.type, split.checksums)
+    recorded = store.settings_of(options.storage, options.study)
+    precision = choose_precision(options.precision, device, recorded.precision if recorded else None)
+    config = options.config(device.type, precision, split.checksums)
     space = Space(config.schedules, config.epochs)
     sampler, pruner = make_sampler(config, space), make_pruner(config)
     check_tracking(options.tracking_uri, options.storage)
@@ -275,6 +286,11 @@ def _run(options: SearchOptions) -> None:
         outcome = "finished"
     finally:
         with held_back():
+            from study.page.closing import (
+                close_study,
+                print_closing,
+            )  # half a second that no start should wait for
+
             results = close_study(store.record(study), tracker, outcome)
     print_closing(results, options.storage, options.tracking_uri, tracker.experiment_id, complete=complete)
     store.close(study)
