@@ -29,7 +29,7 @@ from lrsched.parameter import Parameter, Search, parameter
 from lrsched.plateau import Plateau, follow
 from lrsched.schedule import REGISTRY, Schedule, from_json, schedule_class
 from lrsched.steps import Constant, Hold, MultiStep, Step
-from lrsched.user import Function, Multiplicative
+from lrsched.function import Function, Multiplicative
 
 __all__ = [
     "REGISTRY",

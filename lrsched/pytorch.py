@@ -29,7 +29,7 @@ from lrsched.pasteable import to_torch_code
 from lrsched.plateau import Plateau
 from lrsched.schedule import Schedule
 from lrsched.steps import Constant, Hold, MultiStep, Step
-from lrsched.user import Function, Multiplicative
+from lrsched.function import Function, Multiplicative
 
 __all__ = ["from_torch", "peak_rates", "to_torch_code"]
 
