@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lrsched.decay import Cosine, Linear, Noam
+from lrsched.decay import Cosine, InverseSquareRoot, Linear
 from lrsched.numeric import Pieces, falling_cosine, jump, power, ramp, single
 from lrsched.parameter import parameter
 from lrsched.schedule import Array, Schedule, State
@@ -225,7 +225,9 @@ class Mirror(Schedule, name="mirror"):
     0.75
     """
 
-    inner: Schedule = parameter("what is turned upside down", "schedule", example=Noam(5))
+    inner: Schedule = parameter(
+        "what is turned upside down", "schedule", example=Warmup(InverseSquareRoot(5), 5)
+    )
     low: float = parameter("value where the inner schedule is 1", "ratio", default=0.85)
     high: float = parameter("value where the inner schedule is 0", "ratio", default=0.95)
 

@@ -19,10 +19,11 @@ import numpy as np
 
 from lrsched.compose import Warmup
 from lrsched.cyclic import CosineRestarts, Cyclic, OneCycle
-from lrsched.decay import Cosine, Exponential, Factor, Linear, Polynomial
+from lrsched.decay import Cosine, Exponential, Linear, Polynomial
 from lrsched.plateau import Plateau
+from lrsched.presets import Hold
 from lrsched.schedule import Schedule
-from lrsched.steps import Constant, Hold, MultiStep, Step
+from lrsched.steps import Constant, Factor, MultiStep, Step
 
 _MATHS = ("cos", "pi", "prod", "sqrt", "tanh")
 _EACH_STEP = "# after each optimizer.step(): scheduler.step()"

@@ -116,7 +116,7 @@ def catalogue() -> go.Figure:
 
 def catalogue_order() -> list[str]:
     """Return all schedules' names, file by file: the textbooks' decays first, compositions last."""
-    files = ("steps", "decay", "curves", "holding", "cyclic", "plateau", "compose", "function")
+    files = ("steps", "decay", "curves", "presets", "cyclic", "plateau", "compose", "function")
     order = {f"lrsched.{name}": number for number, name in enumerate(files)}
     return sorted(REGISTRY, key=lambda name: order.get(REGISTRY[name].__module__, len(files)))
 

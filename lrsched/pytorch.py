@@ -22,14 +22,14 @@ from collections.abc import Callable
 from typing import Any
 
 from lrsched.compose import Join, Product
-from lrsched.curves import ByHand
 from lrsched.cyclic import CosineRestarts, Cyclic, OneCycle
 from lrsched.decay import Cosine, Exponential, Linear, Polynomial
+from lrsched.function import Function, Multiplicative
 from lrsched.pasteable import to_torch_code
 from lrsched.plateau import Plateau
+from lrsched.presets import Hold
 from lrsched.schedule import Schedule
-from lrsched.steps import Constant, Hold, MultiStep, Step
-from lrsched.function import Function, Multiplicative
+from lrsched.steps import ByHand, Constant, MultiStep, Step
 
 __all__ = ["from_torch", "peak_rates", "to_torch_code"]
 
