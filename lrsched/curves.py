@@ -6,6 +6,7 @@ evaluates them against the code.
 
 from __future__ import annotations
 
+import itertools
 from functools import cached_property
 
 import numpy as np
@@ -145,6 +146,8 @@ class Spline(Schedule, name="spline"):
         check_pairs(self.times, self.values)
         if len(self.times) < 2:
             raise ValueError(f"times must hold at least two knots, got times={self.times}")
+        if any(b - a < 1e-100 for a, b in itertools.pairwise(self.times)):
+            raise ValueError(f"times must lie at least 1e-100 apart, got times={self.times}")
 
     @property
     def duration(self) -> float:

@@ -13,7 +13,19 @@ from functools import cached_property
 
 from lrsched.compose import Mirror
 from lrsched.decay import Decay
-from lrsched.numeric import Pieces, blend, cycles, falling_cosine, floor, log1p, power, ramp
+from lrsched.numeric import (
+    SLACK,
+    Pieces,
+    blend,
+    cycles,
+    falling_cosine,
+    larger,
+    log1p,
+    power,
+    ramp,
+    smaller,
+    whole,
+)
 from lrsched.parameter import Search, parameter
 from lrsched.schedule import Array, Schedule
 
@@ -61,10 +73,12 @@ class CosineRestarts(Schedule, name="cosine_restarts"):
             n, since = cycles(t, self.T_0)
             return n, since / self.T_0
         # The logarithm can be off by one at a restart itself; the comparisons put that right.
-        n = floor(log1p(t / self.T_0 * (self.T_mult - 1.0)) / math.log(self.T_mult))
-        n = n + (self._begin(n + 1.0) <= t)
-        n = n - (self._begin(n) > t)
-        return n, (t - self._begin(n)) / (self.T_0 * power(self.T_mult, n))
+        t = smaller(t, 1e100)  # as long as any time field may be: beyond it the numbers below would overflow
+        reached = t * (1.0 + SLACK)
+        n = whole(log1p(t / self.T_0 * (self.T_mult - 1.0)) / math.log(self.T_mult))
+        n = n + (self._begin(n + 1.0) <= reached)
+        n = n - (self._begin(n) > reached)
+        return n, larger((t - self._begin(n)) / (self.T_0 * power(self.T_mult, n)), 0.0)
 
     def _begin(self, n: Array) -> Array:
         """Return the time at which cycle ``n`` begins."""
@@ -181,7 +195,7 @@ class OneCycle(Decay, name="one_cycle"):
 
     def _shape(self, u: Array) -> Array:
         begin, width, left, right = self._pieces.at(u)
-        x = (u - begin) / width
+        x = larger((u - begin) / width, 0.0)
         w = x if self.shape == "linear" else 1.0 - falling_cosine(x)
         return left * (1.0 - w) + right * w
 

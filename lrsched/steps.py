@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cached_property
 
 from lrsched.decay import OVER_THE_RUN
-from lrsched.numeric import Pieces, floor, larger, power
+from lrsched.numeric import Pieces, larger, power, whole
 from lrsched.parameter import Search, parameter, sorted_distinct
 from lrsched.schedule import Array, Schedule
 
@@ -51,10 +51,12 @@ class Step(Schedule, name="step"):
     step_size: float = parameter(
         "time between two drops", "time", above=True, example=4, search=Search(0.08, 0.6, of_run=True)
     )
-    factor: float = parameter("multiplier at each drop", "ratio", default=0.5, search=Search(0.1, 0.95))
+    factor: float = parameter(
+        "multiplier at each drop", "ratio", default=0.5, search=Search(0.1, 0.95), also=("gamma",)
+    )
 
     def _value(self, t: Array) -> Array:
-        return power(self.factor, floor(t / self.step_size))
+        return power(self.factor, whole(t / self.step_size))
 
 
 class Factor(Schedule, name="factor"):
@@ -73,11 +75,13 @@ class Factor(Schedule, name="factor"):
     0.25
     """
 
-    factor: float = parameter("multiplier per unit of time", "ratio", default=0.9, search=OVER_THE_RUN)
+    factor: float = parameter(
+        "multiplier per unit of time", "ratio", default=0.9, search=OVER_THE_RUN, also=("gamma",)
+    )
     floor: float = parameter("lowest multiplier", "ratio", default=0.0, search=Search(1e-3, 0.5, log=True))
 
     def _value(self, t: Array) -> Array:
-        return larger(power(self.factor, floor(t)), self.floor)
+        return larger(power(self.factor, whole(t)), self.floor)
 
 
 class MultiStep(Schedule, name="multi_step"):
@@ -101,7 +105,9 @@ class MultiStep(Schedule, name="multi_step"):
         example=(8, 14, 19),
         search=Search(0.1, 1.0, of_run=True, count=3, collect=sorted_distinct),
     )
-    factor: float = parameter("multiplier at each drop", "ratio", default=0.5, search=Search(0.05, 0.9))
+    factor: float = parameter(
+        "multiplier at each drop", "ratio", default=0.5, search=Search(0.05, 0.9), also=("gamma",)
+    )
 
     @property
     def duration(self) -> float:

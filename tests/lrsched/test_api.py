@@ -47,7 +47,7 @@ FIELDS = {
     "multiplicative": "function",
     "noam": "warmup",
     "one_cycle": "length peak start final shape phases",
-    "plateau": "factor patience threshold threshold_mode cooldown floor mode",
+    "plateau": "factor patience threshold threshold_mode cooldown floor mode eps",
     "polynomial": "length power final",
     "power_decay": "timescale power",
     "product": "schedules",
