@@ -33,11 +33,16 @@ from lrsched.schedule import Array, Schedule
 class CosineRestarts(Schedule, name="cosine_restarts"):
     """Half cosine waves, one after another; each ``T_mult`` times as long and ``decay`` times as high.
 
+    The n-th cycle begins at ``begin``; 1e-9 keeps rounding from delaying a restart.
+
     Formula::
 
-        n, begin = 0, 0
-        while begin + T_0 * T_mult ** n <= t:
-            n, begin = n + 1, begin + T_0 * T_mult ** n
+        if T_mult == 1:
+            n = int(t / T_0 + 1e-9)
+            begin = n * T_0
+        else:
+            n = int(log(1 + t / T_0 * (T_mult - 1)) / log(T_mult) + 1e-9)
+            begin = T_0 * (T_mult ** n - 1) / (T_mult - 1)
         x = (t - begin) / (T_0 * T_mult ** n)
         value = final + (1 - final) * decay ** n * (1 + cos(pi * x)) / 2
 
@@ -90,7 +95,7 @@ class Cyclic(Schedule, name="cyclic"):
 
     Formula::
 
-        n = int(t / (up + down))
+        n = int(t / (up + down) + 1e-9)
         x = t - n * (up + down)
         height = {"triangular": 1, "triangular2": 0.5 ** n, "exp_range": gamma ** t}[mode]
         value = low + (1 - low) * height * (x / up if x < up else (up + down - x) / down)

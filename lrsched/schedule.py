@@ -14,6 +14,7 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
@@ -100,7 +101,8 @@ class Schedule:
     def formula(cls) -> str:
         """Return the lines that the docstring gives as the formula."""
         _, _, after = (cls.__doc__ or "").partition("Formula::\n")
-        return inspect.cleandoc(after.partition("\nSource:")[0])
+        block = itertools.takewhile(lambda line: not line or line.startswith(" "), after.splitlines())
+        return inspect.cleandoc("\n".join(block))
 
     @property
     def duration(self) -> float:

@@ -36,11 +36,11 @@ class Constant(Schedule, name="constant"):
 
 
 class Step(Schedule, name="step"):
-    """Multiply by ``factor`` every ``step_size``.
+    """Multiply by ``factor`` every ``step_size``; 1e-9 keeps rounding from delaying a drop.
 
     Formula::
 
-        value = factor ** int(t / step_size)
+        value = factor ** int(t / step_size + 1e-9)
 
     Source: torch's ``StepLR``.
 

@@ -52,6 +52,12 @@ def whole(p: Parameter) -> st.SearchStrategy[Any]:
     return st.integers(1, 300) if p.unit == "time" else number(p)
 
 
+def brief(p: Parameter) -> st.SearchStrategy[Any]:
+    """The same as ``number``, with times that lie within a run of a dozen epochs, half of them whole."""
+    times = st.one_of(st.integers(1, 15), st.floats(0.1, 15.0))
+    return times if p.unit == "time" else number(p)
+
+
 def extreme(p: Parameter) -> st.SearchStrategy[Any]:
     """Anything that the declaration allows, most of it at the edge of what a number can hold."""
     sizes = [0.0, 5e-324, 1e-310, 1e-100, 1e-20, 0.5, 1 - 2**-53, 1.0, 1 + 2**-52, 3.0, 1e20, 1e99, 1e100]
@@ -129,6 +135,7 @@ class Kinds:
 
     leaf, composition, any = staticmethod(leaves), staticmethod(compositions), staticmethod(schedules)
     number, whole, extreme = staticmethod(number), staticmethod(whole), staticmethod(extreme)
+    brief = staticmethod(brief)
 
 
 @pytest.fixture(scope="session")
