@@ -300,7 +300,7 @@ def _meant(cls: type[Schedule], name: str) -> str:
     ):
         if len(same) == 1:
             return f": did you mean {same[0]!r}?"
-    return _nearest(name, names)
+    return nearest(name, names)
 
 
 def schedule_class(name: str) -> type[Schedule]:
@@ -310,7 +310,7 @@ def schedule_class(name: str) -> type[Schedule]:
         ValueError: There is none; the message names the nearest one.
     """
     if name not in REGISTRY:
-        raise ValueError(f"unknown schedule {name!r}{_nearest(name, sorted(REGISTRY))}")
+        raise ValueError(f"unknown schedule {name!r}{nearest(name, sorted(REGISTRY))}")
     return REGISTRY[name]
 
 
@@ -349,7 +349,7 @@ def _from_plain(value: Any, declared: Parameter) -> Any:
     return [from_json(v) for v in value] if isinstance(value, (list, tuple)) else value
 
 
-def _nearest(name: Any, known: list[str]) -> str:
+def nearest(name: Any, known: list[str]) -> str:
     """Return the end of a message that names the nearest known name, or all of them."""
     close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
     return f": did you mean {close[0]!r}?" if close else f"; known: {', '.join(known) or 'none'}"

@@ -36,7 +36,9 @@ class Constant(Schedule, name="constant"):
 
 
 class Step(Schedule, name="step"):
-    """Multiply by ``factor`` every ``step_size``; 1e-9 keeps rounding from delaying a drop.
+    """Multiply by ``factor`` every ``step_size``.
+
+    1e-9 keeps rounding from delaying a drop.
 
     Formula::
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import re
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ import pytest
 
 import lrsched
 from lrsched import optimizer, picture, pytorch
-from lrsched.__main__ import markdown
+from lrsched.catalogue import markdown
 
 #: Widening this list is a decision.
 PUBLIC = {
@@ -103,6 +104,16 @@ def test_the_page_of_all_schedules_is_up_to_date(repository: Path) -> None:
     """Declared once: the page is what the command prints."""
     page = (repository / "docs" / "schedules.md").read_text("utf-8")
     assert page == markdown(), "run: python -m lrsched --markdown > docs/schedules.md"
+
+
+def test_the_examples_on_the_page_run(repository: Path) -> None:
+    """Each stands with its imports, as one would type it, and gives what the page says."""
+    page = (repository / "docs" / "schedules.md").read_text("utf-8")
+    blocks = [b for b in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if b.startswith(">>> ")]
+    assert len(blocks) == len(lrsched.REGISTRY)
+    parser, runner = doctest.DocTestParser(), doctest.DocTestRunner()
+    for number, block in enumerate(blocks):
+        assert runner.run(parser.get_doctest(block, {}, f"example {number}", None, None)).failed == 0
 
 
 def test_importing_it_is_quick_and_needs_numpy_alone() -> None:
