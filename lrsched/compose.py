@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lrsched.decay import Cosine, InverseSquareRoot, Linear
-from lrsched.numeric import SLACK, Pieces, falling_cosine, jump, power, ramp, single
+from lrsched.numeric import REACH, Pieces, falling_cosine, jump, power, ramp, single
 from lrsched.parameter import parameter
 from lrsched.schedule import Array, Schedule, State
 
@@ -187,7 +187,7 @@ class Join(Parts, name="join"):
 
     def _told(self, t: float) -> list[tuple[int, float]]:
         # An epoch that ends at a milestone was the earlier part's.
-        turn = sum(m * (1.0 + SLACK) < t for m in self.milestones[: len(self.schedules) - 1])
+        turn = sum(m * REACH < t for m in self.milestones[: len(self.schedules) - 1])
         return [(turn, self._local(turn, t))]
 
     def _local(self, i: int, t: Any) -> Any:

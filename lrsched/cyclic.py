@@ -106,8 +106,12 @@ class Cyclic(Schedule, name="cyclic"):
     0.75
     """
 
-    up: float = parameter("time of the rise", "time", example=4, search=Search(0.05, 0.5, of_run=True))
-    down: float = parameter("time of the fall", "time", example=4, search=Search(0.05, 0.5, of_run=True))
+    up: float = parameter(
+        "time of the rise", "time", example=4, search=Search(0.05, 0.5, of_run=True), also=("step_size_up",)
+    )
+    down: float = parameter(
+        "time of the fall", "time", example=4, search=Search(0.05, 0.5, of_run=True), also=("step_size_down",)
+    )
     low: float = parameter("lowest multiplier", "ratio", default=0.1, search=Search(1e-3, 0.5, log=True))
     mode: str = parameter(
         "how the peaks change",

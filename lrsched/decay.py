@@ -59,9 +59,13 @@ class Linear(Decay, name="linear"):
     0.75
     """
 
-    length: float = parameter("time at which the end is reached", "time", example=20, search=AROUND_THE_END)
-    start: float = parameter("multiplier at the start", "ratio", default=1.0)
-    final: float = parameter("multiplier at the end", "ratio", default=0.0, search=FINAL_SEARCH)
+    length: float = parameter(
+        "time at which the end is reached", "time", example=20, search=AROUND_THE_END, also=("total_iters",)
+    )
+    start: float = parameter("multiplier at the start", "ratio", default=1.0, also=("start_factor",))
+    final: float = parameter(
+        "multiplier at the end", "ratio", default=0.0, search=FINAL_SEARCH, also=("end_factor",)
+    )
 
     def _shape(self, u: Array) -> Array:
         return self.start * (1.0 - u) + self.final * u
@@ -159,7 +163,9 @@ class Polynomial(Decay, name="polynomial"):
     0.5625
     """
 
-    length: float = parameter("time at which the end is reached", "time", example=20, search=AROUND_THE_END)
+    length: float = parameter(
+        "time at which the end is reached", "time", example=20, search=AROUND_THE_END, also=("total_iters",)
+    )
     power: float = parameter(
         "exponent of the decay",
         "exponent",

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lrsched.numeric import each, single, whole
+from lrsched.numeric import REACH, each, single, whole
 from lrsched.parameter import parameter
 from lrsched.schedule import Array, Schedule
 
@@ -89,18 +89,22 @@ class Multiplicative(Schedule, name="multiplicative"):
         return {0: 1.0}
 
     def _value(self, t: Array) -> Array:
-        furthest: Any = t if single(t) else np.max(t, initial=0.0)
         known: Any = self._products
-        last = int(whole(float(furthest)))
+        if not single(t):
+            furthest: Any = float(np.max(t, initial=0.0))
+            self._value(furthest)
+            return each(lambda x: float(known[int(x * REACH)]), t)
+        last = int(t * REACH)
         for i in range(len(known), last + 1):
-            known[i] = _checked(known[i - 1] * _checked(self.function(i), i), i)
-        value: Array = known[last] if single(t) else each(lambda x: float(known[int(whole(x))]), t)
+            known[i] = _checked(self.function(i), i, known[i - 1])
+        value: Array = known[last]
         return value
 
 
-def _checked(value: Any, t: float) -> float:
-    """Return a multiplier as a float, refusing what cannot be one."""
+def _checked(value: Any, t: float, before: float = 1.0) -> float:
+    """Return a multiplier times what was ``before`` it, refusing what cannot be one."""
     multiplier = float(value)
-    if not (math.isfinite(multiplier) and multiplier >= 0.0):
+    product = multiplier * before
+    if not (multiplier >= 0.0 and product < math.inf):
         raise ValueError(f"the function must give a finite number >= 0, got {multiplier} at t={t}")
-    return multiplier
+    return product

@@ -23,6 +23,8 @@ N = TypeVar("N", float, Array)
 
 #: Share by which a time may lie below a jump that it has reached.
 SLACK = 1e-10
+#: Times this, a time that lies so little below is at the jump or past it.
+REACH = 1.0 + SLACK
 
 
 def single(t: object) -> bool:
@@ -56,10 +58,10 @@ def power(base: float, exponent: N) -> N:
 
 def whole(x: N) -> N:
     """Return the whole number that ``x`` >= 0 has reached, as a float; infinity stays."""
-    x = x * (1.0 + SLACK)
-    if not isinstance(x, float):
-        return np.floor(x)
-    return float(math.floor(x)) if math.isfinite(x) else x
+    if isinstance(x, float):
+        reached = x * REACH
+        return float(math.floor(reached)) if reached < math.inf else reached
+    return np.floor(x * REACH)
 
 
 def log1p(x: N) -> N:
@@ -72,8 +74,8 @@ def log1p(x: N) -> N:
 def jump(t: N, at: float, before: float, after: float) -> N:
     """Return ``before`` until t has reached ``at``, then ``after``."""
     if isinstance(t, float):
-        return before if t * (1.0 + SLACK) < at else after
-    return np.where(t * (1.0 + SLACK) < at, before, after)
+        return before if t * REACH < at else after
+    return np.where(t * REACH < at, before, after)
 
 
 def ramp(t: N, start: float, end: float) -> N:
@@ -123,7 +125,7 @@ class Pieces:
     """
 
     def __init__(self, edges: Sequence[float], *columns: Sequence[float]) -> None:
-        self._edges, self._rows = [e / (1.0 + SLACK) for e in edges], list(zip(*columns, strict=True))
+        self._edges, self._rows = [e / REACH for e in edges], list(zip(*columns, strict=True))
         self._edge_array = np.array(self._edges)
         self._columns = [np.array(column, dtype=np.float64) for column in columns]
 

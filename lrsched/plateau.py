@@ -32,12 +32,7 @@ class Plateau(Schedule, name="plateau"):
     """
 
     factor: float = parameter(
-        "multiplier at each reduction",
-        "ratio",
-        below=True,
-        default=0.1,
-        search=Search(0.05, 0.9),
-        also=("gamma",),
+        "multiplier at each reduction", "ratio", below=True, default=0.1, search=Search(0.05, 0.9)
     )
     patience: int = parameter(
         "epochs without improvement that are tolerated",

@@ -51,7 +51,11 @@ class Hold(Preset, name="hold"):
         "rate at first, as a share of the base rate", "ratio", default=0.5, search=Search(0.02, 0.8, log=True)
     )
     length: float = parameter(
-        "time until the full rate", "time", default=8, search=Search(0.02, 0.5, of_run=True)
+        "time until the full rate",
+        "time",
+        default=8,
+        search=Search(0.02, 0.5, of_run=True),
+        also=("total_iters",),
     )
 
     def _general(self) -> Schedule:

@@ -156,7 +156,8 @@ class Schedule:
                 return self._at_each(t, state)
         if not math.isfinite(t):
             raise ValueError(f"t must be finite, got t={t}")
-        clamped: Any = float(0.0 if t < 0.0 else min(t, self.duration))
+        end = self.duration
+        clamped: Any = 0.0 if t < 0.0 else t if t < end else float(end)
         return float(self._at(clamped, state))
 
     def _at_each(self, t: Array, state: State) -> Array:
