@@ -14,7 +14,7 @@ from functools import cached_property
 from lrsched.compose import Mirror
 from lrsched.decay import Decay
 from lrsched.numeric import (
-    SLACK,
+    REACH,
     Pieces,
     blend,
     cycles,
@@ -79,7 +79,7 @@ class CosineRestarts(Schedule, name="cosine_restarts"):
             return n, since / self.T_0
         # The logarithm can be off by one at a restart itself; the comparisons put that right.
         t = smaller(t, 1e100)  # as long as any time field may be: beyond it the numbers below would overflow
-        reached = t * (1.0 + SLACK)
+        reached = t * REACH
         n = whole(log1p(t / self.T_0 * (self.T_mult - 1.0)) / math.log(self.T_mult))
         n = n + (self._begin(n + 1.0) <= reached)
         n = n - (self._begin(n) > reached)

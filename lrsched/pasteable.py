@@ -10,8 +10,7 @@ from __future__ import annotations
 import ast
 import math
 import textwrap
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,13 +19,13 @@ import lrsched
 from lrsched.compose import Warmup
 from lrsched.cyclic import CosineRestarts, Cyclic, OneCycle
 from lrsched.decay import Cosine, Exponential, Linear, Polynomial
+from lrsched.formulas import alone
 from lrsched.numeric import SLACK
 from lrsched.plateau import Plateau
 from lrsched.presets import Hold, Preset
 from lrsched.schedule import Schedule
 from lrsched.steps import Constant, Factor, MultiStep, Step
 
-_MATHS = frozenset({"cos", "log", "pi", "prod", "sqrt", "tanh"})
 _EACH_STEP = "# after each optimizer.step(): scheduler.step()"
 #: Steps at which a formula is tried in a long run, spread over it; as many again are where the rate bends most.
 _TRIED = 2048
@@ -145,10 +144,8 @@ def _by_formula(schedule: Schedule, run: Run) -> str | None:
     """
     if schedule.metric_driven:
         return None
-    functions: list[str] = []
     try:
-        _write(schedule, functions, Counter(), f"multiplier(step, steps_per_epoch={run.steps_per_epoch}")
-        body = "\n\n".join(functions)
+        body = alone(schedule, run.steps_per_epoch)
         if sum(1 for _ in ast.walk(ast.parse(body))) > _LONGEST:
             return None
         imports = ["import math"] if "math." in body else []
@@ -176,86 +173,6 @@ def _telling_steps(schedule: Schedule, run: Run) -> np.ndarray[Any, np.dtype[np.
     sharpest = np.argsort(bends)[-_TRIED:]
     spread = np.linspace(0, run.steps + 1, _TRIED).astype(np.int64)
     return np.unique(np.concatenate([spread, sharpest, sharpest + 1, sharpest + 2, steps[-9:]]))
-
-
-def _write(schedule: Schedule, functions: list[str], used: Counter[str], head: str = "") -> str:
-    """Append a function for the schedule, after those of its parts; return its name.
-
-    A function holds its fields and its parts' functions as defaults, so that no name of the user's can reach it.
-
-    Args:
-        schedule: What the function evaluates.
-        functions: The code so far.
-        used: How many functions each schedule's name has.
-        head: Name and first arguments; by default the schedule's name with a number, and ``t``.
-    """
-    parts: dict[str, str] = {}
-    for p in schedule.parameters():
-        if p.unit == "schedule":
-            held = getattr(schedule, p.name)
-            names = [_write(s, functions, used) for s in (held if p.many else [held])]
-            parts[p.name] = f"({', '.join(names)}{',' * (len(names) == 1)})" if p.many else names[0]
-            if p.many:
-                parts["durations"] = repr(tuple(float(s.duration) for s in held))
-    if not head:
-        used[schedule.name] += 1
-        head = f"{schedule.name}_{used[schedule.name]}(t"
-    known = {p.name: getattr(schedule, p.name) for p in schedule.parameters() if p.unit != "schedule"}
-    tree = _Decide(known).visit(ast.parse(schedule.formula()))
-    named = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-    defaults = {**{name: repr(value) for name, value in known.items()}, **parts}
-    arguments = "".join(f", {name}={text}" for name, text in defaults.items() if name in named)
-    lines = ["t = step / steps_per_epoch"] if head.startswith("multiplier(") else []
-    lines += [*ast.unparse(tree).splitlines(), "return value"]
-    functions.append(f"def {head}{arguments}):\n" + textwrap.indent("\n".join(lines), "    "))
-    return head.partition("(")[0]
-
-
-class _Decide(ast.NodeTransformer):
-    """Makes a formula one that stands alone.
-
-    ``if field == constant``, also as an expression, and ``{constant: ...}[field]`` are replaced by what holds: one shape of
-    four, say. Functions of ``math`` are named in full, and a part's ``duration`` is a number that is known.
-    """
-
-    def __init__(self, known: Mapping[str, Any]) -> None:
-        self._known = known
-
-    def visit_If(self, node: ast.If) -> Any:
-        holds = self._holds(node.test)
-        if holds is None:
-            return self.generic_visit(node)
-        kept = ast.Module(node.body if holds else node.orelse, [])
-        return self.generic_visit(kept).body  # type: ignore[attr-defined]  # it gives back the module, with what is in it
-
-    def visit_IfExp(self, node: ast.IfExp) -> Any:
-        holds = self._holds(node.test)
-        return self.generic_visit(node) if holds is None else self.visit(node.body if holds else node.orelse)
-
-    def visit_Subscript(self, node: ast.Subscript) -> Any:
-        match node:
-            case ast.Subscript(ast.Dict(keys, values), ast.Name(field)) if field in self._known:
-                for key, value in zip(keys, values, strict=True):
-                    if isinstance(key, ast.Constant) and key.value == self._known[field]:
-                        return self.visit(value)
-        return self.generic_visit(node)
-
-    def visit_Name(self, node: ast.Name) -> Any:
-        if node.id in _MATHS and node.id not in self._known:
-            return ast.Attribute(ast.Name("math", ast.Load()), node.id, ast.Load())
-        return node
-
-    def visit_Attribute(self, node: ast.Attribute) -> Any:
-        match node:
-            case ast.Attribute(ast.Subscript(ast.Name("schedules"), index), "duration"):
-                return ast.Subscript(ast.Name("durations", ast.Load()), self.visit(index), ast.Load())
-        return self.generic_visit(node)
-
-    def _holds(self, test: ast.expr) -> bool | None:
-        match test:
-            case ast.Compare(ast.Name(field), [ast.Eq()], [ast.Constant(value)]) if field in self._known:
-                return bool(self._known[field] == value)
-        return None
 
 
 def _by_lrsched(schedule: Schedule, run: Run) -> str:
