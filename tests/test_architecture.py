@@ -20,7 +20,9 @@ BELOW = {f"study.{name}" for name in ("records", "sampling", "training", "analys
 #: The longest path that a file lies under decides.
 MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "lrsched": ({"lrsched"}, {"numpy"}),
-    "lrsched/optimizer.py": ({"lrsched"}, {"numpy", "torch", "typing_extensions"}),  # which torch brings
+    "lrsched/groups.py": ({"lrsched"}, {"torch"}),
+    "lrsched/optimizer.py": ({"lrsched"}, {"torch"}),
+    "lrsched/finder.py": ({"lrsched"}, {"numpy", "plotly", "torch"}),
     "lrsched/picture.py": ({"lrsched"}, {"numpy", "plotly"}),
     "study/__init__.py": (set(), set()),
     "study/records/trial.py": (set(), set()),
