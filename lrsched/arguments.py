@@ -79,15 +79,23 @@ def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") and getattr(value, "ndim", 0) == 0 else value
 
 
+def metric_number(name: str, value: Any) -> float:
+    """Return a metric as a plain number, also one that still has its gradient's graph, or raise TypeError."""
+    try:
+        return float(value.detach() if hasattr(value, "detach") else value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a number, got {name}={value!r}") from None
+
+
 def epoch_length(value: Any) -> float:
     """Return the steps of an epoch as a plain number, or raise TypeError or ValueError."""
     rule = f"steps_per_epoch must be a number > 0, got steps_per_epoch={value!r}"
-    number = _plain(value)
-    if isinstance(number, bool) or not isinstance(number, (int, float)):
+    length = _plain(value)
+    if isinstance(length, bool) or not isinstance(length, (int, float)):
         raise TypeError(rule)
-    if not 0.0 < number < math.inf:
+    if not 0.0 < length < math.inf:
         raise ValueError(rule)
-    return number
+    return length
 
 
 def step_number(name: str, value: Any) -> int:

@@ -40,6 +40,11 @@ def holds(held: Any, value: float) -> bool:
     )
 
 
+def base_value(group: Group, field: str) -> float:
+    """Return a group's base value: its own note of it, or what it holds."""
+    return _number(group.get(_note(field), group[field]))
+
+
 def write(group: Group, field: str, value: float) -> None:
     """Set a group's value; a tensor is filled in place, where compiled steps and captured graphs look for it."""
     held = group[field]
@@ -113,7 +118,7 @@ class Ledger:
         for field in self.last:
             book = self.last[field] = Book(field)
             for group in self.groups:
-                book.add(group, _number(group.get(_note(field), group[field])), _number(group[field]))
+                book.add(group, base_value(group, field), _number(group[field]))
 
     def settle(self, book: Book, optimizer: Optimizer) -> None:
         """Bring a book up to the optimizer's present groups.

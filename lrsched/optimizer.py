@@ -27,6 +27,7 @@ from lrsched.arguments import (
     base_rates_for,
     each,
     epoch_length,
+    metric_number,
     schedules_beside,
     schedules_for,
     step_number,
@@ -266,10 +267,7 @@ class Scheduler(LRScheduler):
 
     def _observe(self, metric: SupportsFloat, step: int) -> None:
         """Tell each schedule a metric that was measured when ``step`` steps had been made."""
-        try:
-            value = float(metric)
-        except (TypeError, ValueError):
-            raise TypeError(f"metric must be a number, got metric={metric!r}") from None
+        value = metric_number("metric", metric)
         for track in [self._shared] if self._shared else self._tracks:
             track.observe(value, step)
 

@@ -22,6 +22,7 @@ MAY_IMPORT: dict[str, tuple[set[str], set[str]]] = {
     "lrsched": ({"lrsched"}, {"numpy"}),
     "lrsched/groups.py": ({"lrsched"}, {"torch"}),
     "lrsched/optimizer.py": ({"lrsched"}, {"torch"}),
+    "lrsched/snapshot.py": ({"lrsched"}, {"numpy", "torch"}),
     "lrsched/finder.py": ({"lrsched"}, {"numpy", "plotly", "torch"}),
     "lrsched/picture.py": ({"lrsched"}, {"numpy", "plotly"}),
     "study/__init__.py": (set(), set()),
