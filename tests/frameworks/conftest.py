@@ -25,9 +25,11 @@ def by_update(schedule: Schedule, epochs: int) -> list[float]:
 
 
 @pytest.fixture(autouse=True)
-def what_frameworks_warn_of(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Their own warnings are theirs to mend; ours are errors."""
-    monkeypatch.setenv("WANDB_DISABLED", "true")
+def what_frameworks_warn_of(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """Their own warnings are theirs to mend; ours are errors. Nothing is left in a home folder."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras")))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.filterwarnings("error", message="lrsched")
