@@ -198,11 +198,11 @@ class Scheduler(LRScheduler):
                 f"the state has {len(state_dict['base_lrs'])} base rates, "
                 f"the optimizer {len(self._book.groups)} groups"
             )
-        free = set() if self._given is not None else {"base_lrs"}
-        for key in now.keys() - free:
-            if state_dict[key] != now[key]:
+        for key, value in now.items():
+            free = key == "base_lrs" and self._given is None
+            if state_dict[key] != value and not free:
                 raise ValueError(
-                    f"the state is of {key} {state_dict[key]}, this scheduler has {now[key]}; "
+                    f"the state is of {key} {state_dict[key]}, this scheduler has {value}; "
                     "scheduler.resume(state) goes on with this one's"
                 )
         self.base_lrs = state_dict["base_lrs"]
