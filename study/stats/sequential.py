@@ -45,11 +45,14 @@ class Plan:
         looks: Seeds at each look, rising; the last is the most that are trained.
         level: Confidence level over all looks and finalists.
         margin: Difference in accuracy that does not matter (0.001 is 0.1 points).
+        former: Judge as certificates of version 1 were: a pair's variance never below the pooled one, however
+            many seeds there are, and a lead within the margin is no win.
     """
 
     looks: tuple[int, ...] = LOOKS
     level: float = LEVEL
     margin: float = MARGIN
+    former: bool = False
 
     def __post_init__(self) -> None:
         looks = self.looks
@@ -186,7 +189,11 @@ def walk(y: Floats, plan: Plan) -> Iterator[Look]:
 
 
 def _judge(y: Floats, plan: Plan, number: int, rows: Ints, columns: Ints) -> Look:
-    c = compare(y, plan.needed(number, y.shape[2]))
+    needed = plan.needed(number, y.shape[2])
+    if plan.former:
+        c = compare(y, needed, ahead_by=plan.margin, own_from=y.shape[1] + 1)
+    else:
+        c = compare(y, needed)
     remaining = ~c.excluded
     remaining[np.arange(len(y)), c.leader] = True
     won = remaining.sum(1) == 1
