@@ -20,6 +20,9 @@ from study.terminal.command import (
 from study.terminal.values import Choice, Whole
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from study.core.records import EpochMetrics
     from study.store.mlflow_tracking import Tracker
     from study.textbook.runs import Replication
 
@@ -171,6 +174,8 @@ def _open_tracker(replication: Replication, tracking_uri: str) -> Tracker:
 
 def _train(replication: Replication, split: Any, tracker: Tracker) -> None:
     """Train what is not trained yet, with a display."""
+    from functools import partial
+
     from study.loops.recording import is_recorded, train_recorded
     from study.terminal.progress import Progress
 
@@ -183,15 +188,17 @@ def _train(replication: Replication, split: Any, tracker: Tracker) -> None:
     facts = {} if replication.comparable else {"only": _size(replication)}
     with Progress(total, replication.config.name) as progress:
         progress.update(trained, facts)
-        train_recorded(
-            passes,
-            lambda seed: replication.lanes(split, seed),
-            tracker,
-            replication.label,
-            lambda done, seed: progress.update(
-                done, {"seed": f"{seed + 1} of {replication.seeds}", "runs": str(width), **facts}
-            ),
-        )
+        for seed, one in enumerate(passes):
+
+            def show(row: Sequence[EpochMetrics], seed: int = seed) -> None:
+                nonlocal trained
+                trained += len(row)
+                about = {"seed": f"{seed + 1} of {replication.seeds}", "runs": str(width)}
+                progress.update(trained, {**about, **facts})
+
+            train_recorded(
+                one, replication.lanes(split, seed), tracker, partial(replication.label, seed=seed), show
+            )
 
 
 def _size(replication: Replication) -> str:

@@ -72,6 +72,7 @@ class Tracker:
         resume_run_id: str | None = None,
         experiment: str = EXPERIMENT,
         kind: str = "search",
+        name: str | None = None,
         measured_on: str = "val",
         running: Callable[[], Collection[int]] = tuple,
     ) -> Tracker:
@@ -88,6 +89,7 @@ class Tracker:
             experiment: The experiment's name; made where there is none.
             kind: What the children of this command are: ``search``, ``confirm``, ``replicate``.
                 Only left-over children of the same kind are closed.
+            name: What a new parent run is called; by default as the study.
             measured_on: What the epochs are measured on, as their metrics' names begin: ``val``, ``test``.
             running: Numbers of the trials that other living processes train now; asked once.
 
@@ -103,7 +105,9 @@ class Tracker:
         tags["mlflow.user"] = _user()
         if "git_revision" in attributes:
             tags["mlflow.source.git.commit"] = attributes["git_revision"]
-        run_id = _resumed(client, resume_run_id) or _parent(client, experiment_id, config, tags)
+        run_id = _resumed(client, resume_run_id) or _parent(
+            client, experiment_id, config, tags, name or config.name
+        )
         tracker = cls(client, experiment_id, run_id, config, tags, measured_on)
         tracker._close_left_over(running)
         return tracker
@@ -259,10 +263,12 @@ def _resumed(client: MlflowClient, run_id: str | None) -> str | None:
     return run_id
 
 
-def _parent(client: MlflowClient, experiment_id: str, config: StudyConfig, tags: Mapping[str, str]) -> str:
+def _parent(
+    client: MlflowClient, experiment_id: str, config: StudyConfig, tags: Mapping[str, str], name: str
+) -> str:
     from mlflow.entities import Param
 
-    run = client.create_run(experiment_id, tags={**tags, "state": "running"}, run_name=config.name)
+    run = client.create_run(experiment_id, tags={**tags, "state": "running"}, run_name=name)
     run_id = str(run.info.run_id)
     parameters = {k: v for k, v in config.to_json().items() if k not in {"name", "data"}}
     parameters["schedules"] = ", ".join(config.schedules)

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +29,7 @@ from numpy.typing import NDArray
 import lrsched
 from lrsched import Constant, Cosine, Factor, Join, Linear, MultiStep, Schedule, SquareRoot
 from study.core.records import EpochMetrics, StudyConfig, TrialSpec
-from study.loops.passes import Pass
+from study.loops.passes import FORM, Pass
 from study.problems.fashion_mnist import Split
 from study.textbook.statistics import Measured
 from study.training.lanes import Lanes
@@ -190,61 +189,53 @@ class Replication:
     @property
     def place(self) -> Path:
         """The folder of this replication alone; more seeds add to it."""
-        about = [self.config.to_json(), [self._asked(run, lane, 0).to_json() for lane, run in self._lanes]]
+        about = [FORM, self.config.to_json(), [run.to_json() for run in self._runs_of(0)]]
         return self.folder / hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:12]
 
     def passes(self) -> list[Pass]:
         """Return one pass a seed: all runs side by side, with the same initial weights and minibatches."""
-        place, width = self.place, len(self.runs)
+        place = self.place
         return [
-            Pass(
-                [self._asked(run, seed * width + lane, seed) for lane, run in self._lanes],
-                epoch_rates,
-                place / f"seed-{seed:04}.pt",
-            )
-            for seed in range(self.seeds)
+            Pass(self._runs_of(seed), epoch_rates, place / f"seed-{seed:04}.pt") for seed in range(self.seeds)
         ]
 
     def lanes(self, split: Split, seed: int) -> Lanes:
         """Return empty lanes with a seed's data order."""
         return Lanes(split, batch_size=BATCH_SIZE, order_seed=seed)
 
-    def label(self, spec: TrialSpec, seed: int) -> tuple[str, dict[str, str]]:
-        """Return a run's name in MLflow, ``cosine, corrected seed 3``, and its tags."""
-        run = self.runs[spec.number % len(self.runs)]
+    def label(self, lane: int, seed: int) -> tuple[str, dict[str, str]]:
+        """Return the name in MLflow of a lane's run, ``cosine, corrected seed 3``, and its tags."""
+        run = self.runs[lane]
         return f"{run.title} seed {seed}", {"run": run.row.name, "way": run.way, "seed": str(seed)}
 
     def measured(self) -> list[Measured]:
         """Return what every run gave with every seed, once all passes are finished."""
         histories = [one.history() for one in self.passes()]
-        width = len(self.runs)
         return [
             Measured(
                 run.row.name,
                 run.way,
                 run.row.published if self.comparable else None,
-                np.array([[_figures(epoch[seed * width + lane]) for epoch in history]
-                          for seed, history in enumerate(histories)]),
+                np.array([[_figures(epoch[lane]) for epoch in history] for history in histories]),
             )
-            for lane, run in self._lanes
-        ]  # fmt: skip
+            for lane, run in enumerate(self.runs)
+        ]
 
-    @property
-    def _lanes(self) -> Sequence[tuple[int, Run]]:
-        return list(enumerate(self.runs))
-
-    def _asked(self, run: Run, number: int, seed: int) -> TrialSpec:
-        return TrialSpec(
-            number=number,
-            family=run.row.family,
-            schedule=run.row.schedule.to_json(),
-            base_rate=run.row.base_rate,
-            params={"shift": run.shift},
-            epochs=self.config.epochs,
-            seed=seed,
-            offset=0,
-            lanes=len(self.runs),
-        )
+    def _runs_of(self, seed: int) -> list[TrialSpec]:
+        return [
+            TrialSpec(
+                number=lane,
+                family=run.row.family,
+                schedule=run.row.schedule.to_json(),
+                base_rate=run.row.base_rate,
+                params={"shift": run.shift},
+                epochs=self.config.epochs,
+                seed=seed,
+                offset=0,
+                lanes=len(self.runs),
+            )
+            for lane, run in enumerate(self.runs)
+        ]
 
 
 def settings_of(
