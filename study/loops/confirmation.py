@@ -152,6 +152,7 @@ class Limit:
     _longest: float = field(init=False, default=0.0)
 
     def __post_init__(self) -> None:
+        """Start the clock."""
         self._started = self.clock()
 
     def allows_another(self) -> bool:
@@ -235,7 +236,11 @@ def _train(
 
 
 def _standing(
-    confirmation: Confirmation, whole: int, judged: Verdict | None, more: int, last: Mapping[str, EpochMetrics]
+    confirmation: Confirmation,
+    whole: int,
+    judged: Verdict | None,
+    more: int,
+    last: Mapping[str, EpochMetrics],
 ) -> Standing:
     """Return where it stands with ``whole`` seeds trained and ``more`` epochs of runs of the next one."""
     epochs = confirmation.config.epochs

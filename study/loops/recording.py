@@ -92,9 +92,7 @@ def alone_in(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / "lock").open("w")
     except OSError as error:
-        raise InputError(
-            f"cannot write to {folder} ({error.strerror}); name another folder"
-        ) from None
+        raise InputError(f"cannot write to {folder} ({error.strerror}); name another folder") from None
     with file:
         if sys.platform != "win32":  # no such locks there
             import fcntl

@@ -205,7 +205,9 @@ def check(data: Any) -> list[str]:
     except InputError as error:
         return [f"its figures allow no verdict: {error}"]
     if data["version"] == 1:
-        return differences(_first_version(data["verdict"]), _first_version(_as_first_version(again)), "verdict")
+        return differences(
+            _first_version(data["verdict"]), _first_version(_as_first_version(again)), "verdict"
+        )
     read = {f.name: f.runs for f in again.finalists}
     unread = [
         f"accuracies.{name}: {len(runs)} runs, but its looks judge {read[name]}"
@@ -258,23 +260,33 @@ def _wrong_shapes(data: Mapping[str, Any]) -> list[str]:
     if len(seeds) != len(set(map(str, seeds))):
         return [f"seeds must be different, got {seeds}"]
     names = [f["name"] for f in finalists]
-    if data["version"] == 1:
-        if len(runs) != len(seeds) or not all(isinstance(r, list) and len(r) == len(names) for r in runs):
-            return [f"accuracies need {len(seeds)} rows, one a seed, of {len(names)} numbers, one a finalist"]
-        columns = runs
-    else:
-        if sorted(runs) != sorted(names) or not all(isinstance(r, list) for r in runs.values()):
-            return [f"accuracies need one list of runs for each of {', '.join(names)}"]
-        longest = max(map(len, runs.values()), default=0)
-        if longest != len(seeds):
-            return [f"{len(seeds)} seeds need as many runs of who remains, got {longest}"]
-        columns = list(runs.values())
-        looks = data["verdict"].get("looks")
-        rows = [row for look in looks for row in look["differences"]] if _is_looks(looks) else None
-        if rows is None or not all(isinstance(row, dict) and isinstance(row.get("images"), (dict, type(None))) for row in rows):
-            return ["the verdict needs its looks, each with its differences"]
-    if not all(_is_accuracy(a) for row in columns for a in row):
+    wrong = _wrong_rows(runs, seeds, names) if data["version"] == 1 else _wrong_runs(data, names)
+    if wrong:
+        return wrong
+    columns = runs if data["version"] == 1 else runs.values()
+    if not all(_is_accuracy(a) for column in columns for a in column):
         return ["each accuracy must be a number, or null for a diverged run"]
+    return []
+
+
+def _wrong_rows(rows: Sequence[Any], seeds: Sequence[Any], names: Sequence[str]) -> list[str]:
+    """Return what is wrong with the rows of version 1."""
+    if len(rows) != len(seeds) or not all(isinstance(r, list) and len(r) == len(names) for r in rows):
+        return [f"accuracies need {len(seeds)} rows, one a seed, of {len(names)} numbers, one a finalist"]
+    return []
+
+
+def _wrong_runs(data: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    """Return what is wrong with the runs and looks of version 2."""
+    runs, looks = data["accuracies"], data["verdict"].get("looks")
+    if sorted(runs) != sorted(names) or not all(isinstance(r, list) for r in runs.values()):
+        return [f"accuracies need one list of runs for each of {', '.join(names)}"]
+    longest = max(map(len, runs.values()), default=0)
+    if longest != len(data["seeds"]):
+        return [f"{len(data['seeds'])} seeds need as many runs of who remains, got {longest}"]
+    rows = [row for look in looks for row in look["differences"]] if _is_looks(looks) else [None]
+    if not all(isinstance(row, dict) and isinstance(row.get("images"), (dict, type(None))) for row in rows):
+        return ["the verdict needs its looks, each with its differences"]
     return []
 
 

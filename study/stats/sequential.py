@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -55,13 +56,16 @@ class Plan:
     former: bool = False
 
     def __post_init__(self) -> None:
+        """Refuse what cannot be judged by."""
         looks = self.looks
-        if not looks or looks[0] < 2 or any(b <= a for a, b in zip(looks, looks[1:], strict=False)):
+        if not looks or looks[0] < 2 or any(b <= a for a, b in pairwise(looks)):
             raise InputError(f"looks must be rising numbers of seeds, 2 or more, got {_joined(looks)}")
         if not 0.5 <= self.level < 1:
             raise InputError(f"level must be in [0.5, 1), got {self.level:g}")
         if not 0 <= self.margin < 1:
-            raise InputError(f"margin must be in [0, 1) of accuracy, got {self.margin:g} (0.2 points are 0.002)")
+            raise InputError(
+                f"margin must be in [0, 1) of accuracy, got {self.margin:g} (0.2 points are 0.002)"
+            )
 
     @property
     def seeds(self) -> int:
@@ -113,8 +117,11 @@ def nominal(fractions: tuple[float, ...], alpha: float) -> tuple[float, ...]:
         now = spent(fraction, alpha)
 
         def crossing(
-            z: float, scale: float = np.sqrt(fraction), places: Floats = places, density: Floats = density,
-            step: float = step
+            z: float,
+            scale: float = np.sqrt(fraction),
+            places: Floats = places,
+            density: Floats = density,
+            step: float = step,
         ) -> float:
             """Return the chance of being beyond z at this look and never before."""
             beyond = stats.norm.sf((z * scale - places) / step) + stats.norm.cdf((-z * scale - places) / step)

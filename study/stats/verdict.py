@@ -107,7 +107,9 @@ def _look(y: Floats, look: Look, names: Sequence[str], plan: Plan, sums: Sums | 
             if sums is not None and c.comparable[0, f]:
                 found = sums(look.number, int(look.columns[leader]), column, shared)
                 measured = _images(c, f, found)
-            differences.append(_difference(c, f, names[column], ahead, int(shared.sum()), plan.margin, measured))
+            differences.append(
+                _difference(c, f, names[column], ahead, int(shared.sum()), plan.margin, measured)
+            )
     ending: Ending = "winner" if look.won[0] else "equal" if look.equal[0] else "undecided"
     return LookRecord(seeds, names[look.columns[leader]], tuple(differences), ending)
 
@@ -116,7 +118,9 @@ def _images(c: Comparison, f: int, sums: ImageSums) -> Images:
     """Return the leader's lead over finalist ``f`` over seeds and images."""
     half = half_over_both(c.error[0, f], c.freedom[0, f], sums.variance(), c.needed[0, f])
     lead = float(c.difference[0, f])
-    return Images(int(sums.seeds), float(sums.by_image), float(sums.disputed), lead - float(half), lead + float(half))
+    return Images(
+        int(sums.seeds), float(sums.by_image), float(sums.disputed), lead - float(half), lead + float(half)
+    )
 
 
 def _difference(
@@ -134,7 +138,7 @@ def _difference(
         "images": images,
     }
     if not c.comparable[0, f]:
-        nothing = dict.fromkeys(("lead", "low", "high", "t", "freedom", "p", "needed"))
+        nothing: dict[str, Any] = dict.fromkeys(("lead", "low", "high", "t", "freedom", "p", "needed"))
         return Difference(**common, **nothing, equal=False)
     low, high = float(c.low[0, f]), float(c.high[0, f])
     return Difference(

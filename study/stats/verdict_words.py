@@ -55,10 +55,8 @@ def _seeds(v: Verdict) -> tuple[str, ...]:
     basis = f"{v.seeds} seeds"
     surely = f"{100 * v.plan.level:g} % over all looks and finalists"
     if v.outcome == "equal":
-        return (
-            f"{listed(v.contenders)}: the leader's lead over each lies within {points(v.plan.margin)}, both ways, "
-            f"after {basis} ({surely}). Take the simplest of them.",
-        )
+        within = f"the leader's lead over each lies within {points(v.plan.margin)}, both ways"
+        return (f"{listed(v.contenders)}: {within}, after {basis} ({surely}). Take the simplest.",)
     if rival is None or rival.low is None or rival.high is None:
         return ()
     told = (
@@ -72,27 +70,28 @@ def _seeds(v: Verdict) -> tuple[str, ...]:
 
 def _images(v: Verdict) -> tuple[str, ...]:
     """Say whether the decision holds for new images as well."""
-    if v.examples is None:
-        return ()
-    last = [d for d in v.differences if d.images is not None and (v.outcome == "winner" or not d.excluded)]
-    spans = [(d.name, d.images.low, d.images.high) for d in last if d.images is not None]
-    if not spans:
+    rivals = v.differences if v.outcome == "winner" else v.looks[-1].differences
+    spans = [
+        (d.name, d.images.low, d.images.high)
+        for d in rivals
+        if d.images is not None and (v.outcome == "winner" or not d.excluded)
+    ]
+    if v.examples is None or not spans:
         return ()
     on_these = f"That is for these {v.examples:,} test images"
+    too = "It holds on new images of this kind too"
     if v.outcome == "winner":
         open_to = [f"{name} {_span(low, high)}" for name, low, high in spans if low <= 0]
-        if not open_to:
-            name, low, high = min(spans, key=lambda span: span[1])
-            return (f"It holds on new images of this kind too: over {name}, {_span(low, high)} (seeds and images).",)
-        return (f"{on_these}; on new images of this kind the lead may be gone: over {listed(open_to)}.",)
+        name, low, high = min(spans, key=lambda span: span[1])
+        sure = f"{too}: over {name}, {_span(low, high)} over seeds and images."
+        gone = f"{on_these}; on new images of this kind the lead may be gone: over {listed(open_to or [''])}."
+        return (gone if open_to else sure,)
+    low, high = min(low for _, low, _ in spans), max(high for _, _, high in spans)
     if v.outcome == "equal":
-        margin = v.plan.margin
-        if all(-margin < low and high < margin for _, low, high in spans):
-            return ("It holds on new images of this kind too.",)
-        low, high = min(low for _, low, _ in spans), max(high for _, _, high in spans)
-        return (f"{on_these}; on new images of this kind leads of {_span(low, high)} are possible.",)
-    name, low, high = max(spans, key=lambda span: span[2] - span[1])
-    return (f"Over seeds and images, the lead over {name} is {_span(low, high)}.",)
+        within = -v.plan.margin < low and high < v.plan.margin
+        possible = f"{on_these}; on new images of this kind leads of {_span(low, high)} are possible."
+        return (f"{too}." if within else possible,)
+    return (f"Over seeds and images, leads of {_span(low, high)} are possible.",)
 
 
 def _too_small(v: Verdict) -> tuple[str, ...]:
@@ -100,7 +99,9 @@ def _too_small(v: Verdict) -> tuple[str, ...]:
     below = [d.name for d in v.differences if d.high is not None and d.excluded and d.high < v.plan.margin]
     if v.outcome != "winner" or not below:
         return ()
-    return (f"The lead over {listed(below)} is real, but below {points(v.plan.margin)}: too small to matter.",)
+    return (
+        f"The lead over {listed(below)} is real, but below {points(v.plan.margin)}: too small to matter.",
+    )
 
 
 def _bad_runs(v: Verdict) -> tuple[str, ...]:
@@ -149,7 +150,8 @@ def _next(v: Verdict) -> tuple[str, ...]:
     as_equals = f"Only a margin above {points(widest)} would call them equal now"
     if v.settled_at is None:
         return (f"That is the plan's end. More seeds would probably name no winner. {as_equals}.",)
-    return (
+    said = (
         f"That is the plan's end. About {v.settled_at} seeds in all would probably name a winner, if the leads stay as "
-        f"they are; they must be planned before the first look (--max-seeds). {as_equals}.",
+        f"they are; they must be planned before the first look (--max-seeds). {as_equals}."
     )
+    return (said,)

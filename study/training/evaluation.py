@@ -44,7 +44,9 @@ def score_examples(lanes: Lanes, images: Images) -> dict[int, Scores]:
     dtype = weights["conv1.weight"].dtype
     losses, right = torch.zeros(len(lanes.keys), dtype=torch.float64), []
     for pixels, labels in zip(
-        torch.split(images.pixels, EVALUATION_BATCH), torch.split(images.labels, EVALUATION_BATCH), strict=True
+        torch.split(images.pixels, EVALUATION_BATCH),
+        torch.split(images.labels, EVALUATION_BATCH),
+        strict=True,
     ):
         logits = forward(weights, pixels.to(dtype))
         each = functional.cross_entropy(
