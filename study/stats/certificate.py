@@ -221,7 +221,7 @@ def _as_first_version(again: Verdict) -> dict[str, Any]:
     """Return a verdict with the names that certificates of version 1 give its figures."""
     data = again.to_json()
     outcome = "tie" if again.outcome == "undecided" else again.outcome
-    return {**data, **data["looks"][0], "outcome": outcome, "winner": again.winner}
+    return {**data, "differences": data["looks"][0]["differences"], "outcome": outcome}
 
 
 def _first_version(written: Mapping[str, Any]) -> dict[str, Any]:

@@ -46,15 +46,17 @@ class ImageSums:
     def of(cls, leader: ArrayLike, rival: ArrayLike) -> ImageSums:
         """Add up scores of the same seeds on the same examples, ``[S, I]`` or ``[R, S, I]`` each."""
         first, second = np.asarray(leader), np.asarray(rival)
-        d = first.astype(np.float32) - second.astype(np.float32)
-        over_images, over_seeds = d.sum(-1, dtype=np.float64), d.sum(-2, dtype=np.float64)
+        kind = np.int8 if first.dtype == second.dtype == np.bool_ else np.float64
+        d = np.subtract(first, second, dtype=kind)
+        whole = np.int32 if kind is np.int8 else kind
+        over_images, over_seeds = d.sum(-1, dtype=whole), d.sum(-2, dtype=whole)
         return cls(
             d.shape[-1],
             d.shape[-2],
-            over_images.sum(-1),
-            (over_images**2).sum(-1),
-            (over_seeds**2).sum(-1),
-            (d**2).sum((-1, -2), dtype=np.float64),
+            over_images.sum(-1, dtype=np.float64),
+            np.square(over_images, dtype=np.float64).sum(-1),
+            np.square(over_seeds, dtype=np.float64).sum(-1),
+            np.square(d).sum((-1, -2), dtype=np.float64),
         )
 
     def variance(self) -> Any:

@@ -196,8 +196,10 @@ class Verdict:
         data["plan"] = self.plan.to_json()
         return {
             "outcome": self.outcome,
+            "winner": self.winner,
             "leader": self.leader,
             "contenders": list(self.contenders),
+            "seeds": self.seeds,
             **data,
             "sentences": list(sentences(self)),
         }
