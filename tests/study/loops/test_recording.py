@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,12 +34,9 @@ def one(spec: Make, tmp_path: Path) -> Pass:
 def train(one: Pass, split: Split, tracker: Tracker) -> list[int]:
     """Train and record one pass as a command does; return what was shown."""
     shown: list[int] = []
+    lanes = Lanes(split, batch_size=64, order_seed=9)
     train_recorded(
-        [one],
-        lambda _: Lanes(split, batch_size=64, order_seed=9),
-        tracker,
-        lambda run, number: (f"{run.number} of pass {number}", {}),
-        lambda done, _: shown.append(done),
+        one, lanes, tracker, lambda lane: (f"lane {lane}", {}), lambda row: shown.append(row[0].epoch)
     )
     return shown
 
@@ -78,12 +76,29 @@ def test_a_pass_that_was_killed_before_its_runs_were_closed_is_recorded_again(
     assert is_recorded(one)
     assert one.checkpoint.stat().st_mtime_ns == written
     found = children(uri)
-    assert {name for name, state in found if state == "finished"} == {"0 of pass 0", "1 of pass 0"}
+    assert {name for name, state in found if state == "finished"} == {"lane 0", "lane 1"}
     assert {state for _, state in found} <= {"finished", "interrupted"}
     assert sorted(p.name for p in one.checkpoint.parent.iterdir()) == [one.checkpoint.name]
 
     assert train(one, few, again) == []
     assert children(uri) == found
+
+
+def test_runs_are_shown_once_an_epoch_and_carry_their_trial_and_lane_count(
+    one: Pass, few: Split, config: StudyConfig, uri: str
+) -> None:
+    """The tag is the trial's number, whatever lane it trains in; ``lanes`` counts those of this pass."""
+    renumbered = replace(one, runs=[replace(run, number=40 + 7 * lane) for lane, run in enumerate(one.runs)])
+    tracker = Tracker.open(uri, config, attributes={}, kind="confirm")
+    assert train(renumbered, few, tracker) == [0, 1]
+    client = MlflowClient(uri)
+    runs = client.search_runs([tracker.experiment_id], "tags.kind = 'confirm'")
+    told = {
+        (r.info.run_name, r.data.tags["trial"], r.data.params["lanes"])
+        for r in runs
+        if "trial" in r.data.tags
+    }
+    assert told == {("lane 0", "40", "2"), ("lane 1", "47", "2")}
 
 
 def test_runs_that_are_open_when_training_stops_are_closed_with_their_parent(
@@ -97,7 +112,7 @@ def test_runs_that_are_open_when_training_stops_are_closed_with_their_parent(
     monkeypatch.setattr(tracker, "epoch", stop)
     with pytest.raises(KeyboardInterrupt), closing(tracker):
         train(one, few, tracker)
-    assert children(uri) == {("0 of pass 0", "interrupted"): 1, ("1 of pass 0", "interrupted"): 1}
+    assert children(uri) == {("lane 0", "interrupted"): 1, ("lane 1", "interrupted"): 1}
     assert MlflowClient(uri).get_run(tracker.run_id).info.status == "KILLED"
     with closing(Tracker.open(uri, config, attributes={}, resume_run_id=tracker.run_id)):
         pass
@@ -117,7 +132,5 @@ def test_two_processes_do_not_train_the_same_runs(tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_be_written_is_refused_before_training(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("a file")
-    with pytest.raises(
-        InputError, match=r"--checkpoints: cannot write to .*/runs/confirm \(Not a directory\)"
-    ):
+    with pytest.raises(InputError, match=r"cannot write to .*/runs/confirm \(Not a directory\)"):
         alone_in(tmp_path / "runs" / "confirm").__enter__()

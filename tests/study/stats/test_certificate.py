@@ -33,7 +33,9 @@ FORMER = sorted((Path(__file__).parent / "version_1").glob("*.json"))
 def scores() -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Who was right on which example, ``[seeds, finalists, examples]``; the last finalist is far behind."""
     rng = np.random.default_rng(3)
-    return rng.random((16, 3, EXAMPLES)) < np.array([0.8, 0.785, 0.5])[:, None] + rng.normal(0, 0.2, (3, EXAMPLES))
+    return rng.random((16, 3, EXAMPLES)) < np.array([0.8, 0.785, 0.5])[:, None] + rng.normal(
+        0, 0.2, (3, EXAMPLES)
+    )
 
 
 def result() -> tuple[np.ndarray[Any, np.dtype[np.float64]], Verdict]:
