@@ -70,8 +70,8 @@ def test_seeds_pair_the_finalists(confirmation: Confirmation) -> None:
     for seed, one in enumerate(passes, start=1):
         assert [run.seed for run in one.runs] == [FRESH + seed] * 3
         assert [(run.number, run.base_rate, run.lanes) for run in one.runs] == [
-            (4, 0.8, 3),
-            (1, 0.5, 3),
+            (4, 0.1, 3),
+            (1, 0.2, 3),
             (7, 1e-6, 3),
         ]
     narrow = confirmation.pass_of(3, ("cosine #7", "cosine #4"))
