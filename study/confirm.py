@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from study.core.errors import InputError
+from study.core.records import ALL_IMAGES, SEARCH_IMAGES
 from study.terminal.command import (
     checkpoints_option,
     command,
@@ -95,7 +96,7 @@ class ConfirmOptions:
     group="Finalists",
     help="Family whose best trial is always among them.",
 )
-@train_images_option(60_000, group="Finalists")
+@train_images_option(ALL_IMAGES, group="Finalists")
 @option(
     "--looks",
     type=Numbers(2, whole=True),
@@ -241,10 +242,12 @@ def _confirm(options: ConfirmOptions) -> None:
 def _announce(searched: StudyConfig, confirmation: Confirmation) -> None:
     """Say who is trained on what, and when they are judged."""
     images = confirmation.config.train_images
-    if searched.train_images < 50_000:
+    if searched.train_images < SEARCH_IMAGES:
         click.echo(f"note: the search saw {searched.train_images:,} images only; this trains on {images:,}")
-    if images < 60_000:
-        click.echo(f"a quick look: trained on {images:,} of 60,000 images, so no verdict on the whole")
+    if images < ALL_IMAGES:
+        click.echo(
+            f"a quick look: trained on {images:,} of {ALL_IMAGES:,} images, so no verdict on the whole"
+        )
     click.echo(
         "finalists: " + ", ".join(f"{f.name} ({f.score:.4f} in the search)" for f in confirmation.finalists)
     )
@@ -306,7 +309,7 @@ def _base_rates(
     from study.problems.fashion_mnist import load_search
     from study.terminal.progress import Progress
 
-    images = min(options.train_images, 50_000)
+    images = min(options.train_images, SEARCH_IMAGES)
     config = replace(confirmation.config, train_images=images)
     multiples = options.rates or ()
     runs = BaseRateRuns(config, confirmation.finalists, multiples, options.rate_seeds, confirmation.folder)
@@ -391,7 +394,7 @@ def _print(judged: Verdict, train_images: int) -> None:
                 str(finalist.runs),
             ]
         )
-    only = f", ONLY {train_images:,} TRAINING IMAGES" if train_images < 60_000 else ""
+    only = f", ONLY {train_images:,} TRAINING IMAGES" if train_images < ALL_IMAGES else ""
     print_table(
         columns,
         rows,

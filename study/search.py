@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from study.core.records import SEARCH_IMAGES
 from study.terminal.command import (
     command,
     data_dir_option,
@@ -81,7 +82,7 @@ def _list_schedules(ctx: click.Context, _param: click.Parameter, asked: bool) ->
     help="Schedule families to search, or all; see --list-schedules.",
 )
 @option("--batch-size", type=Whole(1), default=256, group="Study", help="Images a minibatch.")
-@train_images_option(50_000, group="Study")
+@train_images_option(SEARCH_IMAGES, group="Study")
 @seed_option
 @option(
     "--sampler",
@@ -98,6 +99,7 @@ def _list_schedules(ctx: click.Context, _param: click.Parameter, asked: bool) ->
     help="Stop a trial that falls behind the median of all, or of its own family; docs/pruning.md.",
 )
 @option(
+    "--n-warmup-steps",
     "--prune-after",
     type=Whole(1),
     default=None,
@@ -105,8 +107,16 @@ def _list_schedules(ctx: click.Context, _param: click.Parameter, asked: bool) ->
     group="Search",
     help="Epochs before a trial can be stopped.",
 )
-@option("--prune-every", type=Whole(1), default=1, group="Search", help="Epochs between two decisions.")
 @option(
+    "--interval-steps",
+    "--prune-every",
+    type=Whole(1),
+    default=1,
+    group="Search",
+    help="Epochs between two decisions.",
+)
+@option(
+    "--n-startup-trials",
     "--prune-startup",
     type=Whole(1),
     default=None,
@@ -115,6 +125,7 @@ def _list_schedules(ctx: click.Context, _param: click.Parameter, asked: bool) ->
     help="Other trials a median needs.",
 )
 @option(
+    "--keep-best",
     "--prune-keep",
     type=Whole(0),
     default=1,
@@ -182,7 +193,10 @@ def pruning_defaults(pruner: str, epochs: int) -> dict[str, int]:
         epochs: Length of a whole trial. A warm-up takes up to 30 % of it, and earlier than at a quarter slow
             starters are stopped that end high.
     """
-    return {"prune_after": max(3, -(-epochs // 4)), "prune_startup": 2 if pruner == "family-median" else 6}
+    return {
+        "n_warmup_steps": max(3, -(-epochs // 4)),
+        "n_startup_trials": 2 if pruner == "family-median" else 6,
+    }
 
 
 def _search(
@@ -231,7 +245,7 @@ def _search(
         order_seed=config.seed,
         averaging=1.0 if config.pruner == "none" or config.prune_on == "averaged" else None,
         bfloat16=config.precision == "bfloat16",
-        clock=next_clock((t.spec.offset, len(t.epochs)) for t in known if t.spec),
+        clock=next_clock((t.spec.offset, len(t.epochs)) for t in known),
     )
     counted = sum(t.outcome != "interrupted" for t in known)
     complete = counted if store.remaining(study, trials) == 0 else None
@@ -279,7 +293,7 @@ def _facts(tally: Tally, config: StudyConfig) -> dict[str, str]:
     if tally.best is not None:
         accuracy, family, number = tally.best
         facts["best"] = f"{accuracy:.4f} {family} #{number}"
-    if config.train_images < 50_000:
+    if config.train_images < SEARCH_IMAGES:
         facts["images"] = f"{config.train_images} only"
     return facts
 

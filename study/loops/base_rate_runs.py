@@ -126,6 +126,6 @@ def train_base_rates(
 
 
 def _accuracy(epoch: EpochMetrics) -> float:
-    if epoch.val_accuracy is None or epoch.val_loss is None:
+    if epoch.val_accuracy is None:
         raise ValueError(f"epoch {epoch.epoch} was not measured on the validation images")
-    return epoch.val_accuracy if np.isfinite([epoch.train_loss, epoch.val_loss]).all() else np.nan
+    return epoch.val_accuracy if epoch.finite else np.nan

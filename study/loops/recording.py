@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -58,7 +57,7 @@ def train_recorded(one: Pass, lanes: Lanes, tracker: Tracker, label: Label, show
     one.train(lanes, on_epoch)
     with held_back():
         for lane, child in enumerate(children):
-            tracker.end(child, "finished" if math.isfinite(row[lane].train_loss) else "diverged")
+            tracker.end(child, "finished" if row[lane].finite else "diverged")
         _mark(one).unlink()
 
 

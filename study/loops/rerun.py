@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-import lrsched
 from study.core.errors import InputError
 from study.core.records import EpochMetrics, TrialRecord
 from study.problems.fashion_mnist import choose_device, load_search
@@ -35,7 +34,7 @@ def rerun_trial(storage: str, study: str, number: int, device: str, data_dir: st
     prepare_process()
     record = store.load(storage, study)
     trial = next((t for t in record.trials if t.number == number), None)
-    if trial is None or trial.spec is None or not trial.epochs:
+    if trial is None or not trial.epochs:
         last = max((t.number for t in record.trials), default=None)
         raise InputError(f"--rerun {number}: study {study} has no such ended trial; its last is {last}")
     config = record.config
@@ -54,10 +53,8 @@ def rerun_trial(storage: str, study: str, number: int, device: str, data_dir: st
 def _train(trial: TrialRecord, lane: Lanes) -> list[EpochMetrics]:
     """Train as many epochs as were recorded."""
     spec = trial.spec
-    if spec is None:
-        raise ValueError(f"trial {trial.number} does not know what it was asked")
     lane.add(trial.number, spec.seed)
-    rates = Rates(lrsched.from_json(spec.schedule), spec.base_rate, lane.steps)
+    rates = Rates(spec.schedule, spec.base_rate, lane.steps)
     again: list[EpochMetrics] = []
     with Progress(len(trial.epochs), f"trial {trial.number} again") as progress:
         for _ in trial.epochs:

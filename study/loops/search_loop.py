@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -10,7 +9,6 @@ import numpy as np
 import optuna
 from numpy.typing import NDArray
 
-import lrsched
 from study.core.records import EpochMetrics, Outcome, StudyConfig, TrialSpec
 from study.loops.signals import held_back
 from study.store import optuna_storage as store
@@ -87,7 +85,7 @@ class SearchLoop:
             o: sum(t.outcome == o for t in self._ended) for o in ("finished", "pruned", "diverged")
         }
         self._epochs_ended = sum(len(t.epochs) for t in self._ended)
-        finished = [(t.value, t.spec.family, t.number) for t in self._ended if t.value is not None and t.spec]
+        finished = [(t.value, t.family, t.number) for t in self._ended if t.value is not None]
         self._best = max(finished, default=None)
 
     def run(self) -> None:
@@ -119,7 +117,7 @@ class SearchLoop:
         spec = TrialSpec(
             number=trial.number,
             family=point.family,
-            schedule=point.schedule.to_json(),
+            schedule=point.schedule,
             base_rate=point.base_rate,
             params=dict(trial.params),
             epochs=self._settings.epochs,
@@ -130,7 +128,7 @@ class SearchLoop:
         store.begin(trial, spec)
         run = self._tracker.start(spec)
         self._lanes.add(trial.number, spec.seed)
-        rates = Rates(lrsched.from_json(spec.schedule), spec.base_rate, self._lanes.steps)
+        rates = Rates(spec.schedule, spec.base_rate, self._lanes.steps)
         self._jobs[trial.number] = Job(trial, spec, rates, run)
 
     def _train_epoch(self) -> None:
@@ -160,7 +158,7 @@ class SearchLoop:
             raise RuntimeError(f"trial {job.spec.number} gave no {self._settings.prune_on} accuracy")
         if not store.report(job.trial, signal, epoch.epoch):
             self._leave(job, "interrupted")  # another machine took it for lost and put it back
-        elif not (math.isfinite(epoch.train_loss) and math.isfinite(epoch.val_loss or 0.0)):
+        elif not epoch.finite:
             self._end(job, "diverged")
 
     def _decide(self, job: Job) -> None:

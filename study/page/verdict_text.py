@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from study.core.records import ALL_IMAGES
 from study.page import base_rate_figure, paired_leads
 from study.page.drawings import Drawing, VerdictText
 from study.page.figures_data import Floats
@@ -33,8 +34,6 @@ _LEGEND = (
     "looks and finalists together. Over seeds and images: where the lead may lie on other images of this kind. Fewer seeds "
     "than the leader's: excluded at that look."
 )
-#: Images that finalists train on unless a quick look was asked for: the whole published training set.
-ALL_CONFIRMED = 60_000
 
 
 def open_verdict(study: str) -> VerdictText:
@@ -78,7 +77,7 @@ class Confirmation:
             certificates.judged(certificate),
             {name: table[:, i] for i, name in enumerate(names)},
             dict(zip(names, finalists, strict=True)),
-            certificate["study"].get("train_images", ALL_CONFIRMED),
+            certificate["study"].get("train_images", ALL_IMAGES),
             None if rates is None else BaseRates.from_json(rates),
         )
 
@@ -101,10 +100,10 @@ class Confirmation:
         """Return the verdict in words and as a table, the leader first, then by typical accuracy."""
         behind = {difference.name: difference for difference in self.verdict.differences}
         headline, *said = sentences(self.verdict)
-        if self.images < ALL_CONFIRMED:
+        if self.images < ALL_IMAGES:
             said.insert(
                 0,
-                f"A quick look: trained on {self.images:,} of {ALL_CONFIRMED:,} images, no verdict on the whole.",
+                f"A quick look: trained on {self.images:,} of {ALL_IMAGES:,} images, no verdict on the whole.",
             )
         if self.rates is not None:
             said += [self.rates.sentence(name) for name in self.rates.accuracies]

@@ -49,14 +49,12 @@ class Tracker:
         run_id: str,
         config: StudyConfig,
         tags: Mapping[str, str],
-        measured_on: str = "val",
     ) -> None:
         self._client = client
         self.experiment_id = experiment_id
         self._dataset = _dataset(config)
         self._parameters = _study_parameters(config)
         self._tags = dict(tags)
-        self._measured_on = measured_on
         self._open: dict[str, GrowingCurve] = {}  # children by run id
         self._held: dict[str, list[Metric]] = {}  # metrics not written yet, likewise
         self._budget = Budget()
@@ -73,7 +71,6 @@ class Tracker:
         experiment: str = EXPERIMENT,
         kind: str = "search",
         name: str | None = None,
-        measured_on: str = "val",
         running: Callable[[], Collection[int]] = tuple,
     ) -> Tracker:
         """Start or resume a study's parent run.
@@ -90,7 +87,6 @@ class Tracker:
             kind: What the children of this command are: ``search``, ``confirm``, ``replicate``.
                 Only left-over children of the same kind are closed.
             name: What a new parent run is called; by default as the study.
-            measured_on: What the epochs are measured on, as their metrics' names begin: ``val``, ``test``.
             running: Numbers of the trials that other living processes train now; asked once.
 
         Raises:
@@ -108,7 +104,7 @@ class Tracker:
         run_id = _resumed(client, resume_run_id) or _parent(
             client, experiment_id, config, tags, name or config.name
         )
-        tracker = cls(client, experiment_id, run_id, config, tags, measured_on)
+        tracker = cls(client, experiment_id, run_id, config, tags)
         tracker._close_left_over(running)
         return tracker
 
@@ -154,8 +150,10 @@ class Tracker:
         measured = {
             "train_loss": epoch.train_loss,
             "train_accuracy": epoch.train_accuracy,
-            f"{self._measured_on}_loss": epoch.val_loss,
-            f"{self._measured_on}_accuracy": epoch.val_accuracy,
+            "val_loss": epoch.val_loss,
+            "val_accuracy": epoch.val_accuracy,
+            "test_loss": epoch.test_loss,
+            "test_accuracy": epoch.test_accuracy,
             "averaged_accuracy": epoch.averaged_accuracy,
         }
         metrics = [Metric(k, v, now, epoch.epoch + 1) for k, v in measured.items() if v is not None]
@@ -313,7 +311,7 @@ def _trial_parameters(spec: TrialSpec) -> dict[str, Any]:
     return {
         **{key: value for key, value in spec.params.items() if key != "schedule"},
         "schedule": spec.family,
-        "schedule_json": json.dumps(dict(spec.schedule)),
+        "schedule_json": json.dumps(spec.schedule.to_json()),
         "base_rate": spec.base_rate,
         "epochs": spec.epochs,
         "seed": spec.seed,

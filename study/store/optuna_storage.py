@@ -64,15 +64,14 @@ def record(study: optuna.Study) -> StudyRecord:
     config = StudyConfig.from_json(attributes.pop("settings"))
     begun = [t for t in study.get_trials(deepcopy=False) if t.state is not TrialState.WAITING]
     retried = {t.user_attrs.get("retry_of") for t in begun}
-    kept = [t for t in begun if t.number not in retried and not t.user_attrs.get("surplus")]
+    kept = [t for t in begun if t.number not in retried and "asked" in t.user_attrs]
     return StudyRecord(config, tuple(_trial_record(t) for t in kept), attributes)
 
 
 def _trial_record(trial: FrozenTrial) -> TrialRecord:
     known = trial.user_attrs
     return TrialRecord(
-        number=trial.number,
-        spec=TrialSpec.from_json(known["asked"]) if "asked" in known else None,
+        spec=TrialSpec.from_json(known["asked"]),
         epochs=tuple(_epoch(data) for data in known.get("epochs", ())),
         outcome=_outcome(trial),
         value=trial.value if trial.state is TrialState.COMPLETE else None,

@@ -26,7 +26,7 @@ def search(url: str, config: StudyConfig, trials: int) -> None:
     offset = 0
     while (trial := store.ask(study, trials)) is not None:
         point = space.suggest(trial)
-        schedule = point.schedule.to_json()
+        schedule = point.schedule
         spec = TrialSpec(
             trial.number, point.family, schedule, point.base_rate, trial.params, config.epochs, 0, offset, 1
         )
@@ -52,7 +52,7 @@ def search(url: str, config: StudyConfig, trials: int) -> None:
 def storage(tmp_path_factory: pytest.TempPathFactory, config_of: Callable[..., StudyConfig]) -> str:
     """A study that was not pruned, and one that was."""
     url = f"sqlite:///{tmp_path_factory.mktemp('audit')}/optuna.db"
-    small = config_of(epochs=6, schedules=("constant", "cosine", "plateau"), prune_after=1, reprieve=0.5)
+    small = config_of(epochs=6, schedules=("constant", "cosine", "plateau"), n_warmup_steps=1, reprieve=0.5)
     search(url, replace(small, name="control", pruner="none"), 18)
     search(url, replace(small, name="pruned"), 18)
     return url

@@ -47,7 +47,7 @@ UNDRAWN = """figures => figures.map(figure => {
 @pytest.fixture(scope="module")
 def config(config_of: Callable[..., StudyConfig]) -> StudyConfig:
     return config_of(
-        name="mine", epochs=EPOCHS, schedules=FAMILIES, sampler="random", pruner="median", prune_after=1
+        name="mine", epochs=EPOCHS, schedules=FAMILIES, sampler="random", pruner="median", n_warmup_steps=1
     )
 
 
@@ -85,7 +85,7 @@ def make_study(folder: Path, made: StudyConfig, outcomes: list[Outcome]) -> Stud
         spec = TrialSpec(
             number=trial.number,
             family=point.family,
-            schedule=point.schedule.to_json(),
+            schedule=point.schedule,
             base_rate=point.base_rate,
             params=trial.params,
             epochs=EPOCHS,
@@ -366,9 +366,7 @@ def test_a_thousand_trials_take_under_20_seconds_and_1_gigabyte(tmp_path: Path, 
         point = space.suggest(drawn)
         finished = number % 2 == 0
         epochs = made_up_epochs(point.base_rate, 30 if finished else 12, rng, "finished")
-        spec = TrialSpec(
-            number, point.family, point.schedule.to_json(), point.base_rate, drawn.params, 30, 0, 0, 8
-        )
+        spec = TrialSpec(number, point.family, point.schedule, point.base_rate, drawn.params, 30, 0, 0, 8)
         trials.append(
             optuna.trial.create_trial(
                 state=TrialState.COMPLETE if finished else TrialState.PRUNED,

@@ -45,7 +45,7 @@ class Search:
             self.split,
             batch_size=self.config.batch_size,
             order_seed=self.config.seed,
-            clock=next_clock((t.spec.offset, len(t.epochs)) for t in trials if t.spec),
+            clock=next_clock((t.spec.offset, len(t.epochs)) for t in trials),
         )
         tracker = Tracker.open(
             self.uri, self.config, attributes={}, resume_run_id=study.user_attrs.get("mlflow_run_id")
@@ -91,7 +91,7 @@ def search(config: StudyConfig, tmp_path: Path, uri: str, few: Split) -> Search:
 
 def busy(trials: tuple[TrialRecord, ...]) -> Counter[int]:
     """How many trials trained in each global epoch."""
-    return Counter(t.spec.offset + e for t in trials if t.spec for e in range(len(t.epochs)))
+    return Counter(t.spec.offset + e for t in trials for e in range(len(t.epochs)))
 
 
 @pytest.mark.slow
@@ -123,11 +123,10 @@ def test_each_trial_alone_gives_the_same_numbers(search: Search) -> None:
     record = search.run(3)
     for trial in record.trials:
         assert trial.spec is not None
-        import lrsched
 
         lane = Lanes(search.split, batch_size=64, order_seed=record.config.seed, clock=trial.spec.offset)
         lane.add(0, trial.spec.seed)
-        rates = Rates(lrsched.from_json(trial.spec.schedule), trial.spec.base_rate, lane.steps)
+        rates = Rates(trial.spec.schedule, trial.spec.base_rate, lane.steps)
         for then in trial.epochs:
             now = lane.train_epoch({0: rates.current()})[0]
             rates.observe(now.train_loss)
@@ -156,8 +155,8 @@ def test_interrupted_and_continued_nothing_is_doubled(search: Search) -> None:
 
     trials = search.run(5).trials
     assert Counter(t.outcome for t in trials) == {"finished": 5}
-    assert [dict(t.spec.params) for t in trials[2:4] if t.spec] == waiting
-    assert min(t.spec.offset for t in trials[2:] if t.spec) >= 2  # after all that was trained and kept
+    assert [dict(t.spec.params) for t in trials[2:4]] == waiting
+    assert min(t.spec.offset for t in trials[2:]) >= 2  # after all that was trained and kept
     assert search.states() == {"FINISHED finished": 5, "KILLED interrupted": 2}
 
 
@@ -203,7 +202,7 @@ def test_diverged_trials_end_at_once(config: StudyConfig, tmp_path: Path, uri: s
 @pytest.mark.parametrize("signal", ["val", "averaged"])
 def test_pruned_trials_free_their_lane(search: Search, signal: str) -> None:
     """Each ended trial counts; one that was pruned stopped early, and at no time were lanes left free."""
-    search.config = replace(search.config, epochs=4, pruner="median", prune_on=signal, prune_after=1)
+    search.config = replace(search.config, epochs=4, pruner="median", prune_on=signal, n_warmup_steps=1)
     if signal == "averaged":  # these lanes keep no average, so the search says what is missing
         with pytest.raises(RuntimeError, match="gave no averaged accuracy"):
             search.run(10)
@@ -216,7 +215,7 @@ def test_pruned_trials_free_their_lane(search: Search, signal: str) -> None:
     assert all(len(t.epochs) < 4 for t in trials if t.outcome == "pruned")
     used = busy(trials)
     assert max(used.values()) == 2
-    last_start = max(t.spec.offset for t in trials if t.spec)
+    last_start = max(t.spec.offset for t in trials)
     assert all(used[epoch] == 2 for epoch in range(last_start))
     assert search.states() == {"FINISHED finished": counts["finished"], "KILLED pruned": counts["pruned"]}
 

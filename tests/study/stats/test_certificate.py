@@ -27,7 +27,8 @@ CONDITIONS = Conditions(
     data={"train-images-idx3-ubyte.gz": "8d4fb7e6"},
     revision="243ed1d",
 )
-FORMER = sorted((Path(__file__).parent / "version_1").glob("*.json"))
+REAL = Path(__file__).parents[2] / "fixtures" / "before" / "certificate.json"
+FORMER = [*sorted((Path(__file__).parent / "version_1").glob("*.json")), REAL]
 
 
 def scores() -> np.ndarray[Any, np.dtype[np.bool_]]:

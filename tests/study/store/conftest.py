@@ -14,6 +14,7 @@ from pathlib import Path
 import optuna
 import pytest
 
+import lrsched
 from study.core.records import EpochMetrics, TrialSpec
 from study.store import optuna_storage as store
 
@@ -31,7 +32,7 @@ def spec() -> Callable[..., TrialSpec]:
     """Makes what a trial was asked."""
 
     def make(number: int = 0, base_rate: float = 0.1, epochs: int = 3) -> TrialSpec:
-        schedule = {"name": "cosine", "length": 3.0}
+        schedule = lrsched.Cosine(T_max=3.0)
         params = {"schedule": "cosine", "base_rate": base_rate, "cosine.final": 0.05}
         return TrialSpec(number, "cosine", schedule, base_rate, params, epochs, seed=7, offset=2, lanes=4)
 

@@ -19,6 +19,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import DatasetInput, Run
 
+import lrsched
 from study.core.errors import InputError
 from study.core.records import EpochMetrics, StudyConfig, TrialSpec
 from study.store import optuna_storage as store
@@ -70,7 +71,7 @@ def test_a_child_holds_what_was_asked(
     assert run.info.run_name == "#12 cosine"
     assert run.data.params == {
         "schedule": "cosine",
-        "schedule_json": json.dumps({"name": "cosine", "length": 3.0}),
+        "schedule_json": json.dumps(lrsched.Cosine(T_max=3.0).to_json()),
         "base_rate": "0.3",
         "cosine.final": "0.05",
         "epochs": "3",

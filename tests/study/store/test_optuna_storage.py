@@ -52,7 +52,7 @@ def test_a_study_is_made_once_and_continued(url: str, config: StudyConfig) -> No
             ("cosine",),
             "schedules is constant,cosine, not cosine; give --schedules constant,cosine",
         ),
-        ("prune_after", 2, "prune_after is 1, not 2; give --prune-after 1"),
+        ("n_warmup_steps", 2, "n_warmup_steps is 1, not 2; give --n-warmup-steps 1"),
         ("seed", 1, "seed is 0, not 1; give --seed 0"),
         ("data", {"train": "other"}, "its data files had other checksums; give the same --data-dir"),
     ],

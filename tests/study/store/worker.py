@@ -11,6 +11,7 @@ import time
 
 import optuna
 
+import lrsched
 from study.core.records import EpochMetrics, StudyConfig, TrialSpec
 from study.store import optuna_storage as store
 from study.store.mlflow_tracking import Tracker
@@ -22,9 +23,9 @@ SETTINGS = StudyConfig(
     schedules=("constant",),
     sampler="random",
     pruner="none",
-    prune_after=1,
-    prune_every=1,
-    prune_startup=1,
+    n_warmup_steps=1,
+    interval_steps=1,
+    n_startup_trials=1,
     prune_on="val",
     reprieve=0.0,
     seed=0,
@@ -39,7 +40,7 @@ def begin(study: optuna.Study, total: int) -> tuple[optuna.Trial, TrialSpec] | N
     if trial is None:
         return None
     rate = trial.suggest_float("base_rate", 0.01, 1.0, log=True)
-    spec = TrialSpec(trial.number, "constant", {"name": "constant"}, rate, trial.params, 2, 0, 0, 1)
+    spec = TrialSpec(trial.number, "constant", lrsched.Constant(), rate, trial.params, 2, 0, 0, 1)
     store.begin(trial, spec)
     return trial, spec
 
