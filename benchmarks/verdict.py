@@ -59,7 +59,8 @@ class World:
     @property
     def best(self) -> Bools:
         """Who is best, alone or with others, ``[F]``."""
-        return np.array(self.leads) == max(self.leads)
+        best: Bools = np.array(self.leads) == max(self.leads)
+        return best
 
 
 EQUAL = World("5 equal", (0.0,) * 5)
@@ -198,7 +199,8 @@ def population(right: Bools) -> Floats:
     middle, lead = seen.mean(0), seen[0] - seen[1]
     over_images = float(ImageSums.of(right[0], right[1]).variance()) * right.shape[2]
     lead = lead.mean() + np.sqrt(over_images / lead.var(ddof=1)) * (lead - lead.mean())
-    return np.clip(np.stack([middle + lead / 2, middle - lead / 2]), 0.0, 1.0)
+    chances: Floats = np.clip(np.stack([middle + lead / 2, middle - lead / 2]), 0.0, 1.0)
+    return chances
 
 
 def draw_scores(chances: Floats, seeds: int, rng: np.random.Generator) -> Bools:

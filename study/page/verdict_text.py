@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from study.core.records import ALL_IMAGES
-from study.page import base_rate_figure, paired_leads
+from study.page import other_rates, paired_leads
 from study.page.drawings import Drawing, VerdictText
 from study.page.figures_data import Floats
 from study.stats import certificate as certificates
@@ -122,8 +122,8 @@ class Confirmation:
         figure = paired_leads.paired_leads_figure(leads, 100 * self.verdict.plan.margin)
         drawn = [Drawing("confirmed", figure, paired_leads.description(self.verdict, leads))]
         if self.rates is not None:
-            said = base_rate_figure.description(self.rates)
-            drawn.append(Drawing("base-rates", base_rate_figure.base_rate_figure(self.rates), said))
+            said = other_rates.description(self.rates)
+            drawn.append(Drawing("base-rates", other_rates.other_rates_figure(self.rates), said))
         return tuple(drawn)
 
     def _ordered(self) -> tuple[Finalist, ...]:

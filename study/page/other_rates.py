@@ -8,7 +8,7 @@ from study.page.style import GREY, blank, family_style, safe
 from study.stats.base_rates import LOSS, BaseRates
 
 
-def base_rate_figure(rates: BaseRates) -> go.Figure:
+def other_rates_figure(rates: BaseRates) -> go.Figure:
     """Draw the accuracy lost against a finalist's own rate, over the multiple, and the point that is judged by."""
     figure = blank("multiple of the base rate", "points lost", height=380)
     for name in rates.accuracies:
