@@ -24,7 +24,7 @@ from study.terminal.command import (
 from study.terminal.values import Duration, Numbers, Real, Whole
 
 if TYPE_CHECKING:
-    from study.core.records import StudyConfig
+    from study.core.records import StudyConfig, StudyRecord
     from study.loops.confirmation import Confirmation, Standing
     from study.stats.base_rates import BaseRates
     from study.stats.finalists import Finalist
@@ -54,6 +54,7 @@ class ConfirmOptions:
     rates: tuple[float, ...] | None
     rate_seeds: int
     out: Path
+    check: Path | None
     storage: str
     tracking_uri: str
     checkpoints: Path
@@ -79,6 +80,7 @@ class ConfirmOptions:
 
 @command(
     "confirm",
+    takes=ConfirmOptions,
     examples=[
         ("the latest study: five finalists, judged after 5, 10, 20 and 40 seeds", ""),
         ("at most 20 seeds, in at most an hour", "--max-seeds 20 --budget 60m"),
@@ -160,16 +162,16 @@ class ConfirmOptions:
 @checkpoints_option("runs/confirm")
 @device_option
 @data_dir_option
-def main(*, check: Path | None, **options: Any) -> int:
+def main(options: ConfirmOptions) -> int:
     """Confirm the search's best schedules on fresh seeds: a winner, or no difference that matters.
 
     Every finalist is trained on all 60,000 images with the same seeds (initial weights and data order). At
     planned numbers of seeds the test images judge them; who is excluded is dropped, and as soon as it is
     settled training stops. Interrupted, the same command continues.
     """
-    if check is not None:
-        return _check(check)
-    _confirm(ConfirmOptions(**options))
+    if options.check is not None:
+        return _check(options.check)
+    _confirm(options)
     return 0
 
 
@@ -186,22 +188,50 @@ def _check(path: Path) -> int:
 
 
 def _confirm(options: ConfirmOptions) -> None:
-    from dataclasses import replace
+    """Train and judge as planned; write, print and keep what was found."""
+    from contextlib import ExitStack
     from functools import cache
 
-    from study.loops.confirmation import Confirmation, Limit, confirm
+    from study.loops.confirmation import Limit, confirm
     from study.loops.recording import alone_in, closing
-    from study.page.publish import publish
-    from study.problems.fashion_mnist import choose_device, load_final, load_training, require_final
+    from study.problems.fashion_mnist import load_final, load_training
+
+    record, confirmation, where = _prepare(options)
+    split = load_training(options.data_dir, where, train_images=options.train_images)
+    final = cache(lambda: load_final(options.data_dir, where))  # opened at a look, and nowhere else
+    with ExitStack() as held:
+        held.enter_context(alone_in(confirmation.place))
+        confirmation.check_plan()
+        tracker = held.enter_context(closing(_open_tracker(confirmation, options.tracking_uri)))
+        with _progress(confirmation) as progress:
+            judged, table = confirm(
+                confirmation, split, final, tracker, lambda standing: _show(progress, confirmation, standing),
+                Limit(options.budget),
+            )  # fmt: skip
+        if judged is None:
+            first = confirmation.plan.looks[0]
+            click.echo(f"The time is up before the first look at {first} seeds; the same command goes on.")
+            return
+        rates = None if options.rates is None else _base_rates(options, confirmation, where, tracker)
+        _conclude(confirmation, judged, table, rates, final().checksums, tracker, options.out)
+        _publish(options, record, tracker)
+
+
+def _prepare(options: ConfirmOptions) -> tuple[StudyRecord, Confirmation, Any]:
+    """Return the study, what is confirmed of it, and the device; refuse early what cannot be done."""
+    from dataclasses import replace
+
+    from study.loops.confirmation import Confirmation
+    from study.problems.fashion_mnist import choose_device, require_final
     from study.stats.finalists import choose_finalists
     from study.store import optuna_storage as store
-    from study.store.tracking_uri import check as check_tracking
+    from study.store.urls import check_tracking
     from study.training.process import prepare_process
 
     if not options.out.absolute().parent.is_dir():
-        raise InputError(f"--out {options.out}: there is no folder {options.out.parent}")
+        raise InputError(f"`out` {options.out}: there is no folder {options.out.parent}")
     if options.rates is not None and 1.0 not in options.rates:
-        raise InputError(f"--rates must hold 1, got {','.join(f'{r:g}' for r in options.rates)}")
+        raise InputError(f"`rates` must hold 1, got {','.join(f'{r:g}' for r in options.rates)}")
     plan = options.plan
     prepare_process()
     where = choose_device(options.device)
@@ -217,26 +247,19 @@ def _confirm(options: ConfirmOptions) -> None:
     confirmation = Confirmation(config, chosen, plan, options.checkpoints / record.config.name)
     _announce(record.config, confirmation)
     require_final(options.data_dir)
-    split = load_training(options.data_dir, where, train_images=options.train_images)
-    final = cache(lambda: load_final(options.data_dir, where))  # opened at a look, and nowhere else
-    with alone_in(confirmation.place):
-        confirmation.check_plan()
-        with closing(_open_tracker(confirmation, options.tracking_uri)) as tracker:
-            with _progress(confirmation) as progress:
-                judged, table = confirm(
-                    confirmation, split, final, tracker, lambda s: _show(progress, confirmation, s),
-                    Limit(options.budget),
-                )  # fmt: skip
-            if judged is None:
-                click.echo(
-                    f"The time is up before the first look at {plan.looks[0]} seeds; the same command goes on."
-                )
-                return
-            rates = None if options.rates is None else _base_rates(options, confirmation, where, tracker)
-            _conclude(confirmation, judged, table, rates, final().checksums, tracker, options.out)
-            opened = store.existing_study(options.storage, record.config.name)
-            publish(opened, options.tracking_uri, options.out, tracker.run_id)
-            store.close(opened)
+    return record, confirmation, where
+
+
+def _publish(options: ConfirmOptions, record: StudyRecord, tracker: Tracker) -> None:
+    """Keep the study's page with the verdict in optuna-dashboard and with the confirmation's parent run."""
+    from study.page.gather import confirmation, gather
+    from study.page.publish import publish
+    from study.store import optuna_storage as store
+
+    opened = store.existing_study(options.storage, record.config.name)
+    page = gather(record, confirmation(record.config.name, options.out))
+    publish(opened, page, options.tracking_uri, tracker.run_id)
+    store.close(opened)
 
 
 def _announce(searched: StudyConfig, confirmation: Confirmation) -> None:
@@ -259,7 +282,7 @@ def _announce(searched: StudyConfig, confirmation: Confirmation) -> None:
 
 def _open_tracker(confirmation: Confirmation, tracking_uri: str) -> Tracker:
     """Open the parent run that earlier processes of this confirmation recorded in, or a new one."""
-    from study.core.files import atomic
+    from study.core.files import write_text
     from study.core.provenance import provenance
     from study.store.mlflow_tracking import Tracker
 
@@ -272,8 +295,7 @@ def _open_tracker(confirmation: Confirmation, tracking_uri: str) -> Tracker:
         kind="confirm",
         name=f"confirm {confirmation.config.name}",
     )
-    with atomic(kept) as part:
-        part.write_text(tracker.run_id, "utf-8")
+    write_text(kept, tracker.run_id)
     return tracker
 
 
@@ -332,7 +354,7 @@ def _conclude(
     out: Path,
 ) -> None:
     """Write the certificate, print what it says, and keep both in MLflow."""
-    from study.core.files import whole_file
+    from study.core.files import write_text
     from study.core.provenance import git_revision, versions
     from study.page.gather import torch_code
     from study.stats import certificate
@@ -344,8 +366,7 @@ def _conclude(
         rates=None if rates is None else rates.to_json(),
     )  # fmt: skip
     text = certificate.to_text(data)
-    with whole_file(out, "--out") as part:
-        part.write_text(text, "utf-8")
+    write_text(out, text, "`out`")
     tracker.log_text(text, "certificate.json")
     leader = confirmation.finalists[confirmation.names.index(judged.leader)].spec
     code = torch_code(leader, config.train_images, config.batch_size)

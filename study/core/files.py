@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and on the disk before anything relies on them."""
+"""Files written whole or not at all."""
 
 from __future__ import annotations
 
@@ -11,51 +11,46 @@ from study.core.errors import InputError
 
 
 @contextmanager
-def atomic(path: Path) -> Iterator[Path]:
-    """Yield a path to write to, beside ``path``; when the block ends it takes its place.
+def whole_file(path: Path, named: str = "") -> Iterator[Path]:
+    """Yield a path to write to, in the folder of ``path`` and with its suffix; at the end it takes its place.
 
-    The content is forced to the disk before the name is, and the folder after it, so that neither a kill nor
-    a power cut leaves half a file. Whatever ends the block early leaves ``path`` as it was.
+    Whatever ends the block early, Ctrl-C too, leaves ``path`` as it was. File and folder have reached the
+    disk when this returns, so that a power cut leaves the old content or the new one.
+
+    Args:
+        path: The file.
+        named: What the error calls it, such as the argument that named it.
 
     Raises:
-        OSError: It cannot be written.
+        InputError: It cannot be written.
     """
-    part = path.with_name(f".{path.name}.part")
+    part = path.with_name(f".part-{path.name}")
     try:
         yield part
-        _force(part)
+        with part.open("rb+") as written:
+            os.fsync(written.fileno())
         part.replace(path)
-        _force(path.parent)
+        _sync_folder(path.parent)
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"{named} {str(path)!r} cannot be written: {reason}".lstrip()) from None
     finally:
         # Gone if all went well; where no file can be, none can be removed either.
         with suppress(OSError):
             part.unlink()
 
 
-@contextmanager
-def whole_file(path: Path, option: str) -> Iterator[Path]:
-    """As ``atomic``, for a file that a user asked for.
-
-    Args:
-        path: The file.
-        option: The option that named it, for the error.
-
-    Raises:
-        InputError: It cannot be written.
-    """
-    try:
-        with atomic(path) as part:
-            yield part
-    except OSError as error:
-        raise InputError(f"{option} {str(path)!r} cannot be written: {error.strerror or error}") from None
+def write_text(path: Path, text: str, named: str = "") -> None:
+    """Write a text file in UTF-8, whole or not at all; see ``whole_file``."""
+    with whole_file(path, named) as part:
+        part.write_text(text, encoding="utf-8")
 
 
-def _force(path: Path) -> None:
-    """Wait until a file, or a folder's names, are on the disk."""
-    if path.is_dir() and os.name == "nt":  # Windows opens no folders
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":  # folders cannot be opened there
         return
-    descriptor = os.open(path, os.O_RDONLY)
+    opened = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        os.fsync(opened)
     finally:
-        os.close(descriptor)
+        os.close(opened)

@@ -100,6 +100,8 @@ def train_base_rates(
             finalist, multiple = runs.runs[lane]
             tags = {
                 "finalist": finalist.name,
+                "trial": str(finalist.spec.number),
+                "lanes": str(len(runs.runs)),
                 "confirm_seed": str(seed),
                 "base_rate_multiple": f"{multiple:g}",
             }

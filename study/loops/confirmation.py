@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from study.core.errors import InputError
-from study.core.files import atomic
+from study.core.files import whole_file, write_text
 from study.core.records import EpochMetrics, StudyConfig
 from study.loops.passes import FORM, Pass, schedule_rates
 from study.loops.recording import is_recorded, train_recorded
@@ -93,8 +93,7 @@ class Confirmation:
         file = self.place / "plan.json"
         if not file.exists():
             self.place.mkdir(parents=True, exist_ok=True)
-            with atomic(file) as part:
-                part.write_text(json.dumps(self.plan.to_json()), "utf-8")
+            write_text(file, json.dumps(self.plan.to_json()))
             return
         before = Plan.from_json(json.loads(file.read_text("utf-8")))
         if before != self.plan:
@@ -225,8 +224,9 @@ def _train(
     there = [f for f in confirmation.finalists if judged is None or f.name in judged.contenders]
 
     def label(lane: int) -> tuple[str, dict[str, str]]:
-        name = there[lane].name
-        return f"confirm {name} seed {seed}", {"finalist": name, "confirm_seed": str(seed)}
+        finalist = there[lane]
+        tags = {"finalist": finalist.name, "trial": str(finalist.spec.number), "confirm_seed": str(seed)}
+        return f"confirm {finalist.name} seed {seed}", {**tags, "lanes": str(len(there))}
 
     def after_epoch(row: Sequence[EpochMetrics]) -> None:
         last = {f.name: epoch for f, epoch in zip(there, row, strict=True)}
@@ -302,7 +302,7 @@ def _write_scores(file: Path, scores: Mapping[str, Scores]) -> None:
     """Keep the scores of a seed: a bit an example."""
     right = np.stack([score.right for score in scores.values()])
     losses = np.array([score.loss for score in scores.values()])
-    with atomic(file) as part, part.open("wb") as out:
+    with whole_file(file) as part, part.open("wb") as out:
         np.savez(out, names=np.array(list(scores)), examples=right.shape[1], losses=losses,
                  right=np.packbits(right, axis=1))  # fmt: skip
 

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from study.core.errors import InputError
-from study.core.files import atomic
+from study.core.files import whole_file
 from study.core.records import EpochMetrics, TrialSpec
 from study.training.lanes import Lanes
 from study.training.rates import Rates
@@ -109,7 +109,7 @@ class Pass:
             "history": json.dumps(rows),
             "state": lanes.state_dict(),
         }
-        with atomic(self.checkpoint) as part:
+        with whole_file(self.checkpoint) as part:
             torch.save(saved, part)
 
     def _identity(self) -> Any:

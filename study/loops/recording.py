@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from study.core.errors import InputError
 from study.core.records import EpochMetrics, Outcome
 from study.loops.passes import Pass
 from study.loops.signals import held_back
-from study.store.mlflow_tracking import Tracker
+from study.store.mlflow_tracking import RunSpec, Tracker
 from study.training.lanes import Lanes
 
 #: Names a run for MLflow, from its lane: its name and its further tags.
@@ -53,11 +54,11 @@ def train_recorded(one: Pass, lanes: Lanes, tracker: Tracker, label: Label, show
         _mark(one).touch()
         for lane, run in enumerate(one.runs):
             name, tags = label(lane)
-            children.append(tracker.start(run, name=name, tags=tags))
+            children.append(tracker.start(RunSpec.fixed(run, name, tags)))
     one.train(lanes, on_epoch)
     with held_back():
         for lane, child in enumerate(children):
-            tracker.end(child, "finished" if row[lane].finite else "diverged")
+            tracker.end(child, "finished" if math.isfinite(row[lane].train_loss) else "diverged")
         _mark(one).unlink()
 
 
@@ -91,7 +92,9 @@ def alone_in(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / "lock").open("w")
     except OSError as error:
-        raise InputError(f"cannot write to {folder} ({error.strerror}); name another folder") from None
+        raise InputError(
+            f"`checkpoints`: cannot write to {folder} ({error.strerror}); name another folder"
+        ) from None
     with file:
         if sys.platform != "win32":  # no such locks there
             import fcntl
@@ -100,7 +103,7 @@ def alone_in(folder: Path) -> Iterator[None]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise InputError(
-                    f"another process trains the same runs in {folder}; wait until it ends"
+                    f"`checkpoints`: another process trains the same runs in {folder}; wait until it ends"
                 ) from None
         yield
 

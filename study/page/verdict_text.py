@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from study.core.records import ALL_IMAGES
-from study.page import other_rates, paired_leads
-from study.page.drawings import Drawing, VerdictText
-from study.page.figures_data import Floats
+from study.page.plots import other_rates, paired_leads
+from study.page.style import Drawing, Floats
+from study.page.text import VerdictText
 from study.stats import certificate as certificates
 from study.stats.base_rates import BaseRates
 from study.stats.verdict_record import Difference, Finalist, Verdict
 from study.stats.verdict_words import sentences
+from study.terminal.cells import MISSING, accuracy, cell
 
 _COLUMNS = (
     "finalist",
@@ -144,26 +145,22 @@ def _row(finalist: Finalist, behind: Difference | None) -> tuple[str, ...]:
         compared = (
             _points(behind.lead),
             _interval(behind.low, behind.high),
-            "–" if both is None else _interval(both.low, both.high),
+            MISSING if both is None else _interval(both.low, both.high),
             f"{behind.ahead} of {behind.shared}",
         )
     return (
         finalist.name,
-        _accuracy(finalist.typical),
-        _accuracy(finalist.mean),
+        accuracy(finalist.typical),
+        accuracy(finalist.mean),
         *compared,
         f"{finalist.bad_runs} of {finalist.runs}",
         str(finalist.runs),
     )
 
 
-def _accuracy(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
-
-
 def _points(value: float) -> str:
-    return f"{100 * value:.2f}".replace("-", "−")
+    return cell(100 * value, ".2f")
 
 
 def _interval(low: float | None, high: float | None) -> str:
-    return "–" if low is None or high is None else f"{_points(low)} to {_points(high)}"
+    return MISSING if low is None or high is None else f"{_points(low)} to {_points(high)}"

@@ -89,7 +89,7 @@ def load_search(
         InputError: The files are missing, truncated or foreign, or ``train_images`` is out of range.
     """
     if not 1 <= train_images <= SEARCH_IMAGES:
-        raise InputError(f"--train-images must be in 1..{SEARCH_IMAGES}, got {train_images}")
+        raise InputError(f"`train_images` must be in 1..{SEARCH_IMAGES}, got {train_images}")
     images = _read_pair(_find(directory, TRAIN, download=download), TRAIN, device)
     return Split(
         train=images.part(0, train_images),
@@ -113,7 +113,7 @@ def load_training(
         InputError: The files are missing, truncated or foreign, or ``train_images`` is out of range.
     """
     if not 1 <= train_images <= ALL_IMAGES:
-        raise InputError(f"--train-images must be in 1..{ALL_IMAGES}, got {train_images}")
+        raise InputError(f"`train_images` must be in 1..{ALL_IMAGES}, got {train_images}")
     images = _read_pair(_find(directory, TRAIN, download=download), TRAIN, device)
     return Split(images.part(0, train_images), None, {name: CHECKSUMS[name] for name in TRAIN})
 
@@ -151,16 +151,16 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device(next(kind for kind, is_there in there.items() if is_there))
     if name not in there:
-        raise InputError(f"--device must be auto, cpu, cuda or mps, got {name!r}")
+        raise InputError(f"`device` must be auto, cpu, cuda or mps, got {name!r}")
     if not there[name]:
         found = ", ".join(kind for kind, is_there in there.items() if is_there)
-        raise InputError(f"--device {name}: PyTorch {torch.__version__} finds none here; available: {found}")
+        raise InputError(f"`device` {name}: PyTorch {torch.__version__} finds none here; available: {found}")
     return torch.device(name)
 
 
 def _find(directory: str | None, names: Sequence[str], *, download: bool) -> Path:
     """Return the first folder that holds all files; a folder named by the user is the only one tried."""
-    for origin, given in (("--data-dir", directory), (ENVIRONMENT, os.environ.get(ENVIRONMENT))):
+    for origin, given in (("`data_dir`", directory), (ENVIRONMENT, os.environ.get(ENVIRONMENT))):
         if given:
             folder = _holder(Path(given), names)
             if folder is None:
@@ -176,7 +176,7 @@ def _find(directory: str | None, names: Sequence[str], *, download: bool) -> Pat
     if not download:
         raise InputError(
             "Fashion-MNIST was not found in data/ or in Debian's dataset-fashion-mnist; "
-            "run `make data`, or give --data-dir"
+            "run `make data`, or give `data_dir`"
         )
     return _download(names)
 
@@ -206,13 +206,13 @@ def _download(names: Sequence[str]) -> Path:
         except Exception as error:  # torchvision raises whatever its transport does
             raise InputError(
                 "Fashion-MNIST was not found in data/ or in Debian's dataset-fashion-mnist, and the download "
-                f"failed ({error}); run `make data`, or give --data-dir"
+                f"failed ({error}); run `make data`, or give `data_dir`"
             ) from error
         target.mkdir(exist_ok=True)
         for archive in Path(part).glob("FashionMNIST/raw/*.gz"):
             archive.replace(target / archive.name)
     if _holder(target, names) is None:
-        raise InputError("torchvision's download left no Fashion-MNIST in data/; give --data-dir")
+        raise InputError("torchvision's download left no Fashion-MNIST in data/; give `data_dir`")
     return target
 
 

@@ -49,7 +49,7 @@ def choose_finalists(
     name = record.config.name
     if baseline is not None and not by_family.get(baseline):
         raise InputError(
-            f"--baseline {baseline}: study {name!r} has no finished trial of it; search it, or --baseline none"
+            f"`baseline` {baseline}: study {name!r} has no finished trial of it; search it, or `baseline` none"
         )
     ranked = sorted((t for trials in by_family.values() for t in trials), key=_SCORE, reverse=True)
     base = [] if baseline is None else by_family[baseline][:1]

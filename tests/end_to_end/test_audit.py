@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from study.core.records import EpochMetrics, StudyConfig, TrialSpec
+from study.core.records import EpochMetrics, StudyConfig
+from study.store import lifecycle as life
 from study.store import optuna_storage as store
 from study.tuning.pruner import decide, make_pruner
 from study.tuning.sampler import make_sampler
 from study.tuning.space import Space
+from tests.making import epochs_of, spec_of
+from tests.running import run_command
 
 
 def search(url: str, config: StudyConfig, trials: int) -> None:
@@ -24,20 +25,26 @@ def search(url: str, config: StudyConfig, trials: int) -> None:
     space = Space(config.schedules, config.epochs)
     study.sampler, study.pruner = make_sampler(config, space), make_pruner(config)
     offset = 0
-    while (trial := store.ask(study, trials)) is not None:
+    while (trial := life.ask(study, trials)) is not None:
         point = space.suggest(trial)
-        schedule = point.schedule
-        spec = TrialSpec(
-            trial.number, point.family, schedule, point.base_rate, trial.params, config.epochs, 0, offset, 1
+        spec = spec_of(
+            trial.number,
+            family=point.family,
+            schedule=point.schedule,
+            base_rate=point.base_rate,
+            params=trial.params,
+            epochs=config.epochs,
+            offset=offset,
+            lanes=1,
         )
-        store.begin(trial, spec)
+        life.begin(trial, spec)
         rng = np.random.default_rng(trial.number)
         shown = rng.uniform(0.5, 0.9) + rng.normal(scale=0.05, size=config.epochs)
         epochs: list[EpochMetrics] = []
         reprieved_at, decision = None, "keep"
         for number, accuracy in enumerate(shown.tolist()):
-            epochs.append(EpochMetrics(number, 0.1, 1.0, 0.5, 1.0, accuracy, accuracy + 0.01, 0.1))
-            store.report(trial, accuracy, number)
+            epochs.append(replace(epochs_of([accuracy], averaged_accuracy=accuracy + 0.01)[0], epoch=number))
+            life.report(trial, accuracy, number)
             decision = decide(study, trial)
             if decision == "reprieve":
                 reprieved_at = number
@@ -45,7 +52,7 @@ def search(url: str, config: StudyConfig, trials: int) -> None:
                 break
         offset += len(epochs)
         ended = "pruned" if decision == "prune" else "finished"
-        store.finish(study, trial, epochs, ended, reprieved_at=reprieved_at)  # type: ignore[arg-type]  # one of two words
+        life.finish(study, trial, epochs, ended, reprieved_at=reprieved_at)  # type: ignore[arg-type]  # one of two words
 
 
 @pytest.fixture(scope="module")
@@ -59,16 +66,7 @@ def storage(tmp_path_factory: pytest.TempPathFactory, config_of: Callable[..., S
 
 
 def audit(storage: str, *arguments: str, code: int = 0) -> str:
-    run = subprocess.run(
-        [sys.executable, "-m", "study.audit", "--storage", storage, *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=Path(__file__).resolve().parents[2],
-    )
-    assert run.returncode == code, run.stderr
-    assert "Traceback" not in run.stderr
-    return run.stdout if code == 0 else run.stderr
+    return run_command(None, "study.audit", "--storage", storage, *arguments, code=code)
 
 
 def test_an_unpruned_study_is_replayed(storage: str, tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,7 @@ import pytest
 
 from study.confirm import ConfirmOptions, main
 from study.problems import fashion_mnist as images
+from tests.running import PATIENCE, run_command, started, words
 
 Refused = Callable[..., str]
 
@@ -29,31 +29,11 @@ SMALL = (*TINY, "--looks", "2")
 PLANNED = (*TINY, "--looks", "2,3,4", "--level", "0.9")
 KILLS = 25
 EPOCHS = 3
-PATIENCE = 300
-
-
-def environment() -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "160"}
-
-
-def words(command: str, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", f"study.{command}", *arguments]
 
 
 def run(folder: Path, command: str, *arguments: str, code: int = 0) -> str:
     """Run a command in a folder; return what it printed."""
-    done = subprocess.run(
-        words(command, *arguments),
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout + done.stderr
+    return run_command(folder, f"study.{command}", *arguments, code=code)
 
 
 def certificate(folder: Path) -> dict[str, Any]:
@@ -118,7 +98,7 @@ def test_a_verdict_is_reached(confirmed: tuple[Path, str]) -> None:
     )
     numbers = {finalist["name"]: str(finalist["asked"]["number"]) for finalist in data["finalists"]}
     assert all(r.data.tags["trial"] == numbers[r.data.tags["finalist"]] for r in runs)
-    assert {r.data.params["lanes"] for r in runs} == {"2"}
+    assert {r.data.tags["lanes"] for r in runs} == {"2"}
     assert parent_names(folder, runs) == {"confirm lr-schedules"}
     assert {r.info.status for r in runs} == {"FINISHED"}
     assert all({"lr", "train_loss"} <= r.data.metrics.keys() for r in runs)
@@ -210,15 +190,7 @@ def test_cut_off_and_continued(
 ) -> None:
     """Stopped in the middle, the same command ends with the figures of a run that was never stopped."""
     folder = Path(shutil.copytree(study, tmp_path / "copy"))
-    with subprocess.Popen(
-        words("confirm", *SMALL),
-        cwd=folder,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
+    with started(words("study.confirm", *SMALL), folder) as process:
         give_up = time.monotonic() + PATIENCE
         while not list(folder.glob("runs/confirm/*/*/seed-0001.pt")):
             assert process.poll() is None, process.communicate()
@@ -248,22 +220,16 @@ def test_killed_twenty_five_times_it_reaches_the_same_certificate(
     """SIGKILL at random moments of the whole run, start included; the last run ends as one never killed."""
     long = (*TINY, "--looks", "2,4,8")
     whole = Path(shutil.copytree(study, tmp_path / "whole"))
-    started = time.monotonic()
+    began = time.monotonic()
     run(whole, "confirm", *long)
-    lasts = time.monotonic() - started
+    lasts = time.monotonic() - began
     folder = Path(shutil.copytree(study, tmp_path / "killed"))
     draw = random.Random(0)  # noqa: S311 - moments, no secrets
     within = 0
     for _ in range(KILLS):
-        with subprocess.Popen(
-            words("confirm", *long),
-            cwd=folder,
-            env=environment(),
-            stdout=subprocess.DEVNULL,
-            start_new_session=True,
-        ) as process:
+        with started(words("study.confirm", *long), folder) as process:
             try:
-                process.wait(draw.uniform(0, lasts))
+                process.communicate(timeout=draw.uniform(0, lasts))
             except subprocess.TimeoutExpired:
                 within += 1
                 os.killpg(process.pid, signal.SIGKILL)
@@ -345,7 +311,7 @@ def test_refusals_about_the_study(
     ],
 )
 def test_looks_follow_from_the_options(given: dict[str, Any], looks: tuple[int, ...]) -> None:
-    defaults = {p.name: p.default for p in main.params if p.name != "check"}
+    defaults = {p.name: p.default for p in main.params}
     assert ConfirmOptions(**{**defaults, **given}).planned == looks
 
 

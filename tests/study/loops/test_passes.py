@@ -66,11 +66,11 @@ def test_a_pass_trains_each_run_to_its_end(one: Pass, few: Split) -> None:
     seen, trained = Seen(), lanes(few)
     assert one.trained() == 0
     one.train(trained, seen)
-    assert [(key, e.epoch) for key, e in seen.epochs] == [(lane, e) for e in range(3) for lane in (0, 1)]
+    assert [(key, e.epoch) for key, e in seen.epochs] == [(k, e) for e in range(3) for k in (0, 1)]
     assert seen.rates[0] == pytest.approx(4 * seen.rates[1])
     assert one.trained() == 3
     assert trained.keys == [0, 1]
-    assert same(final_weights(one, few), {lane: trained.weights(lane) for lane in (0, 1)})
+    assert same(final_weights(one, few), {key: trained.weights(key) for key in (0, 1)})
     assert sorted(p.name for p in one.checkpoint.parent.iterdir()) == [one.checkpoint.name]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -84,23 +83,6 @@ def test_a_pass_that_was_killed_before_its_runs_were_closed_is_recorded_again(
     assert children(uri) == found
 
 
-def test_runs_are_shown_once_an_epoch_and_carry_their_trial_and_lane_count(
-    one: Pass, few: Split, config: StudyConfig, uri: str
-) -> None:
-    """The tag is the trial's number, whatever lane it trains in; ``lanes`` counts those of this pass."""
-    renumbered = replace(one, runs=[replace(run, number=40 + 7 * lane) for lane, run in enumerate(one.runs)])
-    tracker = Tracker.open(uri, config, attributes={}, kind="confirm")
-    assert train(renumbered, few, tracker) == [0, 1]
-    client = MlflowClient(uri)
-    runs = client.search_runs([tracker.experiment_id], "tags.kind = 'confirm'")
-    told = {
-        (r.info.run_name, r.data.tags["trial"], r.data.params["lanes"])
-        for r in runs
-        if "trial" in r.data.tags
-    }
-    assert told == {("lane 0", "40", "2"), ("lane 1", "47", "2")}
-
-
 def test_runs_that_are_open_when_training_stops_are_closed_with_their_parent(
     one: Pass, few: Split, config: StudyConfig, uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,5 +114,7 @@ def test_two_processes_do_not_train_the_same_runs(tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_be_written_is_refused_before_training(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("a file")
-    with pytest.raises(InputError, match=r"cannot write to .*/runs/confirm \(Not a directory\)"):
+    with pytest.raises(
+        InputError, match=r"`checkpoints`: cannot write to .*/runs/confirm \(Not a directory\)"
+    ):
         alone_in(tmp_path / "runs" / "confirm").__enter__()

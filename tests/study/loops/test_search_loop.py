@@ -17,6 +17,7 @@ import pytest
 from study.core.records import StudyConfig, StudyRecord, TrialRecord
 from study.loops.search_loop import SearchLoop, Tally, initial_seed, next_clock
 from study.problems.fashion_mnist import Images, Split
+from study.store import lifecycle as life
 from study.store import optuna_storage as store
 from study.store.mlflow_tracking import Tracker
 from study.training.lanes import Lanes
@@ -26,6 +27,7 @@ from study.tuning.sampler import make_sampler
 from study.tuning.space import Space
 
 Show = Callable[[Tally], None]
+Maker = Callable[[int], StudyRecord]
 
 
 class Search:
@@ -38,14 +40,13 @@ class Search:
     def run(self, total: int, *, width: int = 2, show: Show | None = None) -> StudyRecord:
         """Train until the study has ``total`` trials."""
         study = self.open()
-        put_back = store.recover(study)
+        put_back = life.recover(study)
         assert put_back == 0  # a loop that ended leaves nothing for others to find
-        trials = store.record(study).trials
         lanes = Lanes(
             self.split,
             batch_size=self.config.batch_size,
             order_seed=self.config.seed,
-            clock=next_clock((t.spec.offset, len(t.epochs)) for t in trials),
+            clock=next_clock(store.record(study)),
         )
         tracker = Tracker.open(
             self.uri, self.config, attributes={}, resume_run_id=study.user_attrs.get("mlflow_run_id")
@@ -136,7 +137,7 @@ def test_each_trial_alone_gives_the_same_numbers(search: Search) -> None:
 
 @pytest.mark.slow
 def test_interrupted_and_continued_nothing_is_doubled(search: Search) -> None:
-    """Ctrl-C after the third epoch: two finished, two put back; the next run trains those again first."""
+    """Ctrl-C after the third epoch: two finished, two queued again; the next run trains those again first."""
     seen: list[Tally] = []
 
     def stop(tally: Tally) -> None:
@@ -148,7 +149,7 @@ def test_interrupted_and_continued_nothing_is_doubled(search: Search) -> None:
         search.run(5, show=stop)
     assert search.states() == {"FINISHED finished": 2, "KILLED interrupted": 2}
     study = search.open()
-    assert store.running(study) == frozenset()
+    assert life.running(study) == frozenset()
     waiting = [t.params for t in study.get_trials(states=(optuna.trial.TrialState.WAITING,))]
     store.close(study)
     assert len(waiting) == 2
@@ -173,7 +174,7 @@ def test_trials_are_put_back_though_mlflow_fails(search: Search, monkeypatch: py
         with pytest.raises(ConnectionError, match="the server is gone"):
             search.run(3)
     study = search.open()
-    assert store.running(study) == frozenset()
+    assert life.running(study) == frozenset()
     store.close(study)
     assert [t.outcome for t in search.run(3).trials] == ["finished"] * 3
 
@@ -228,9 +229,11 @@ def test_initial_seeds_are_each_trials_own() -> None:
     assert all(0 <= seed < 2**32 for seed in seeds)
 
 
-def test_the_clock_goes_on_after_the_last_epoch_used() -> None:
-    assert next_clock([]) == 0
-    assert next_clock([(0, 30), (10, 5), (29, 3)]) == 32
+def test_the_clock_goes_on_after_the_last_epoch_used(config: StudyConfig, made_up: Maker) -> None:
+    assert next_clock(StudyRecord(config, ())) == 0
+    record = made_up(20)
+    late = replace(record.trials[3], spec=replace(record.trials[3].spec, offset=100))
+    assert next_clock(replace(record, trials=(*record.trials, late))) == 100 + len(late.epochs)
 
 
 def test_the_loop_gives_rates_that_move_within_an_epoch() -> None:

@@ -58,7 +58,7 @@ def test_finalists(
 
 
 def test_a_baseline_that_was_not_searched_is_refused(record: StudyRecord) -> None:
-    with pytest.raises(InputError, match="--baseline polynomial: study 'small' has no finished trial of it"):
+    with pytest.raises(InputError, match="`baseline` polynomial: study 'small' has no finished trial of it"):
         choose_finalists(record, finalists=3, per_family=1, baseline="polynomial")
 
 

@@ -7,6 +7,8 @@ import io
 import pytest
 from rich.console import Console
 
+from study.terminal.cells import MISSING, cell
+from study.terminal.markdown import markdown_table
 from study.terminal.tables import Column, print_table, printable
 
 COLUMNS = [
@@ -35,7 +37,10 @@ def test_without_a_terminal_each_row_is_one_line() -> None:
 def test_at_100_columns_the_flexible_column_folds_and_nothing_is_lost() -> None:
     lines = printed(100, terminal=True)
     assert max(map(len, lines)) <= 100
-    assert all("  cosine_restarts        8   .9123   parameter_0" not in line for line in lines[:3])
+    (first,) = (at for at, line in enumerate(lines) if "cosine_restarts" in line)
+    (second,) = (at for at, line in enumerate(lines) if "[bold]odd[/bold]" in line)
+    assert second - first > 2, "the long cell did not run over several lines"
+    assert all("parameter_" in line for line in lines[first:second])
     text = " ".join(" ".join(lines).split())
     assert all(part in text for part in LONG.split(", "))
 
@@ -69,3 +74,14 @@ def test_title_and_note_frame_the_table() -> None:
 )
 def test_control_characters_do_not_reach_the_terminal(text: str, safe: str) -> None:
     assert printable(text) == safe
+
+
+def test_a_missing_figure_has_one_mark() -> None:
+    assert (cell(0.91234), cell(0.5, ".0%"), cell(0.0), cell(None)) == ("0.9123", "50%", "0.0000", MISSING)
+
+
+def test_a_table_as_markdown_aligns_its_columns() -> None:
+    columns = [Column("schedule"), Column("best", "right")]
+    assert markdown_table(columns, [["cosine", "0.9"]]) == (
+        "| schedule | best |\n| --- | ---: |\n| cosine | 0.9 |"
+    )

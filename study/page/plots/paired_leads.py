@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from study.page.figures_data import Floats
-from study.page.style import ACCENT, BLUE, GREY, INK, ORANGE, blank, safe
+from study.page.style import ACCENT, BLUE, GREY, INK, ORANGE, Floats, blank, safe
 from study.stats.verdict_record import Verdict
 
 #: Beside what was shown of it, an interval may stretch the axis this many times; it is cut off beyond.
