@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from study.core.records import StudyConfig, StudyRecord
     from study.loops.confirmation import Confirmation, Standing
     from study.stats.base_rates import BaseRates
-    from study.stats.finalists import Finalist
-    from study.stats.verdict import Plan, Verdict
+    from study.stats.verdict import Plan
     from study.store.mlflow_tracking import Tracker
     from study.terminal.progress import Progress
 
@@ -194,6 +193,7 @@ def _confirm(options: ConfirmOptions) -> None:
 
     from study.loops.confirmation import Limit, confirm
     from study.loops.recording import alone_in, closing
+    from study.page.confirmed import Certified, conclude
     from study.problems.fashion_mnist import load_final, load_training
 
     record, confirmation, where = _prepare(options)
@@ -213,7 +213,10 @@ def _confirm(options: ConfirmOptions) -> None:
             click.echo(f"The time is up before the first look at {first} seeds; the same command goes on.")
             return
         rates = None if options.rates is None else _base_rates(options, confirmation, where, tracker)
-        _conclude(confirmation, judged, table, rates, final().checksums, tracker, options.out)
+        certified = Certified(
+            confirmation.config, confirmation.finalists, final().checksums, judged, table, rates
+        )
+        conclude(certified, tracker, options.out)
         _publish(options, record, tracker)
 
 
@@ -342,89 +345,6 @@ def _base_rates(
             runs, split, tracker,
             lambda done, seed: progress.update(done, {"seed": f"{seed} of {runs.seeds}"}),
         )  # fmt: skip
-
-
-def _conclude(
-    confirmation: Confirmation,
-    judged: Verdict,
-    table: Any,
-    rates: BaseRates | None,
-    checksums: dict[str, str],
-    tracker: Tracker,
-    out: Path,
-) -> None:
-    """Write the certificate, print what it says, and keep both in MLflow."""
-    from study.core.files import write_text
-    from study.core.provenance import git_revision, versions
-    from study.page.gather import torch_code
-    from study.stats import certificate
-
-    config = confirmation.config
-    conditions = certificate.Conditions(config.to_json(), versions(), checksums, git_revision())
-    data = certificate.build(
-        conditions, [_as_certified(f) for f in confirmation.finalists], table, judged,
-        rates=None if rates is None else rates.to_json(),
-    )  # fmt: skip
-    text = certificate.to_text(data)
-    write_text(out, text, "`out`")
-    tracker.log_text(text, "certificate.json")
-    leader = confirmation.finalists[confirmation.names.index(judged.leader)].spec
-    code = torch_code(leader, config.train_images, config.batch_size)
-    tracker.log_text(code, "winner.py")
-    _print(judged, config.train_images)
-    for sentence in () if rates is None else data["rates"]["sentences"]:
-        click.echo(sentence)
-    click.echo(f"\n{'The winner' if judged.winner else 'The leader, no winner,'} as code:\n\n{code}")
-    click.echo(f"wrote {out}; python -m study.confirm --check {out} recomputes it")
-
-
-def _as_certified(finalist: Finalist) -> dict[str, Any]:
-    """Return what the certificate says of a finalist."""
-    return {"name": finalist.name, "family": finalist.spec.family, "score": finalist.score,
-            "asked": finalist.spec.to_json()}  # fmt: skip
-
-
-def _print(judged: Verdict, train_images: int) -> None:
-    """Print the table of finalists, the leader first, and the verdict in words."""
-    from study.stats.verdict_words import sentences
-    from study.terminal.tables import Column, print_table
-
-    behind = {d.name: d for d in judged.differences}
-    columns = [Column("finalist", flexible=True)]
-    columns += [
-        Column(title, "right") for title in ("accuracy", "behind", "from", "to", "ahead on", "bad", "seeds")
-    ]
-    rows = []
-    for finalist in sorted(judged.finalists, key=lambda f: (f.name != judged.leader, -(f.typical or 0.0))):
-        difference = behind.get(finalist.name)
-        compared = difference is not None and difference.lead is not None
-        rows.append(
-            [
-                finalist.name,
-                "-" if finalist.typical is None else f"{finalist.typical:.4f}",
-                *(
-                    [
-                        f"{100 * (value or 0.0):.2f}"
-                        for value in (difference.lead, difference.low, difference.high)
-                    ]
-                    + [f"{difference.ahead}/{difference.shared}"]
-                    if difference is not None and compared
-                    else ["", "", "", ""]
-                ),
-                str(finalist.bad_runs),
-                str(finalist.runs),
-            ]
-        )
-    only = f", ONLY {train_images:,} TRAINING IMAGES" if train_images < ALL_IMAGES else ""
-    print_table(
-        columns,
-        rows,
-        title=f"Test accuracy over {judged.seeds} fresh seeds{only}",
-        note=f"behind: points behind the leader, with the interval that decides; ahead on: seeds on which the "
-        f"leader was ahead; left at fewer than {judged.seeds} seeds: excluded",
-    )
-    for sentence in sentences(judged):
-        click.echo(sentence)
 
 
 if __name__ == "__main__":

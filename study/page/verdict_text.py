@@ -107,7 +107,7 @@ class Confirmation:
                 f"A quick look: trained on {self.images:,} of {ALL_IMAGES:,} images, no verdict on the whole.",
             )
         if self.rates is not None:
-            said += [self.rates.sentence(name) for name in self.rates.accuracies]
+            said += self.rates.sentences
         return VerdictText(
             "winner" if self.verdict.winner is not None else "tie",
             headline,

@@ -73,6 +73,11 @@ class BaseRates:
             return f"{name} loses 1 point beyond {' or '.join(beyond)} of its base rate."
         return f"{name} loses less than 1 point from x{self.multiples[0]:g} to x{self.multiples[-1]:g} of its base rate."
 
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What is said of each finalist."""
+        return tuple(self.sentence(name) for name in self.accuracies)
+
     def to_json(self) -> dict[str, Any]:
         """Return plain data that ``from_json`` reads back, with the sentences."""
         return {
@@ -82,7 +87,7 @@ class BaseRates:
                 for name, table in self.accuracies.items()
             },
             "train_images": self.images,
-            "sentences": [self.sentence(name) for name in self.accuracies],
+            "sentences": list(self.sentences),
         }
 
     @classmethod

@@ -214,9 +214,7 @@ def test_cut_off_and_continued(
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_killed_twenty_five_times_it_reaches_the_same_certificate(
-    study: Path, tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
+def test_killed_twenty_five_times_it_reaches_the_same_certificate(study: Path, tmp_path: Path) -> None:
     """SIGKILL at random moments of the whole run, start included; the last run ends as one never killed."""
     long = (*TINY, "--looks", "2,4,8")
     whole = Path(shutil.copytree(study, tmp_path / "whole"))
@@ -233,7 +231,6 @@ def test_killed_twenty_five_times_it_reaches_the_same_certificate(
             except subprocess.TimeoutExpired:
                 within += 1
                 os.killpg(process.pid, signal.SIGKILL)
-    record_property("killed before its end", within)
     run(folder, "confirm", *long)
     assert within > KILLS // 4
     assert {**certificate(folder), "created": ""} == {**certificate(whole), "created": ""}

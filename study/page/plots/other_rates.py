@@ -32,6 +32,6 @@ def other_rates_figure(rates: BaseRates) -> go.Figure:
 
 def description(rates: BaseRates) -> str:
     """Return what the figure shows, for those who cannot see it."""
-    return " ".join(rates.sentence(name) for name in rates.accuracies) + (
+    return " ".join(rates.sentences) + (
         f" Validation accuracy after {rates.images:,} training images, {rates.seeds} seeds each."
     )
