@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from study.store.mlflow_tracking import Tracker
     from study.terminal.progress import Progress
 
-#: Looks unless others are planned: 5 seeds, then twice as many each time, up to --max-seeds.
+#: Looks unless others are planned: the first, then twice as many seeds each time, and the most seeds.
 FIRST_LOOK, MAX_SEEDS = 5, 40
 
 
@@ -209,9 +209,7 @@ def _confirm(options: ConfirmOptions) -> None:
                 Limit(options.budget),
             )  # fmt: skip
         if judged is None:
-            first = confirmation.plan.looks[0]
-            click.echo(f"The time is up before the first look at {first} seeds; the same command goes on.")
-            return
+                return
         rates = None if options.rates is None else _base_rates(options, confirmation, where, tracker)
         certified = Certified(
             confirmation.config, confirmation.finalists, final().checksums, judged, table, rates
@@ -235,7 +233,6 @@ def _prepare(options: ConfirmOptions) -> tuple[StudyRecord, Confirmation, Any]:
         raise InputError(f"`out` {options.out}: there is no folder {options.out.parent}")
     if options.rates is not None and 1.0 not in options.rates:
         raise InputError(f"`rates` must hold 1, got {','.join(f'{r:g}' for r in options.rates)}")
-    plan = options.plan
     prepare_process()
     where = choose_device(options.device)
     check_tracking(options.tracking_uri, options.storage)
@@ -247,7 +244,7 @@ def _prepare(options: ConfirmOptions) -> tuple[StudyRecord, Confirmation, Any]:
         baseline=None if options.baseline == "none" else options.baseline,
     )
     config = replace(record.config, device=where.type, train_images=options.train_images)
-    confirmation = Confirmation(config, chosen, plan, options.checkpoints / record.config.name)
+    confirmation = Confirmation(config, chosen, options.plan, options.checkpoints / record.config.name)
     _announce(record.config, confirmation)
     require_final(options.data_dir)
     return record, confirmation, where

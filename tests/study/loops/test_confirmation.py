@@ -23,7 +23,7 @@ from study.store.mlflow_tracking import Tracker
 from study.training.lenet import lenet
 
 Make = Callable[..., TrialSpec]
-PLAN = Plan((2, 4, 6), level=0.6, margin=0.0)
+PLAN = Plan((2, 3, 4), level=0.6, margin=0.0)
 EPOCHS = 6
 
 
@@ -92,12 +92,12 @@ def test_every_confirmation_has_its_own_folder(confirmation: Confirmation) -> No
 
 
 def test_a_plan_stays_once_the_test_set_was_opened(confirmation: Confirmation) -> None:
-    changed = replace(confirmation, plan=replace(PLAN, looks=(2, 4, 8)))
+    changed = replace(confirmation, plan=replace(PLAN, looks=(2, 3, 8)))
     changed.check_plan()  # nothing was judged yet
     confirmation.keep_plan()
     confirmation.keep_plan()
     with pytest.raises(
-        InputError, match=r"were judged by looks 2,4,6, .* again by looks 2,4,8, .*keep the plan"
+        InputError, match=r"were judged by looks 2,3,4, .* again by looks 2,3,8, .*keep the plan"
     ):
         changed.check_plan()
 
@@ -106,7 +106,7 @@ def test_a_plan_stays_once_the_test_set_was_opened(confirmation: Confirmation) -
 def test_a_confirmation_cut_off_anywhere_reaches_the_same_end(
     confirmation: Confirmation, training: Split, few: Split, uri: str, config: StudyConfig, tmp_path: Path
 ) -> None:
-    """Cut off after every fifth epoch or look, it ends with the same verdict, each run closed once in MLflow."""
+    """Cut off after every seventh epoch or look, it ends with the same verdict, each run closed once in MLflow."""
     whole = replace(confirmation, folder=tmp_path / "whole")
     undisturbed = Tracker.open(uri, config, attributes={}, kind="confirm", name="confirm whole")
     seen: list[Standing] = []
@@ -127,7 +127,7 @@ def test_a_confirmation_cut_off_anywhere_reaches_the_same_end(
 
         def cut(standing: Standing, shown: list[Standing] = shown) -> None:
             shown.append(standing)
-            if len(shown) == 5:
+            if len(shown) == 7:
                 raise Cut
 
         try:
@@ -138,7 +138,7 @@ def test_a_confirmation_cut_off_anywhere_reaches_the_same_end(
             tracker = Tracker.open(
                 uri, config, attributes={}, kind="confirm", resume_run_id=tracker.run_id
             )  # closes what was left open
-    assert cuts > 3
+    assert cuts > 2
     assert again == judged
     assert repeated.tolist() == pytest.approx(table.tolist(), nan_ok=True, abs=0)
 
