@@ -26,9 +26,9 @@ class Finalist:
     spec: TrialSpec
     score: float
 
-    def run(self, key: int, seed: int) -> TrialSpec:
-        """Return it as a run of a confirmation: same schedule and rate, a fresh seed, a lane's key."""
-        return replace(self.spec, number=key, seed=seed, offset=0, params={})
+    def run(self, seed: int, lanes: int) -> TrialSpec:
+        """Return it as a run of a confirmation: same schedule and rate, a fresh seed, beside other lanes."""
+        return replace(self.spec, seed=seed, offset=0, lanes=lanes, params={})
 
 
 def choose_finalists(

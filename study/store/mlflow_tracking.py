@@ -111,6 +111,7 @@ class Tracker:
         resume_run_id: str | None = None,
         experiment: str = EXPERIMENT,
         kind: str = "search",
+        name: str | None = None,
         running: Callable[[], Collection[int]] = tuple,
     ) -> Tracker:
         """Start or resume a study's parent run.
@@ -127,6 +128,7 @@ class Tracker:
             experiment: The experiment's name; made where there is none.
             kind: What the children of this command are: ``search``, ``confirm``, ``replicate``.
                 Only left-over children of the same kind are closed.
+            name: What a new parent run is called; by default as what is recorded.
             running: Numbers of the trials that other living processes train now; asked once.
 
         Raises:
@@ -151,7 +153,7 @@ class Tracker:
             {child: own[name] for name, child in shared.items() if name in own},
         )
         if not tracker.run_id:
-            tracker.run_id = tracker._create(config.name, tags, own)
+            tracker.run_id = tracker._create(name or config.name, tags, own)
         tracker._close_left_over(running)
         return tracker
 
