@@ -24,9 +24,9 @@ from study.terminal.command import (
 from study.terminal.values import Choice, Duration, Numbers, Real, Whole
 
 if TYPE_CHECKING:
+    from study.core.base_rates import BaseRates
     from study.core.records import StudyConfig, StudyRecord
     from study.loops.confirmation import Confirmation, Standing
-    from study.stats.base_rates import BaseRates
     from study.stats.verdict import Plan
     from study.store.mlflow_tracking import Tracker
     from study.terminal.progress import Progress
@@ -186,8 +186,7 @@ def _check(path: Path) -> int:
     """Recompute a certificate's looks and verdict; return the exit code: 0 if they hold."""
     from study.stats import certificate
 
-    data = certificate.read(path)
-    problems = certificate.check(data)
+    problems = certificate.check(certificate.read(path))
     for problem in problems:
         click.echo(problem)
     click.echo(f"{path}: the verdict {'does NOT follow' if problems else 'follows'} from its figures")
@@ -203,6 +202,7 @@ def _confirm(options: ConfirmOptions) -> None:
     from study.loops.recording import alone_in, closing
     from study.page.confirmed import Certified, conclude
     from study.problems.fashion_mnist import load_final, load_training
+    from study.terminal.progress import Progress
 
     record, confirmation, where = _prepare(options)
     split = load_training(options.data_dir, where, train_images=options.train_images)
@@ -211,7 +211,7 @@ def _confirm(options: ConfirmOptions) -> None:
         held.enter_context(alone_in(confirmation.place))
         confirmation.check_plan()
         tracker = held.enter_context(closing(_open_tracker(confirmation, options.tracking_uri)))
-        with _progress(confirmation) as progress:
+        with Progress(confirmation.epochs_at_most, f"confirm {confirmation.config.name}") as progress:
             judged, table = confirm(
                 confirmation, split, final, tracker, lambda standing: _show(progress, confirmation, standing),
                 Limit(options.budget),
@@ -309,13 +309,6 @@ def _open_tracker(confirmation: Confirmation, tracking_uri: str) -> Tracker:
     return tracker
 
 
-def _progress(confirmation: Confirmation) -> Progress:
-    from study.terminal.progress import Progress
-
-    total = confirmation.config.epochs * len(confirmation.finalists) * confirmation.plan.seeds
-    return Progress(total, f"confirm {confirmation.config.name}")
-
-
 def _show(progress: Progress, confirmation: Confirmation, standing: Standing) -> None:
     """Show each finalist's training accuracy, and how it stood at the last look."""
     from study.stats.verdict_words import closest, points
@@ -343,8 +336,9 @@ def _base_rates(
 
     images = min(options.train_images, SEARCH_IMAGES)
     config = replace(confirmation.config, train_images=images)
-    multiples = options.rates or ()
-    runs = BaseRateRuns(config, confirmation.finalists, multiples, options.rate_seeds, confirmation.folder)
+    runs = BaseRateRuns(
+        config, confirmation.finalists, options.rates or (), options.rate_seeds, confirmation.folder
+    )
     split = load_search(options.data_dir, where, train_images=images)
     total = config.epochs * len(runs.runs) * runs.seeds
     with Progress(total, f"base rates of {config.name}") as progress:
