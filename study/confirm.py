@@ -217,6 +217,8 @@ def _confirm(options: ConfirmOptions) -> None:
                 Limit(options.budget),
             )  # fmt: skip
         if judged is None:
+            first = confirmation.plan.looks[0]
+            click.echo(f"The time is up before the first look at {first} seeds; the same command goes on.")
             return
         rates = None if options.rates is None else _base_rates(options, confirmation, where, tracker)
         certified = Certified(
@@ -278,16 +280,10 @@ def _announce(searched: StudyConfig, confirmation: Confirmation) -> None:
     if searched.train_images < SEARCH_IMAGES:
         click.echo(f"note: the search saw {searched.train_images:,} images only; this trains on {images:,}")
     if images < ALL_IMAGES:
-        click.echo(
-            f"a quick look: trained on {images:,} of {ALL_IMAGES:,} images, so no verdict on the whole"
-        )
-    click.echo(
-        "finalists: " + ", ".join(f"{f.name} ({f.score:.4f} in the search)" for f in confirmation.finalists)
-    )
-    looks = ", ".join(map(str, confirmation.plan.looks))
-    click.echo(
-        f"judged after {looks} seeds at {100 * confirmation.plan.level:g} % over all; stops when settled"
-    )
+        click.echo(f"a quick look: trained on {images:,} of {ALL_IMAGES:,} images, no verdict on the whole")
+    scores = ", ".join(f"{f.name} ({f.score:.4f} in the search)" for f in confirmation.finalists)
+    looks, level = ", ".join(map(str, confirmation.plan.looks)), f"{100 * confirmation.plan.level:g} %"
+    click.echo(f"finalists: {scores}\njudged after {looks} seeds at {level} over all; stops when settled")
 
 
 def _open_tracker(confirmation: Confirmation, tracking_uri: str) -> Tracker:
