@@ -203,6 +203,7 @@ def _confirm(options: ConfirmOptions) -> None:
     from study.loops.recording import alone_in, closing
     from study.page.confirmed import Certified, conclude
     from study.problems.fashion_mnist import load_final, load_training
+    from study.terminal.progress import Progress
 
     record, confirmation, where = _prepare(options)
     split = load_training(options.data_dir, where, train_images=options.train_images)
@@ -211,7 +212,8 @@ def _confirm(options: ConfirmOptions) -> None:
         held.enter_context(alone_in(confirmation.place))
         confirmation.check_plan()
         tracker = held.enter_context(closing(_open_tracker(confirmation, options.tracking_uri)))
-        with _progress(confirmation) as progress:
+        total = confirmation.config.epochs * len(confirmation.finalists) * confirmation.plan.seeds
+        with Progress(total, f"confirm {confirmation.config.name}") as progress:
             judged, table = confirm(
                 confirmation, split, final, tracker, lambda standing: _show(progress, confirmation, standing),
                 Limit(options.budget),
@@ -232,7 +234,7 @@ def _prepare(options: ConfirmOptions) -> tuple[StudyRecord, Confirmation, Any]:
 
     from study.loops.confirmation import Confirmation
     from study.problems.fashion_mnist import choose_device, require_final
-    from study.stats.finalists import choose_finalists
+    from study.stats.leaderboard import choose_finalists
     from study.store import optuna_storage as store
     from study.store.urls import check_tracking
     from study.training.precision import choose_precision
@@ -281,13 +283,9 @@ def _announce(searched: StudyConfig, confirmation: Confirmation) -> None:
         click.echo(
             f"a quick look: trained on {images:,} of {ALL_IMAGES:,} images, so no verdict on the whole"
         )
-    click.echo(
-        "finalists: " + ", ".join(f"{f.name} ({f.score:.4f} in the search)" for f in confirmation.finalists)
-    )
-    looks = ", ".join(map(str, confirmation.plan.looks))
-    click.echo(
-        f"judged after {looks} seeds at {100 * confirmation.plan.level:g} % over all; stops when settled"
-    )
+    names = ", ".join(f"{f.name} ({f.score:.4f} in the search)" for f in confirmation.finalists)
+    looks, level = ", ".join(map(str, confirmation.plan.looks)), 100 * confirmation.plan.level
+    click.echo(f"finalists: {names}\njudged after {looks} seeds at {level:g} % over all; stops when settled")
 
 
 def _open_tracker(confirmation: Confirmation, tracking_uri: str) -> Tracker:
@@ -307,13 +305,6 @@ def _open_tracker(confirmation: Confirmation, tracking_uri: str) -> Tracker:
     )
     write_text(kept, tracker.run_id)
     return tracker
-
-
-def _progress(confirmation: Confirmation) -> Progress:
-    from study.terminal.progress import Progress
-
-    total = confirmation.config.epochs * len(confirmation.finalists) * confirmation.plan.seeds
-    return Progress(total, f"confirm {confirmation.config.name}")
 
 
 def _show(progress: Progress, confirmation: Confirmation, standing: Standing) -> None:

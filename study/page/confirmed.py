@@ -15,7 +15,7 @@ from study.page.gather import torch_code
 from study.page.style import Floats
 from study.stats import certificate
 from study.stats.base_rates import BaseRates
-from study.stats.finalists import Finalist
+from study.stats.leaderboard import Finalist
 from study.stats.verdict import Verdict
 from study.stats.verdict_record import Difference
 from study.stats.verdict_words import sentences
