@@ -24,9 +24,9 @@ from study.terminal.command import (
 from study.terminal.values import Choice, Duration, Numbers, Real, Whole
 
 if TYPE_CHECKING:
-    from study.core.base_rates import BaseRates
     from study.core.records import StudyConfig, StudyRecord
     from study.loops.confirmation import Confirmation, Standing
+    from study.stats.base_rates import BaseRates
     from study.stats.verdict import Plan
     from study.store.mlflow_tracking import Tracker
     from study.terminal.progress import Progress
@@ -234,7 +234,7 @@ def _prepare(options: ConfirmOptions) -> tuple[StudyRecord, Confirmation, Any]:
 
     from study.loops.confirmation import Confirmation
     from study.problems.fashion_mnist import choose_device, require_final
-    from study.stats.finalists import choose_finalists
+    from study.stats.leaderboard import choose_finalists
     from study.store import optuna_storage as store
     from study.store.urls import check_tracking
     from study.training.precision import choose_precision

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from study.core.base_rates import BaseRates
 from study.core.records import EpochMetrics, StudyConfig
 from study.loops.passes import FORM, Pass, schedule_rates
 from study.loops.recording import train_recorded
 from study.problems.fashion_mnist import Split
-from study.stats.finalists import Finalist
+from study.stats.base_rates import BaseRates
+from study.stats.leaderboard import Finalist
 from study.store.mlflow_tracking import Tracker
 from study.training.lanes import Lanes
 

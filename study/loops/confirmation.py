@@ -29,8 +29,8 @@ from study.loops.passes import FORM, Pass, schedule_rates
 from study.loops.recording import is_recorded, train_recorded
 from study.problems.fashion_mnist import Split
 from study.stats.comparison import Bools
-from study.stats.finalists import Finalist
 from study.stats.images import ImageSums
+from study.stats.leaderboard import Finalist
 from study.stats.sequential import Plan
 from study.stats.verdict import Verdict, verdict
 from study.store.mlflow_tracking import Tracker

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import click
 
-from study.core.base_rates import BaseRates
 from study.core.files import write_text
 from study.core.provenance import git_revision, versions
 from study.core.records import ALL_IMAGES, StudyConfig
 from study.page.gather import torch_code
 from study.page.style import Floats
 from study.stats import certificate
-from study.stats.finalists import Finalist
+from study.stats.base_rates import BaseRates
+from study.stats.leaderboard import Finalist
 from study.stats.verdict import Verdict
 from study.stats.verdict_record import Difference
 from study.stats.verdict_words import sentences

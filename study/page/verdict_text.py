@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from study.core.base_rates import BaseRates
 from study.core.records import ALL_IMAGES
 from study.page.plots import other_rates, paired_leads
 from study.page.style import Drawing, Floats
 from study.page.text import VerdictText
 from study.stats import certificate as certificates
+from study.stats.base_rates import BaseRates
 from study.stats.verdict_record import Difference, Finalist, Verdict
 from study.stats.verdict_words import sentences
 from study.terminal.cells import MISSING, accuracy, cell

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
-from study.core.base_rates import LOSS, BaseRates
 from study.page.style import GREY, blank, family_style, safe
+from study.stats.base_rates import LOSS, BaseRates
 
 
 def other_rates_figure(rates: BaseRates) -> go.Figure:

@@ -17,7 +17,7 @@ from study.loops.base_rate_runs import BaseRateRuns, train_base_rates
 from study.loops.confirmation import FRESH, Confirmation, Limit, Standing, confirm
 from study.loops.search_loop import initial_seed
 from study.problems.fashion_mnist import Split
-from study.stats.finalists import Finalist
+from study.stats.leaderboard import Finalist
 from study.stats.verdict import Plan, Verdict
 from study.store.mlflow_tracking import Tracker
 from study.training.lenet import lenet

@@ -6,10 +6,10 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from study.core.base_rates import BaseRates
 from study.page.plots.other_rates import description as rates_description
 from study.page.plots.other_rates import other_rates_figure
 from study.page.plots.paired_leads import Lead, description, paired_leads, paired_leads_figure
+from study.stats.base_rates import BaseRates
 from study.stats.verdict import Plan, Verdict, verdict
 
 NAMES = ("cosine #1", "<b>linear</b> #2", "constant #3")

@@ -7,7 +7,7 @@ import pytest
 import lrsched
 from study.core.errors import InputError
 from study.core.records import Outcome, StudyConfig, StudyRecord, TrialRecord, TrialSpec
-from study.stats.finalists import Finalist, choose_finalists
+from study.stats.leaderboard import Finalist, choose_finalists
 
 
 def trial(number: int, family: str, value: float | None, outcome: Outcome = "finished") -> TrialRecord:

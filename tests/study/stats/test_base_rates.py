@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from study.core.base_rates import BaseRates
 from study.core.errors import InputError
+from study.stats.base_rates import BaseRates
 
 MULTIPLES = (0.25, 0.5, 1.0, 2.0, 4.0)
 
