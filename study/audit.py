@@ -92,15 +92,16 @@ def main(**options: Any) -> None:
 
 def audit(options: Options) -> None:
     """Estimate what pruning cost a study, or replay pruners over one that was not pruned."""
+    from study.core.files import require_writable
     from study.store.optuna_storage import load
 
     record, out = load(options.storage, options.study), options.out
     if record.config.pruner == "none":
-        if out is not None and not out.absolute().parent.is_dir():
-            raise InputError(f"--out {str(out)!r} cannot be written: there is no such folder")
+        if out is not None:
+            require_writable(out, "`out`")
         print_replay(record, options.rows, options.orders, out, markdown=options.markdown)
     elif out is not None:
-        raise InputError(f"study {record.config.name!r} was pruned: --out draws a study of --pruner none")
+        raise InputError(f"study {record.config.name!r} was pruned: `out` draws a study of --pruner none")
     else:
         _print_costs(record, markdown=options.markdown)
 

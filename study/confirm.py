@@ -232,6 +232,7 @@ def _prepare(options: ConfirmOptions) -> tuple[StudyRecord, Confirmation, Any]:
     """Return the study, what is confirmed of it, and the device; refuse early what cannot be done."""
     from dataclasses import replace
 
+    from study.core.files import require_writable
     from study.loops.confirmation import Confirmation
     from study.problems.fashion_mnist import choose_device, require_final
     from study.stats.leaderboard import choose_finalists
@@ -240,8 +241,7 @@ def _prepare(options: ConfirmOptions) -> tuple[StudyRecord, Confirmation, Any]:
     from study.training.precision import choose_precision
     from study.training.process import prepare_process
 
-    if not options.out.absolute().parent.is_dir():
-        raise InputError(f"`out` {options.out}: there is no folder {options.out.parent}")
+    require_writable(options.out, "`out`")
     if options.rates is not None and 1.0 not in options.rates:
         raise InputError(f"`rates` must hold 1, got {','.join(f'{r:g}' for r in options.rates)}")
     prepare_process()

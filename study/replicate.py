@@ -264,10 +264,11 @@ def _conditions(replication: Replication) -> str:
 
 def _check_figure(path: Path) -> None:
     """Refuse a figure's file that cannot be written, before anything is trained."""
+    from study.core.files import require_writable
+
     if path.suffix not in PICTURES:
         raise InputError(f"`figure` {path}: must end in {', '.join(PICTURES)}")
-    if not path.absolute().parent.is_dir():
-        raise InputError(f"`figure` {path}: there is no folder {path.parent}")
+    require_writable(path, "`figure`")
 
 
 def _write_figure(figure: Figure, path: Path) -> None:

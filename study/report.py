@@ -80,11 +80,14 @@ def main(**options: Any) -> None:
 
 def report(options: Options) -> None:
     """Gather the page once; write it, and what else is asked for."""
-    from study.core.files import whole_file
+    from study.core.files import require_writable, whole_file
     from study.page.gather import confirmation, gather
     from study.page.html import render
     from study.store import optuna_storage as store
 
+    for path, named in ((options.out, "`out`"), (options.export, "`export`")):
+        if path is not None:
+            require_writable(path, named)
     opened = store.existing_study(options.storage, options.study)
     record = store.record(opened)
     confirmed = confirmation(record.config.name, options.certificate)

@@ -40,6 +40,29 @@ def whole_file(path: Path, named: str = "") -> Iterator[Path]:
             part.unlink()
 
 
+def require_writable(path: Path, named: str = "") -> None:
+    """Refuse a file that ``whole_file`` could not write, before the work whose result it is to hold.
+
+    Args:
+        path: The file; nothing is left of the attempt.
+        named: As in ``whole_file``.
+
+    Raises:
+        InputError: Its folder is missing or not writable, its name too long, or it is a folder or a device.
+    """
+    if not path.absolute().parent.is_dir():
+        raise InputError(f"{named} {str(path)!r}: there is no folder {str(path.parent)!r}".lstrip())
+    part = path.with_name(f".part-{path.name}")
+    try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"{named} {str(path)!r} is no file: name one".lstrip())
+        part.touch()
+        part.unlink()
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"{named} {str(path)!r} cannot be written: {reason}".lstrip()) from None
+
+
 def write_text(path: Path, text: str, named: str = "") -> None:
     """Write a text file in UTF-8, whole or not at all; see ``whole_file``."""
     with whole_file(path, named) as part:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from study.core.errors import InputError
-from study.core.files import write_text
+from study.core.files import require_writable, write_text
 from study.terminal.cells import MISSING
 from study.terminal.markdown import markdown_table
 from study.terminal.tables import Column
@@ -101,7 +101,7 @@ def as_markdown(found: Sequence[Table]) -> str:
     """Return tables as Markdown, headings in bold, sentences as a list below."""
     parts = []
     for table in found:
-        parts += [f"**{table.title}**\n", markdown_table(table.columns, table.rows)]
+        parts += [f"**{table.title}**\n", markdown_table(table.columns, table.rows) + "\n"]
         if table.sentences:
             parts.append("\n".join(f"- {sentence}" for sentence in table.sentences) + "\n")
     return "\n".join(parts)
@@ -129,8 +129,7 @@ class Section:
         Raises:
             InputError: The folder is missing, or the marks are not there, once each and in order.
         """
-        if not self.path.absolute().parent.is_dir():
-            raise InputError(f"`markdown` {self.path}: there is no folder {self.path.parent}")
+        require_writable(self.path, "`markdown`")
         if self.path.exists():
             self._split()
 

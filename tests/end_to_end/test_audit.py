@@ -101,7 +101,10 @@ def test_a_pruned_study_is_estimated(storage: str) -> None:
     ("arguments", "message"),
     [
         (("--study", "pruned", "--out", "x.html"), "study 'pruned' was pruned: --out draws a study of"),
-        (("--study", "control", "--out", "nowhere/x.html"), "there is no such folder"),
+        (
+            ("--study", "control", "--out", "nowhere/x.html"),
+            "--out 'nowhere/x.html': there is no folder 'nowhere'",
+        ),
         (
             ("--study", "control", "--orders", "0", "--out", "x" * 300),
             "cannot be written: File name too long",

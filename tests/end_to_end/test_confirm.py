@@ -265,7 +265,10 @@ def test_killed_twenty_five_times_it_reaches_the_same_certificate(study: Path, t
         (("--max-seeds", "1"), "--max-seeds: must be a whole number of 2 or more, got 1"),
         (("--budget", "60"), "--budget: must be a time with its unit such as 90s, 60m or 2h, got 60"),
         (("--rates", "0.5,2"), "--rates must hold 1, got 0.5,2"),
-        (("--out", "nowhere/certificate.json"), "--out nowhere/certificate.json: there is no folder nowhere"),
+        (
+            ("--out", "nowhere/certificate.json"),
+            "--out 'nowhere/certificate.json': there is no folder 'nowhere'",
+        ),
         (("--check", "missing.json"), "cannot read the certificate missing.json"),
         (("--storage", "nonsense"), "--storage "),
         ((), "holds no study yet: run python -m study.search first"),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from study.core.errors import InputError
-from study.core.files import whole_file, write_text
+from study.core.files import require_writable, whole_file, write_text
 
 
 def test_the_file_takes_its_place_when_the_block_ends(tmp_path: Path) -> None:
@@ -84,3 +84,25 @@ def test_what_cannot_be_written_is_refused_and_leaves_nothing(tmp_path: Path, na
     ):
         part.write_text("text")
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("none/page.html", "there is no folder"),
+        ("x" * 300, "File name too long"),
+        (".", "is no file: name one"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_the_work(tmp_path: Path, name: str, reason: str) -> None:
+    with pytest.raises(InputError, match=reason):
+        require_writable(tmp_path / name, "`out`")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_device_is_no_file_to_replace_and_a_file_stays_as_it_is(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is no file"):
+        require_writable(Path("/dev/null"), "`out`")
+    (tmp_path / "page.html").write_text("old")
+    require_writable(tmp_path / "page.html", "`out`")
+    assert (tmp_path / "page.html").read_text() == "old"

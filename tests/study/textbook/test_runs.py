@@ -12,6 +12,7 @@ import torch
 
 from study.core.errors import InputError
 from study.problems.fashion_mnist import Split
+from study.terminal.cells import MISSING
 from study.textbook.result_tables import Section, as_markdown, tables
 from study.textbook.runs import ARTICLE, CHAPTER, SOURCES, Replication, Source, epoch_rates
 from study.textbook.statistics import Measured
@@ -193,7 +194,7 @@ def test_tables_are_whole_and_their_markdown_has_a_cell_a_column() -> None:
     assert all(len(row) == len(table.columns) for table in found for row in table.rows)
     test = found[2]
     assert test.rows[0][:3] == ("cosine, as published", "0.700", "0.8850")
-    assert [row[6] for row in test.rows] == ["OUTSIDE", "-"]
+    assert [row[6] for row in test.rows] == ["OUTSIDE", MISSING]
     assert [row[2] for row in found[3].rows] == ["+0.0100"] * 3
     assert "2 of 3 published figures are inside" in test.sentences[-1]
     lines = [line for line in as_markdown(found).splitlines() if line.startswith("|")]
