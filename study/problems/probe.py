@@ -110,13 +110,14 @@ def _check_loss(problem: Problem, outputs: torch.Tensor, targets: torch.Tensor) 
     once = _loss(problem, outputs, targets)
     if not once.requires_grad:
         _refuse(problem, "loss must be differentiable: no gradient flows from it to the weights")
+    alone = float(once.detach())
     with torch.no_grad():
         twice = float(_loss(problem, torch.cat([outputs, outputs]), torch.cat([targets, targets])))
-    if abs(twice) > 1e-6 and abs(twice - 2 * float(once)) < 1e-3 * abs(twice):
+    if abs(twice) > 1e-6 and abs(twice - 2 * alone) < 1e-3 * abs(twice):
         _refuse(
             problem,
             "loss must be the mean over the minibatch, not the sum: every example given twice doubles it "
-            f"({float(once):.4g} to {twice:.4g}); for torch's losses reduction='mean'",
+            f"({alone:.4g} to {twice:.4g}); for torch's losses reduction='mean'",
         )
 
 

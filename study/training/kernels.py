@@ -103,11 +103,12 @@ class _MaxPooling(_Rule):
 
     @staticmethod
     def forward(x: torch.Tensor, *how: Any) -> torch.Tensor:
-        return functional.max_pool2d(x, *how)
+        out: torch.Tensor = functional.max_pool2d(x, *how)
+        return out
 
     @staticmethod
     def vmap(info: Any, dims: Dims, x: torch.Tensor, *how: Any) -> tuple[torch.Tensor, int]:
-        out = functional.max_pool2d(_in_channels(x, dims[0] or 0), *how)
+        out: torch.Tensor = functional.max_pool2d(_in_channels(x, dims[0] or 0), *how)
         return _lanes_apart(out, info.batch_size), 1
 
 

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from study.problems import Problem
 from study.problems.problem import OptimizerFactory
+from study.training.schedule_free import ScheduleFreeAdamW
 
 Data = tuple[torch.Tensor, torch.Tensor]
 CLASSES = 5
@@ -23,7 +24,8 @@ class Residual(nn.Module):
         self.body = body
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.body(x)
+        out: torch.Tensor = x + self.body(x)
+        return out
 
 
 class Attention(nn.Module):
@@ -224,6 +226,7 @@ OPTIMIZERS: dict[str, tuple[OptimizerFactory, float]] = {
     "adamw, groups": (_grouped, 1e-3),
     "rmsprop": (lambda p, lr: torch.optim.RMSprop(p, lr=lr, momentum=0.5), 1e-3),
     "nadam": (lambda p, lr: torch.optim.NAdam(p, lr=lr), 1e-3),
+    "schedule-free": (lambda p, lr: ScheduleFreeAdamW(p, lr=lr, weight_decay=1e-3), 1e-3),
     "amsgrad": (lambda p, lr: torch.optim.Adam(p, lr=lr, amsgrad=True), 1e-3),
 }
 
