@@ -5,6 +5,7 @@ Notation: B examples of the first minibatch, C classes.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -31,6 +32,8 @@ def probe(problem: Problem, device: torch.device) -> nn.Module:
     with torch.random.fork_rng(devices=[device.index or 0] if device.type == "cuda" else []):
         network = problem.build(0).to(device)
         outputs = _outputs(problem, network.train(), inputs, "train")
+        if problem.metric == "accuracy":
+            _check_classes(problem, outputs, ("train", "validation"), device)
         _check_loss(problem, outputs, targets)
         _check_optimizer(problem, network, _loss(problem, outputs, targets))
         rest = len(train) % problem.batch_size
@@ -40,9 +43,7 @@ def probe(problem: Problem, device: torch.device) -> nn.Module:
         with torch.no_grad():
             shown = _outputs(problem, network.eval(), few.inputs, "validation")
         _loss(problem, shown, few.targets)
-        if problem.metric == "accuracy":
-            _check_classes(problem, shown, ("train", "validation"), device)
-        elif not isinstance(problem.metric, str):
+        if not isinstance(problem.metric, str):
             own_values(problem, problem.metric, shown, few.targets)
     _ = problem.measured
     return network
@@ -60,7 +61,8 @@ def own_values(
     with user_code(what):
         value = metric(outputs, targets)
     try:
-        numbers = torch.as_tensor(value).detach().to("cpu", torch.float64)
+        # A Python number would become float32 on its way.
+        numbers = torch.as_tensor(value, dtype=torch.float64).detach().cpu()
     except (TypeError, ValueError, RuntimeError):
         raise InputError(f"{what} must return a number, got {named(value)}") from None
     if numbers.dim() == 0 or tuple(numbers.shape) == (len(targets),):
@@ -90,7 +92,9 @@ def _outputs(problem: Problem, network: nn.Module, inputs: torch.Tensor, part: P
 
 def _loss(problem: Problem, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     shapes = f"outputs {list(outputs.shape)} and targets {list(targets.shape)}"
-    with user_code(f"problem {problem.name!r}: loss, given {shapes},"):
+    with user_code(f"problem {problem.name!r}: loss, given {shapes},"), warnings.catch_warnings():
+        # A regression on [B, 1] against [B] compares every output with every target; torch only warns.
+        warnings.filterwarnings("error", message="Using a target size")
         loss: Any = problem.loss(outputs, targets)
     if not isinstance(loss, torch.Tensor):
         _refuse(problem, f"loss must return a tensor with one number, got {named(loss)}")
@@ -101,7 +105,7 @@ def _loss(problem: Problem, outputs: torch.Tensor, targets: torch.Tensor) -> tor
             "for torch's losses reduction='mean'",
         )
     if not bool(torch.isfinite(loss)):
-        _refuse(problem, f"loss is {float(loss)} before any training")
+        _refuse(problem, f"loss is {float(loss.detach())} before any training")
     return loss
 
 

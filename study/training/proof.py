@@ -18,6 +18,7 @@ from torch.overrides import TorchFunctionMode
 
 from study.problems.problem import Problem
 from study.problems.user_code import said
+from study.training.lanes import widest
 from study.training.separate import Separate
 from study.training.stacked import Stacked
 
@@ -99,20 +100,24 @@ def _trained(
 def _compared(
     alone: Mapping[str, torch.Tensor], together: Mapping[str, torch.Tensor], dtype: torch.dtype
 ) -> Proof:
-    worst = 0.0
+    worst, wide = 0.0, widest(next(iter(alone.values())).device)
     for what, expected in alone.items():
         given = together[what]
         if given.shape != expected.shape:
             return Proof(
                 fused=False, reason=f"{what} have shape {list(given.shape)}, alone {list(expected.shape)}"
             )
-        scale = 1.0 + float(expected.abs().max().double()) if expected.numel() else 1.0
-        difference = float((given - expected).abs().max().double()) / scale if expected.numel() else 0.0
+        difference = _difference(given.to(wide), expected.to(wide)) if expected.numel() else 0.0
         if not difference <= TOLERANCE[dtype]:
             return Proof(fused=False, reason=f"fused, {what} differ by {difference:.1e} from those alone")
         worst = max(worst, difference)
     bits = torch.finfo(dtype).bits
     return Proof(fused=True, reason=f"two steps both ways agree to {worst:.0e} in float{bits}")
+
+
+def _difference(given: torch.Tensor, expected: torch.Tensor) -> float:
+    """Return the largest difference, relative to the largest number or to one."""
+    return float((given - expected).abs().max()) / (1.0 + float(expected.abs().max()))
 
 
 class _WithoutDropout(TorchFunctionMode):

@@ -3,23 +3,29 @@
 Notation: L lanes, B examples a minibatch, P trainable weights of one network. All trainable weights are the rows of
 one matrix ``[L, P]``; buffers and frozen weights are stacked, ``[L, ...]``. Forward is ``vmap`` of the network over
 the lanes, with one shared minibatch; backward is autograd's, of the sum of the lanes' losses, so that a lane's
-gradient is its own.
+gradient is its own. Both together are traced once for each number of lanes and shape of minibatch, into a flat list of
+operations: batching and differentiating anew in every step costs more than small networks do.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 from torch.func import functional_call, vmap
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from study.problems.problem import Problem
 from study.training.kernels import LaneKernels
 from study.training.updates import Floats, Layout, make_updates
+
+#: A traced step: weights, buffers, inputs, targets to losses, outputs, gradients.
+Graph = Callable[..., tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
 
 
 class Stacked:
@@ -51,6 +57,7 @@ class Stacked:
         self._weights = torch.empty((0, sum(self._layout.sizes)), dtype=dtype, device=device)
         self._averaged = self._weights
         self._held = {n: t.detach()[None][:0].clone() for n, t in _held(self._network)}
+        self._graphs: dict[tuple[Any, ...], Graph] = {}
         self._updates = make_updates(problem.optimizer, self._layout, lambda: self._weights)
 
     def __len__(self) -> int:
@@ -82,16 +89,15 @@ class Stacked:
         self, number: int, inputs: torch.Tensor, targets: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Train on a minibatch; return the mean losses ``[L]`` and the outputs ``[L, B, ...]``."""
-        self._weights.requires_grad_()
-        with _batching(), torch.autocast(self._device.type, torch.bfloat16, enabled=self._bfloat16):
-            outputs = self._forward(self._weights, inputs)
-            losses = self._losses(outputs.to(self._dtype), targets)
-        (gradients,) = torch.autograd.grad(losses.sum(), self._weights)
-        self._weights.detach_()
+        shapes = (len(self), inputs.shape, targets.shape)
+        if shapes not in self._graphs:
+            self._graphs[shapes] = self._traced(inputs, targets)
+        with torch.no_grad():
+            losses, outputs, gradients = self._graphs[shapes](self._weights, self._held, inputs, targets)
         self._updates.step(number, gradients)
         if self._averaging is not None:
             self._averaged.lerp_(self._weights, self._averaging)
-        return losses.detach(), outputs.detach()
+        return losses, outputs
 
     def end_epoch(self) -> None:
         """Get ready to be measured."""
@@ -103,7 +109,7 @@ class Stacked:
         """Return the outputs ``[L, B, ...]`` of all lanes, or of their averages, as they are measured."""
         self._network.eval()
         with _batching():
-            return self._forward(self._averaged if averaged else self._weights, inputs)
+            return self._forward(self._averaged if averaged else self._weights, self._held, inputs)
 
     @torch.no_grad()
     def losses(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -136,10 +142,43 @@ class Stacked:
         self._held = {name: held.to(self._device) for name, held in state["held"].items()}
         self._updates.load_state_dict(state["updates"])
 
-    def _forward(self, rows: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
+    def _traced(self, inputs: torch.Tensor, targets: torch.Tensor) -> Graph:
+        """Return :meth:`_gradients` as a flat list of operations for minibatches of this shape.
+
+        Tracing runs the step for real, so that it gets copies of the buffers, and random numbers that are put back.
+        """
+        held = {name: tensor.clone() for name, tensor in self._held.items()}
+        devices = [self._device.index or 0] if self._device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            # make_fx counts a bound method's `self` among the arguments; a partial it does not.
+            graph: Graph = make_fx(partial(self._gradients))(self._weights, held, inputs, targets)
+        return graph
+
+    def _gradients(
+        self,
+        weights: torch.Tensor,
+        held: dict[str, torch.Tensor],
+        inputs: torch.Tensor,
+        targets: torch.Tensor,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return losses ``[L]``, outputs ``[L, B, ...]`` and gradients ``[L, P]``; buffers change in place."""
+        weights = weights.detach().requires_grad_()
+        with (
+            torch.enable_grad(),
+            _batching(),
+            torch.autocast(self._device.type, torch.bfloat16, enabled=self._bfloat16),
+        ):
+            outputs = self._forward(weights, held, inputs)
+            losses = self._losses(outputs.to(self._dtype), targets)
+            (gradients,) = torch.autograd.grad(losses.sum(), weights)
+        return losses.detach(), outputs.detach(), gradients
+
+    def _forward(
+        self, rows: torch.Tensor, held: dict[str, torch.Tensor], inputs: torch.Tensor
+    ) -> torch.Tensor:
         stacked = dict(zip(self._layout.names, self._layout.views(rows), strict=True))
         outputs: torch.Tensor = vmap(self._one, in_dims=(0, None), randomness="different")(
-            {**stacked, **self._held}, inputs
+            {**stacked, **held}, inputs
         )
         return outputs
 
