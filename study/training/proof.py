@@ -73,6 +73,8 @@ def _trained(
 ) -> dict[str, torch.Tensor]:
     """Train two networks for two steps; return all that can be compared, by what it is."""
     networks = kind(problem, device, dtype=dtype, averaging=0.5, bfloat16=False)
+    if isinstance(networks, Stacked):
+        networks.trace_after = 1  # the second step is a traced one
     train = problem.examples("train", device).to(device, dtype)
     size = min(TRIED, len(train))
     middle = float(np.sqrt(problem.base_rate[0] * problem.base_rate[1]))

@@ -3,13 +3,14 @@
 Notation: L lanes, B examples a minibatch, P trainable weights of one network. All trainable weights are the rows of
 one matrix ``[L, P]``; buffers and frozen weights are stacked, ``[L, ...]``. Forward is ``vmap`` of the network over
 the lanes, with one shared minibatch; backward is autograd's, of the sum of the lanes' losses, so that a lane's
-gradient is its own. Both together are traced once for each number of lanes and shape of minibatch, into a flat list of
-operations: batching and differentiating anew in every step costs more than small networks do.
+gradient is its own. Both together are traced, once for each number of lanes and shape of minibatch, into a flat list of
+the same operations: batching and differentiating anew in every step costs more than small networks do.
 """
 
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -37,6 +38,8 @@ class Stacked:
         dtype: Floating-point type of weights and inputs.
         averaging: Share of the weights that each step moves into their running average; ``None`` keeps none.
         bfloat16: Compute the training steps' forward and backward passes in bfloat16.
+        trace_after: Steps with as many lanes and as large a minibatch before they are traced: tracing takes as long as
+            some dozens of steps.
     """
 
     fused = True
@@ -49,6 +52,7 @@ class Stacked:
         dtype: torch.dtype,
         averaging: float | None,
         bfloat16: bool,
+        trace_after: int = 20,
     ) -> None:
         self._problem, self._device, self._dtype, self._bfloat16 = problem, device, dtype, bfloat16
         self._averaging = averaging
@@ -57,6 +61,8 @@ class Stacked:
         self._weights = torch.empty((0, sum(self._layout.sizes)), dtype=dtype, device=device)
         self._averaged = self._weights
         self._held = {n: t.detach()[None][:0].clone() for n, t in _held(self._network)}
+        self.trace_after = trace_after
+        self._seen: Counter[tuple[Any, ...]] = Counter()
         self._graphs: dict[tuple[Any, ...], Graph] = {}
         self._updates = make_updates(problem.optimizer, self._layout, lambda: self._weights)
 
@@ -90,10 +96,12 @@ class Stacked:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Train on a minibatch; return the mean losses ``[L]`` and the outputs ``[L, B, ...]``."""
         shapes = (len(self), inputs.shape, targets.shape)
-        if shapes not in self._graphs:
+        self._seen[shapes] += 1
+        if self._seen[shapes] == self.trace_after + 1:
             self._graphs[shapes] = self._traced(inputs, targets)
+        step = self._graphs.get(shapes, self._gradients)
         with torch.no_grad():
-            losses, outputs, gradients = self._graphs[shapes](self._weights, self._held, inputs, targets)
+            losses, outputs, gradients = step(self._weights, self._held, inputs, targets)
         self._updates.step(number, gradients)
         if self._averaging is not None:
             self._averaged.lerp_(self._weights, self._averaging)

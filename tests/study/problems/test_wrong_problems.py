@@ -108,8 +108,7 @@ SETTINGS = {
     "loss NaN": ("loss=lambda o, t: F.cross_entropy(o, t) * math.nan", "loss is nan before any training"),
     "loss fails": ("loss=lambda o, t: F.mse_loss(o, x)", "loss, given outputs .*, raised"),
     "a loss that broadcasts": (
-        "train=(x, x[:, 0]), validation=(x, x[:, 0]), loss=F.mse_loss, metric='loss', chance=1.0,"
-        "model=lambda: nn.Linear(6, 1)",
+        "train=(x, x[:, 0]), validation=(x, x[:, 0]), loss=F.mse_loss, metric='loss', chance=1.0, model=lambda: nn.Linear(6, 1)",
         r"loss, given outputs \[16, 1\] and targets \[16\], raised UserWarning: Using a target size",
     ),
     "no such metric": ("metric='f1'", "metric must be 'accuracy', 'loss' or a function, got metric='f1'"),
