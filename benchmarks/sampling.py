@@ -26,7 +26,7 @@ import optuna
 
 from study.core.records import StudyConfig
 from study.search import FAMILIES
-from study.store import database
+from study.store import database, urls
 from study.tuning.pruner import decide, make_pruner
 from study.tuning.sampler import make_sampler
 from study.tuning.space import FAMILY, Space
@@ -44,9 +44,9 @@ def config(sampler: str, pruner: str) -> StudyConfig:
         schedules=FAMILIES,
         sampler=sampler,
         pruner=pruner,
-        prune_after=1,
-        prune_every=1,
-        prune_startup=4,
+        n_warmup_steps=1,
+        interval_steps=1,
+        n_startup_trials=4,
         prune_on="val",
         reprieve=0.1,
         seed=0,
@@ -115,7 +115,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{Path(folder)}/optuna.db"
         optuna.create_study(study_name="s", storage=url, direction="maximize")
-        database.use_wal(database.parse(url, "--storage"))
+        database.use_wal(urls.parse(url, "storage"))
         space = Space(FAMILIES, EPOCHS)
         study = optuna.load_study(study_name="s", storage=url)
         for size in sizes:

@@ -20,16 +20,14 @@ from dataclasses import replace
 
 from study.audit import print_replay
 from study.core.errors import InputError
-from study.core.records import StudyConfig, StudyRecord, TrialRecord
-from study.page.figures_data import best_trial, families, of_family
+from study.core.records import CHANCE, StudyConfig, StudyRecord, TrialRecord, best_of
 from study.page.reproduce import search_command
-from study.stats.comparison import CHANCE
 from study.store import optuna_storage as store
 
 
 def key(trial: TrialRecord) -> tuple[tuple[str, object], ...]:
-    """Return what tells one trial from another across studies: what was drawn for it; nothing for one cut off before."""
-    return () if trial.spec is None else tuple(sorted(trial.spec.params.items()))
+    """Return what tells one trial from another across studies: what was drawn for it."""
+    return tuple(sorted(trial.spec.params.items()))
 
 
 def queue(url: str, config: StudyConfig, stopped: Sequence[TrialRecord]) -> None:
@@ -59,10 +57,10 @@ def compare(pruned: StudyRecord, completed: StudyRecord) -> None:
     print(
         f"{'family':20} {'best kept':>10} {'best of all':>12} {'points lost':>12}  stopped ones above the best kept"
     )
-    for family in families(pruned):
-        kept = best_trial(of_family(pruned, family))
-        ends = {t.number: t.value for t in of_family(completed, family) if t.value is not None}
-        score = CHANCE if kept is None or kept.value is None else kept.value
+    for family, trials in pruned.by_family.items():
+        kept = best_of(trials)
+        ends = {t.number: t.value for t in completed.by_family[family] if t.value is not None}
+        score = CHANCE if kept is None else kept.score
         best = max(ends.values(), default=score)
         above = [f"#{n} {v:.4f}" for n, v in ends.items() if v > score]
         print(f"{family:20} {score:10.4f} {best:12.4f} {100 * (best - score):12.2f}  {', '.join(above)}")

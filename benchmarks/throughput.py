@@ -40,6 +40,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Subset
 
+from study.core.records import SEARCH_IMAGES
 from study.problems import fashion_mnist as data
 from study.problems.fashion_mnist import Images, Split, load_search
 from study.training.lanes import Lanes
@@ -47,7 +48,7 @@ from study.training.lenet import lenet
 from study.training.process import prepare_process
 
 BATCH = 256
-STEPS = -(-data.TRAIN_IMAGES // BATCH)
+STEPS = -(-SEARCH_IMAGES // BATCH)
 RATE = 0.1
 BAR = 6.5
 CPU = torch.device("cpu")
@@ -88,7 +89,7 @@ def main() -> int:
     ways = [Way("textbook", workers=workers) for workers in options.workers]
     ways.append(Way("alone"))
     ways += [Way("lanes", trials=n, bfloat16=bf) for bf in (False, True) for n in options.lanes]
-    images = min(data.TRAIN_IMAGES, options.steps * BATCH)
+    images = min(SEARCH_IMAGES, options.steps * BATCH)
     describe(images, options.repetitions)
     seconds: dict[Way, list[float]] = {way: [] for way in ways}
     with tempfile.TemporaryDirectory(prefix="throughput-") as root:
@@ -123,8 +124,8 @@ def describe(images: int, repetitions: int) -> None:
     load = f", load average {os.getloadavg()[0]:.1f} at the start" if hasattr(os, "getloadavg") else ""
     print(f"{processor()}, {os.cpu_count()} processors, {torch.get_num_threads()} threads{load}")
     print(f"Python {platform.python_version()}, torch {torch.__version__}, n = {repetitions} repetitions")
-    if images < data.TRAIN_IMAGES:
-        print(f"ONLY {images:,} of {data.TRAIN_IMAGES:,} images timed; seconds are scaled to the whole")
+    if images < SEARCH_IMAGES:
+        print(f"ONLY {images:,} of {SEARCH_IMAGES:,} images timed; seconds are scaled to the whole")
 
 
 def processor() -> str:
@@ -161,7 +162,7 @@ def measure(way: Way, images: int, root: str) -> float:
     epoch = make(way, images, root)
     started = time.perf_counter()
     epoch()
-    return (time.perf_counter() - started) / way.trials * data.TRAIN_IMAGES / images
+    return (time.perf_counter() - started) / way.trials * SEARCH_IMAGES / images
 
 
 def textbook(way: Way, images: int, root: str) -> EpochMetrics:
@@ -173,7 +174,7 @@ def textbook(way: Way, images: int, root: str) -> EpochMetrics:
     # The quick way to start workers, Linux's default; this process was spawned and would spawn them as well.
     start = "fork" if way.workers and sys.platform == "linux" else None
     loader = partial(DataLoader, batch_size=BATCH, num_workers=way.workers, multiprocessing_context=start)
-    first = data.TRAIN_IMAGES
+    first = SEARCH_IMAGES
     train = loader(Subset(everything, range(images)), shuffle=True)
     held_out = loader(Subset(everything, range(first, first + images // 5)))
     network, sgd = network_and_sgd()

@@ -46,7 +46,7 @@ KEEP = {"family-median": (0,), "median": (0, 1, 2)}
     type=Whole(1),
     default=2,
     group="Output",
-    help="Settings shown of each pruner, --prune-keep and signal, the best ones; all are in the figure.",
+    help="Settings shown of each pruner, --keep-best and signal, the best ones; all are in the figure.",
 )
 @option(
     "--orders",
@@ -177,7 +177,7 @@ def _rule(setting: Setting, epochs: int) -> MedianRule:
     from study.tuning.rule import MedianRule
 
     s = setting
-    return MedianRule(s.prune_after, s.prune_every, s.prune_startup, epochs, s.prune_keep)
+    return MedianRule(s.n_warmup_steps, s.interval_steps, s.n_startup_trials, epochs, s.keep_best)
 
 
 def replay_table(
@@ -213,7 +213,9 @@ def replay_table(
     for r, shuffled in zip(replays, others, strict=True):
         s = r.setting
         row = [s.pruner, s.prune_on]
-        row += [str(n) for n in (s.prune_after, s.prune_every, s.prune_startup, s.prune_keep, r.stopped)]
+        row += [
+            str(n) for n in (s.n_warmup_steps, s.interval_steps, s.n_startup_trials, s.keep_best, r.stopped)
+        ]
         row += [percent(r.saved), "kept" if r.winner_kept else f"lost by {r.regret:.2f}"]
         row += [f"{r.families_kept} of {r.families}", f"{r.worst_loss:.2f}"]
         if shuffled:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from study.core.errors import InputError
+from study.core.records import ALL_IMAGES, SEARCH_IMAGES
 from study.terminal.command import (
     checkpoints_option,
     command,
@@ -51,7 +52,7 @@ SECOND_LOOK = "each further look adds to the chance of a false winner (about 6.6
     help="Family whose best trial is always among them.",
 )
 @option("--seeds", type=Whole(2), default=10, group="Finalists", help="Fresh seeds each, shared by all.")
-@train_images_option(60_000, group="Finalists")
+@train_images_option(ALL_IMAGES, group="Finalists")
 @option("--level", type=Real(0.5, 0.9999), default=0.95, group="Verdict", help="Confidence level.")
 @option(
     "--margin",
@@ -130,7 +131,7 @@ def _confirm(
     from study.problems.fashion_mnist import choose_device, load_final, load_training, require_final
     from study.stats.finalists import choose_finalists
     from study.store import optuna_storage as store
-    from study.store.tracking_uri import check as check_tracking
+    from study.store.urls import check_tracking
     from study.training.process import prepare_process
 
     if not out.absolute().parent.is_dir():
@@ -139,12 +140,12 @@ def _confirm(
     where = choose_device(device)
     check_tracking(tracking_uri, storage)
     record = store.load(storage, study)
-    if record.config.train_images < 50_000:
+    if record.config.train_images < SEARCH_IMAGES:
         click.echo(
             f"note: the search saw {record.config.train_images:,} images only; this trains on "
             f"{train_images:,}"
         )
-    if train_images < 60_000:
+    if train_images < ALL_IMAGES:
         click.echo(f"a quick look: trained on {train_images:,} of 60,000 images, so no verdict on the whole")
     chosen = choose_finalists(
         record, finalists=finalists, per_family=per_family, baseline=None if baseline == "none" else baseline
@@ -260,7 +261,7 @@ def _print(result: Verdict, table: Any, names: list[str], train_images: int) -> 
             ]
         )
     title = f"Test accuracy over {result.seeds} fresh seeds"
-    if train_images < 60_000:
+    if train_images < ALL_IMAGES:
         title += f", ONLY {train_images:,} TRAINING IMAGES"
     print_table(columns, rows, title=title)
     for sentence in result.sentences:

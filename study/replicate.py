@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from study.core.errors import InputError
+from study.core.records import ALL_IMAGES
 from study.terminal.command import (
     checkpoints_option,
     command,
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from study.store.mlflow_tracking import Tracker
     from study.textbook.runs import Replication
 
-ALL_IMAGES = 60_000
 PICTURES = (".html", ".png", ".svg")
 
 
@@ -104,9 +104,11 @@ def _replicate(
     device: str,
     data_dir: str | None,
 ) -> None:
+    from dataclasses import replace
+
     from study.loops.recording import alone_in, closing
-    from study.problems.fashion_mnist import Split, choose_device, load_final
-    from study.store.tracking_uri import check as check_tracking
+    from study.problems.fashion_mnist import choose_device, load_final
+    from study.store.urls import check_tracking
     from study.terminal.tables import print_table
     from study.textbook.curves_figure import curves_figure
     from study.textbook.result_tables import Section, as_markdown, tables
@@ -121,7 +123,7 @@ def _replicate(
     where = choose_device(device)
     check_tracking(tracking_uri)
     data = load_final(data_dir, where)
-    split = Split(data.train.part(0, train_images), data.evaluation, data.checksums)
+    split = replace(data, train=data.train.part(0, train_images))
     config = settings_of(
         SOURCES[source], epochs=epochs, train_images=train_images, device=where.type, data=data.checksums
     )
@@ -151,6 +153,7 @@ def _replicate(
 
 def _open_tracker(replication: Replication, tracking_uri: str) -> Tracker:
     """Open the parent run that earlier processes of the same replication recorded in, or a new one."""
+    from study.core.files import write_text
     from study.core.provenance import provenance
     from study.store.mlflow_tracking import Tracker
     from study.textbook.runs import EXPERIMENT
@@ -160,12 +163,12 @@ def _open_tracker(replication: Replication, tracking_uri: str) -> Tracker:
         tracking_uri,
         replication.config,
         attributes={**provenance(replication.config.device), "ways": ", ".join(replication.ways)},
+        params=replication.parameters,
         resume_run_id=kept.read_text("utf-8") if kept.exists() else None,
         experiment=EXPERIMENT,
         kind="replicate",
-        measured_on="test",
     )
-    kept.write_text(tracker.run_id, "utf-8")
+    write_text(kept, tracker.run_id)
     return tracker
 
 

@@ -1,20 +1,43 @@
 """What everything passes along: what a study is, what a trial was asked, what an epoch gave.
 
-Plain frozen dataclasses over plain data: every other part of the study may import this file, and it
-imports nothing of ours.
+Frozen dataclasses that answer questions about themselves, so that a question is answered in one place.
+Every other part of the study may import this file; of ours it imports schedules alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Literal
+
+import lrsched
 
 #: How a trial ended. ``finished``: trained to its last epoch. ``pruned``: stopped by the pruner.
 #: ``diverged``: stopped because its loss was not finite. ``running``: not ended yet.
 #: ``interrupted``: cut off by a signal or a crash; a later run of the same command retries it.
 Outcome = Literal["finished", "pruned", "diverged", "running", "interrupted"]
+#: The outcomes, in the order in which they are counted to a reader.
+OUTCOMES: tuple[Outcome, ...] = ("finished", "pruned", "diverged", "running", "interrupted")
+#: How a trial ends that is not tried again.
+ENDED: frozenset[Outcome] = frozenset({"finished", "pruned", "diverged"})
+
+#: Images of the search's whole training split, and of the published training set that finalists train on.
+SEARCH_IMAGES, ALL_IMAGES = 50_000, 60_000
+#: Accuracy of guessing among ten classes; a run that ends under twice that has learned nothing.
+CHANCE = 0.1
+FAILED_BELOW = 2 * CHANCE
+
+#: Names that fields of ``StudyConfig`` had in version 0.1, and have in the studies that it made.
+RENAMED = {
+    "prune_after": "n_warmup_steps",
+    "prune_every": "interval_steps",
+    "prune_startup": "n_startup_trials",
+    "prune_keep": "keep_best",
+}
 
 
 @dataclass(frozen=True)
@@ -28,16 +51,16 @@ class StudyConfig:
         schedules: Names of the schedule families searched, in catalogue order.
         sampler: ``stratified``, ``tpe`` or ``random``.
         pruner: ``family-median``, ``median`` or ``none``.
-        prune_after: Epochs that every trial may train before it can be pruned.
-        prune_every: Epochs between two decisions about one trial.
-        prune_startup: Trials needed at an epoch before their median counts.
+        n_warmup_steps: Epochs that every trial may train before it can be pruned.
+        interval_steps: Epochs between two decisions about one trial.
+        n_startup_trials: Trials needed at an epoch before their median counts.
         prune_on: Signal reported to the pruner: ``val`` or ``averaged``.
         reprieve: Share of the trials that the pruner would stop but that train to the end.
         seed: Seed of the sampler, of the initial weights and of the data order.
         train_images: Images trained on (50,000 is the whole training split).
         device: Device type the trials are trained on.
         precision: Arithmetic of the training steps: ``float32`` or ``bfloat16``.
-        prune_keep: Best trials of each family that are never pruned.
+        keep_best: Best trials of each family that are never pruned.
         data: Checksums of the data files, by file name.
     """
 
@@ -47,16 +70,16 @@ class StudyConfig:
     schedules: tuple[str, ...]
     sampler: str
     pruner: str
-    prune_after: int
-    prune_every: int
-    prune_startup: int
+    n_warmup_steps: int
+    interval_steps: int
+    n_startup_trials: int
     prune_on: str
     reprieve: float
     seed: int
     train_images: int
     device: str
     precision: str = "float32"
-    prune_keep: int = 0
+    keep_best: int = 0
     data: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -65,8 +88,9 @@ class StudyConfig:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> StudyConfig:
-        """Read what ``to_json`` wrote; fields of other versions are ignored."""
-        known = {f.name: data[f.name] for f in fields(cls) if f.name in data}
+        """Read what ``to_json`` wrote, in this version or an earlier one; unknown fields are ignored."""
+        today = {RENAMED.get(name, name): value for name, value in data.items()}
+        known = {f.name: today[f.name] for f in fields(cls) if f.name in today}
         return cls(**{**known, "schedules": tuple(known["schedules"])})
 
     def differences(self, other: StudyConfig) -> dict[str, tuple[Any, Any]]:
@@ -77,12 +101,12 @@ class StudyConfig:
 
 @dataclass(frozen=True)
 class TrialSpec:
-    """What one trial was asked to train.
+    """What one trial is to train.
 
     Attributes:
         number: The trial's number in its Optuna study, from 0.
         family: Name of the schedule family, a key of ``lrsched.REGISTRY``.
-        schedule: The schedule as ``Schedule.to_json()`` gives it, warm-up included; time unit: epochs.
+        schedule: The schedule, warm-up included; time unit: epochs.
         base_rate: Learning rate that the schedule's multiplier is applied to.
         params: Sampled parameters by the name that Optuna knows them under.
         epochs: Epochs to train.
@@ -93,7 +117,7 @@ class TrialSpec:
 
     number: int
     family: str
-    schedule: Mapping[str, Any]
+    schedule: lrsched.Schedule
     base_rate: float
     params: Mapping[str, Any]
     epochs: int
@@ -101,29 +125,43 @@ class TrialSpec:
     offset: int
     lanes: int
 
+    @property
+    def name(self) -> str:
+        """The trial as it is called in text: ``cosine #12``."""
+        return f"{self.family} #{self.number}"
+
+    @property
+    def warmup(self) -> float:
+        """Length of the warm-up in epochs, 0 without one."""
+        return float(self.params.get("warmup", 0.0))
+
     def to_json(self) -> dict[str, Any]:
         """Return plain data that ``from_json`` reads back."""
-        return asdict(self)
+        return {**{f.name: getattr(self, f.name) for f in fields(self)}, "params": dict(self.params),
+                "schedule": self.schedule.to_json()}  # fmt: skip
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> TrialSpec:
         """Read what ``to_json`` wrote."""
-        return cls(**{f.name: data[f.name] for f in fields(cls)})
+        known = {f.name: data[f.name] for f in fields(cls)}
+        return cls(**{**known, "schedule": lrsched.from_json(known["schedule"])})
 
 
 @dataclass(frozen=True)
 class EpochMetrics:
-    """What one epoch of one trial gave.
+    """What one epoch of one trial gave; a figure is named by the split that it was measured on.
 
     Attributes:
         epoch: Number of the epoch within the trial, from 0.
         rate: Learning rate of the epoch's last step.
         train_loss: Mean training loss over the epoch's minibatches, while the weights moved.
         train_accuracy: Share of the epoch's training images classified right, likewise.
-        val_loss: Mean cross-entropy on the evaluation split after the epoch, where there is one.
-        val_accuracy: Share of the evaluation split classified right after the epoch, likewise.
+        val_loss: Mean cross-entropy on the validation split after the epoch, where it is measured.
+        val_accuracy: Share of the validation split classified right after the epoch, likewise.
         averaged_accuracy: The same for the exponential average of the weights, where kept.
         seconds: Wall-clock seconds of the epoch divided by the lanes that shared it.
+        test_loss: Mean cross-entropy on the test set after the epoch; only where nothing is chosen by it.
+        test_accuracy: Share of the test set classified right after the epoch, likewise.
     """
 
     epoch: int
@@ -134,6 +172,14 @@ class EpochMetrics:
     val_accuracy: float | None
     averaged_accuracy: float | None
     seconds: float
+    test_loss: float | None = None
+    test_accuracy: float | None = None
+
+    @property
+    def finite(self) -> bool:
+        """Whether the losses are finite: the run has not diverged."""
+        losses = (self.train_loss, self.val_loss, self.test_loss)
+        return all(math.isfinite(loss) for loss in losses if loss is not None)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data that ``from_json`` reads back."""
@@ -141,28 +187,27 @@ class EpochMetrics:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> EpochMetrics:
-        """Read what ``to_json`` wrote."""
-        return cls(**{f.name: data[f.name] for f in fields(cls)})
+        """Read what ``to_json`` wrote; versions before this one measured nothing on the test set."""
+        return cls(**{f.name: data[f.name] for f in fields(cls) if f.name in data})
 
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """One trial as the records know it: asked, trained, ended.
+    """One trial as the records know it.
 
     Attributes:
-        spec: What was asked; ``None`` where the trial was cut off before it was known.
+        spec: What it was to train.
         epochs: What its epochs gave, in order. Known once the trial ended; for a running trial
             only ``reported`` holds the signal so far.
         outcome: How it ended.
-        value: Validation accuracy after the final epoch; ``None`` unless ``finished``.
+        value: Validation accuracy after the final epoch, its search score; ``None`` unless ``finished``.
         reported: The signal reported to the pruner, by epoch.
         reprieved_at: Epoch at which the pruner would have stopped it, had it not been reprieved.
         started: When it was asked for.
         ended: When it ended.
     """
 
-    number: int
-    spec: TrialSpec | None
+    spec: TrialSpec
     epochs: tuple[EpochMetrics, ...]
     outcome: Outcome
     value: float | None
@@ -171,6 +216,51 @@ class TrialRecord:
     started: datetime | None
     ended: datetime | None
 
+    @property
+    def number(self) -> int:
+        """The trial's number in its Optuna study."""
+        return self.spec.number
+
+    @property
+    def family(self) -> str:
+        """Name of its schedule family."""
+        return self.spec.family
+
+    @property
+    def epochs_trained(self) -> int:
+        """Epochs that it has trained so far."""
+        return len(self.epochs) or 1 + max(self.reported, default=-1)
+
+    @property
+    def last_accuracy(self) -> float | None:
+        """Validation accuracy after its last epoch so far, if it has one."""
+        if self.value is not None:
+            return self.value
+        if self.epochs:
+            return self.epochs[-1].val_accuracy
+        return self.reported[max(self.reported)] if self.reported else None
+
+    @property
+    def learned(self) -> bool:
+        """Whether it trained to its end and does better than guessing."""
+        return self.value is not None and self.value >= FAILED_BELOW
+
+    @property
+    def to_be_stopped(self) -> bool:
+        """Whether the pruner stopped it, or would have, had it not been reprieved."""
+        return self.outcome == "pruned" or self.reprieved_at is not None
+
+    @property
+    def score(self) -> float:
+        """Its search score as a key to sort by: minus infinity where it has none."""
+        return -math.inf if self.value is None else self.value
+
+
+def best_of(trials: Iterable[TrialRecord]) -> TrialRecord | None:
+    """Return the finished trial of highest accuracy, the earlier one at a tie; ``None`` if none finished."""
+    finished = [t for t in trials if t.value is not None]
+    return max(finished, key=lambda t: (t.score, -t.number), default=None)
+
 
 @dataclass(frozen=True)
 class StudyRecord:
@@ -178,10 +268,48 @@ class StudyRecord:
 
     Attributes:
         config: What was fixed when the study was made.
-        trials: Its trials by number; trials that were retried are left out.
+        trials: Its trials by number. Left out are those that wait, those whose retry has started, and those
+            cut off before it was known what they were to train.
         attributes: Free-form facts kept beside it, such as the MLflow parent run's id.
     """
 
     config: StudyConfig
     trials: tuple[TrialRecord, ...]
     attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def by_family(self) -> Mapping[str, tuple[TrialRecord, ...]]:
+        """Trials by family: those of the settings in catalogue order, then any others that trials name."""
+        names = {**dict.fromkeys(self.config.schedules), **dict.fromkeys(t.family for t in self.trials)}
+        return {name: tuple(t for t in self.trials if t.family == name) for name in names}
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """The families' names, in that order."""
+        return tuple(self.by_family)
+
+    @cached_property
+    def ended(self) -> tuple[TrialRecord, ...]:
+        """Trials that have ended and are not tried again."""
+        return tuple(t for t in self.trials if t.outcome in ENDED)
+
+    @cached_property
+    def finished(self) -> tuple[TrialRecord, ...]:
+        """Trials that trained to their last epoch."""
+        return tuple(t for t in self.trials if t.outcome == "finished")
+
+    @cached_property
+    def best(self) -> TrialRecord | None:
+        """The finished trial of highest accuracy, if any finished."""
+        return best_of(self.trials)
+
+    @property
+    def outcomes(self) -> dict[Outcome, int]:
+        """How many trials ended in each way, zeros included."""
+        found = Counter(t.outcome for t in self.trials)
+        return {outcome: found[outcome] for outcome in OUTCOMES}
+
+    @property
+    def epochs_trained(self) -> int:
+        """Epochs that the ended trials trained."""
+        return sum(len(t.epochs) for t in self.ended)

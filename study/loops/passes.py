@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-import lrsched
 from study.core.errors import InputError
 from study.core.records import EpochMetrics, TrialSpec
 from study.training.lanes import Lanes
@@ -119,4 +118,4 @@ class Pass:
 
 def schedule_rates(spec: TrialSpec, steps: int) -> Rates:
     """Return the rates of a run that moves its schedule with every step."""
-    return Rates(lrsched.from_json(spec.schedule), spec.base_rate, steps)
+    return Rates(spec.schedule, spec.base_rate, steps)

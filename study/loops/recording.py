@@ -15,7 +15,7 @@ from study.core.errors import InputError
 from study.core.records import EpochMetrics, Outcome, TrialSpec
 from study.loops.passes import Pass
 from study.loops.signals import held_back
-from study.store.mlflow_tracking import Tracker
+from study.store.mlflow_tracking import RunSpec, Tracker
 from study.training.lanes import Lanes
 
 #: Names a run for MLflow: its name and its further tags, from what it is asked and its pass's number.
@@ -79,7 +79,7 @@ def alone_in(folder: Path) -> Iterator[None]:
         file = (folder / "lock").open("w")
     except OSError as error:
         raise InputError(
-            f"--checkpoints: cannot write to {folder} ({error.strerror}); name another folder"
+            f"`checkpoints`: cannot write to {folder} ({error.strerror}); name another folder"
         ) from None
     with file:
         if sys.platform != "win32":  # no such locks there
@@ -89,7 +89,7 @@ def alone_in(folder: Path) -> Iterator[None]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise InputError(
-                    f"--checkpoints: another process trains the same runs in {folder}; wait until it ends"
+                    f"`checkpoints`: another process trains the same runs in {folder}; wait until it ends"
                 ) from None
         yield
 
@@ -121,7 +121,7 @@ def _train_one(
         _mark(one).touch()
         for run in one.runs:
             name, tags = label(run, number)
-            children[run.number] = tracker.start(run, name=name, tags=tags)
+            children[run.number] = tracker.start(RunSpec.fixed(run, name, tags))
     one.train(lanes, on_epoch)
     with held_back():
         for key, child in children.items():

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import click
 
-import lrsched
 from study.core.errors import InputError
 from study.core.records import EpochMetrics, TrialRecord
 from study.problems.fashion_mnist import choose_device, load_search
 from study.store import optuna_storage as store
 from study.terminal.progress import Progress
-from study.terminal.tables import Column, print_table
+from study.terminal.tables import Column, cell, print_table
 from study.training.lanes import Lanes
 from study.training.process import prepare_process
 from study.training.rates import Rates
@@ -35,9 +34,9 @@ def rerun_trial(storage: str, study: str, number: int, device: str, data_dir: st
     prepare_process()
     record = store.load(storage, study)
     trial = next((t for t in record.trials if t.number == number), None)
-    if trial is None or trial.spec is None or not trial.epochs:
+    if trial is None or not trial.epochs:
         last = max((t.number for t in record.trials), default=None)
-        raise InputError(f"--rerun {number}: study {study} has no such ended trial; its last is {last}")
+        raise InputError(f"`rerun` {number}: study {study} has no such ended trial; its last is {last}")
     config = record.config
     split = load_search(data_dir, choose_device(device), train_images=config.train_images)
     lane = Lanes(
@@ -47,43 +46,32 @@ def rerun_trial(storage: str, study: str, number: int, device: str, data_dir: st
         bfloat16=config.precision == "bfloat16",
         clock=trial.spec.offset,
     )
-    again = _train(trial, lane)
-    return _compare(trial, again)
+    return _compare(trial, _train(trial, lane))
 
 
 def _train(trial: TrialRecord, lane: Lanes) -> list[EpochMetrics]:
     """Train as many epochs as were recorded."""
     spec = trial.spec
-    if spec is None:
-        raise ValueError(f"trial {trial.number} does not know what it was asked")
     lane.add(trial.number, spec.seed)
-    rates = Rates(lrsched.from_json(spec.schedule), spec.base_rate, lane.steps)
+    rates = Rates(spec.schedule, spec.base_rate, lane.steps)
     again: list[EpochMetrics] = []
     with Progress(len(trial.epochs), f"trial {trial.number} again") as progress:
         for _ in trial.epochs:
             epoch = lane.train_epoch({trial.number: rates.current()})[trial.number]
             rates.observe(epoch.train_loss)
             again.append(epoch)
-            progress.update(len(again), {"val_accuracy": f"{epoch.val_accuracy:.4f}"})
+            progress.update(len(again), {"val_accuracy": cell(epoch.val_accuracy)})
     return again
 
 
 def _compare(trial: TrialRecord, again: list[EpochMetrics]) -> int:
+    columns = [Column(t, "right") for t in ("epoch", "rate", "train loss", "again", "val acc", "again")]
     rows = [
-        [
-            str(then.epoch),
-            f"{then.rate:.4g}",
-            f"{then.train_loss:.4f}",
-            f"{now.train_loss:.4f}",
-            f"{then.val_accuracy:.4f}",
-            f"{now.val_accuracy:.4f}",
-        ]
+        [str(then.epoch), f"{then.rate:.4g}", cell(then.train_loss), cell(now.train_loss),
+         cell(then.val_accuracy), cell(now.val_accuracy)]
         for then, now in zip(trial.epochs, again, strict=True)
-    ]
-    titles = ("epoch", "rate", "train loss", "again", "val acc", "again")
-    print_table(
-        [Column(title, "right") for title in titles], rows, title=f"trial {trial.number}, then and again"
-    )
+    ]  # fmt: skip
+    print_table(columns, rows, title=f"trial {trial.number}, then and again")
     if trial.outcome == "diverged":
         click.echo("the trial diverged; nothing to compare")
         return 0

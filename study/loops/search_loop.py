@@ -1,20 +1,19 @@
-"""The search's loop: ask, train an epoch, report, decide, tell; lanes are refilled as they fall free."""
+"""The search's loop: ask for trials, train an epoch, report it, decide; a trial that ends frees its lane."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import optuna
 from numpy.typing import NDArray
 
-import lrsched
-from study.core.records import EpochMetrics, Outcome, StudyConfig, TrialSpec
+from study.core.records import ENDED, EpochMetrics, Outcome, StudyConfig, StudyRecord, TrialSpec
 from study.loops.signals import held_back
+from study.store import lifecycle
 from study.store import optuna_storage as store
-from study.store.mlflow_tracking import Tracker
+from study.store.mlflow_tracking import RunSpec, Tracker
 from study.training.lanes import Lanes
 from study.training.rates import Rates
 from study.tuning.pruner import decide
@@ -35,7 +34,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Tally:
-    """How far the study is, for whoever shows it.
+    """How far the study is, to be shown.
 
     Attributes:
         outcomes: Number of trials by outcome, those in training under ``running``.
@@ -44,7 +43,7 @@ class Tally:
         best: Highest final validation accuracy so far, and the trial's family and number.
     """
 
-    outcomes: dict[str, int]
+    outcomes: dict[Outcome, int]
     trained: int
     expected: float
     best: tuple[float, str, int] | None
@@ -76,25 +75,21 @@ class SearchLoop:
         total: int,
         show: Callable[[Tally], None],
     ) -> None:
-        self._study, self._settings, self._space = study, config, space
+        self._study, self._config, self._space = study, config, space
         self._tracker, self._lanes, self._width, self._total = tracker, lanes, width, total
         self._show = show
         self._jobs: dict[int, Job] = {}
-        self._ended = [
-            t for t in store.record(study).trials if t.outcome in {"finished", "pruned", "diverged"}
-        ]
-        self._outcomes = {
-            o: sum(t.outcome == o for t in self._ended) for o in ("finished", "pruned", "diverged")
-        }
-        self._epochs_ended = sum(len(t.epochs) for t in self._ended)
-        finished = [(t.value, t.spec.family, t.number) for t in self._ended if t.value is not None and t.spec]
-        self._best = max(finished, default=None)
+        record = store.record(study)
+        self._outcomes = {o: n for o, n in record.outcomes.items() if o in ENDED}
+        self._epochs_ended = record.epochs_trained
+        best = record.best
+        self._best = None if best is None else (best.score, best.family, best.number)
 
     def run(self) -> None:
         """Train until the study is complete.
 
-        On Ctrl-C and on any error the trials in training are put back, so that the same command goes on.
-        A signal stops the training at once, but never the records of an epoch half-way.
+        On Ctrl-C and on any error the trials in training are queued again, so that the same command goes on.
+        A signal stops the training at once, but the records of an epoch are written whole.
         """
         try:
             while self._fill():
@@ -102,13 +97,13 @@ class SearchLoop:
                 self._show(self._tally())
         finally:
             with held_back():
-                self._put_back()
+                self._queue_again()
 
     def _fill(self) -> bool:
         """Give every free lane a trial; return whether anything is left to train."""
         while len(self._jobs) < self._width:
             with held_back():
-                trial = store.ask(self._study, self._total)
+                trial = lifecycle.ask(self._study, self._total)
                 if trial is None:
                     break
                 self._start(trial)
@@ -119,18 +114,18 @@ class SearchLoop:
         spec = TrialSpec(
             number=trial.number,
             family=point.family,
-            schedule=point.schedule.to_json(),
+            schedule=point.schedule,
             base_rate=point.base_rate,
             params=dict(trial.params),
-            epochs=self._settings.epochs,
-            seed=initial_seed(self._settings.seed, trial.number),
+            epochs=self._config.epochs,
+            seed=initial_seed(self._config.seed, trial.number),
             offset=self._lanes.clock,
             lanes=self._width,
         )
-        store.begin(trial, spec)
-        run = self._tracker.start(spec)
+        lifecycle.begin(trial, spec)
+        run = self._tracker.start(RunSpec.trial(spec))
         self._lanes.add(trial.number, spec.seed)
-        rates = Rates(lrsched.from_json(spec.schedule), spec.base_rate, self._lanes.steps)
+        rates = Rates(spec.schedule, spec.base_rate, self._lanes.steps)
         self._jobs[trial.number] = Job(trial, spec, rates, run)
 
     def _train_epoch(self) -> None:
@@ -147,7 +142,7 @@ class SearchLoop:
             job.epochs.append(epoch)
             job.rates.observe(epoch.train_loss)
             self._tracker.epoch(job.run, epoch, table[number].tolist())
-        store.beat(self._study, [job.trial for job in self._jobs.values()])
+        lifecycle.heartbeat(self._study, [job.trial for job in self._jobs.values()])
         for job in list(self._jobs.values()):
             self._report(job)
         for job in list(self._jobs.values()):
@@ -155,16 +150,16 @@ class SearchLoop:
 
     def _report(self, job: Job) -> None:
         epoch = job.epochs[-1]
-        signal = epoch.averaged_accuracy if self._settings.prune_on == "averaged" else epoch.val_accuracy
+        signal = epoch.averaged_accuracy if self._config.prune_on == "averaged" else epoch.val_accuracy
         if signal is None:
-            raise RuntimeError(f"trial {job.spec.number} gave no {self._settings.prune_on} accuracy")
-        if not store.report(job.trial, signal, epoch.epoch):
-            self._leave(job, "interrupted")  # another machine took it for lost and put it back
-        elif not (math.isfinite(epoch.train_loss) and math.isfinite(epoch.val_loss or 0.0)):
+            raise RuntimeError(f"trial {job.spec.number} gave no {self._config.prune_on} accuracy")
+        if not lifecycle.report(job.trial, signal, epoch.epoch):
+            self._leave(job, "interrupted")  # another machine took it for lost and queued it again
+        elif not epoch.finite:
             self._end(job, "diverged")
 
     def _decide(self, job: Job) -> None:
-        if len(job.epochs) == self._settings.epochs:
+        if len(job.epochs) == self._config.epochs:
             self._end(job, "finished")
             return
         match decide(self._study, job.trial):
@@ -177,7 +172,7 @@ class SearchLoop:
 
     def _end(self, job: Job, outcome: Outcome) -> None:
         self._leave(job, outcome)
-        if not store.finish(self._study, job.trial, job.epochs, outcome, reprieved_at=job.reprieved_at):
+        if not lifecycle.finish(self._study, job.trial, job.epochs, outcome, reprieved_at=job.reprieved_at):
             return
         self._outcomes[outcome] += 1
         self._epochs_ended += len(job.epochs)
@@ -187,23 +182,23 @@ class SearchLoop:
             self._best = found if self._best is None else max(self._best, found)
 
     def _leave(self, job: Job, outcome: Outcome) -> None:
-        """Close the run and free the lane; MLflow before Optuna, as the tracker asks for."""
+        """Close the run and free the lane. Optuna learns of it later, as ``Tracker.end`` asks for."""
         self._tracker.end(job.run, outcome)
         self._lanes.drop(job.spec.number)
         del self._jobs[job.spec.number]
 
-    def _put_back(self) -> None:
-        """Put back what is still in training: nothing after a complete study."""
+    def _queue_again(self) -> None:
+        """Queue again what is still in training: nothing after a complete study."""
         cut_off = list(self._jobs.values())
         try:
             for job in cut_off:
                 self._leave(job, "interrupted")
         finally:  # MLflow may be what failed
-            store.interrupt(self._study, [job.trial for job in cut_off])
+            lifecycle.interrupt(self._study, [job.trial for job in cut_off])
 
     def _tally(self) -> Tally:
         ended = sum(self._outcomes.values())
-        length = self._epochs_ended / ended if ended else float(self._settings.epochs)
+        length = self._epochs_ended / ended if ended else float(self._config.epochs)
         in_training = [len(job.epochs) for job in self._jobs.values()]
         trained = self._epochs_ended + sum(in_training)
         to_come = sum(max(0.0, length - done) for done in in_training)
@@ -218,6 +213,6 @@ def initial_seed(seed: int, number: int) -> int:
     return int(drawn)
 
 
-def next_clock(trials: Iterable[tuple[int, int]]) -> int:
-    """Return the global epoch after the last one that any trial ``(offset, epochs trained)`` used."""
-    return max((offset + epochs for offset, epochs in trials), default=0)
+def next_clock(record: StudyRecord) -> int:
+    """Return the global epoch after the last one that any trial of a study trained in."""
+    return max((t.spec.offset + len(t.epochs) for t in record.trials), default=0)

@@ -103,6 +103,6 @@ def _shares(replays: Sequence[Replay]) -> go.Heatmap:
 def _short_name(replay: Replay) -> str:
     s = replay.setting
     return (
-        f"{s.pruner} of {s.prune_on}, after {s.prune_after}, every {s.prune_every}, startup {s.prune_startup}, "
-        f"keep {s.prune_keep}"
+        f"{s.pruner} of {s.prune_on}, after {s.n_warmup_steps}, every {s.interval_steps}, startup {s.n_startup_trials}, "
+        f"keep {s.keep_best}"
     )

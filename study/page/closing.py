@@ -7,12 +7,12 @@ from typing import Any
 import click
 import optuna
 
-from study.core.records import Outcome, StudyRecord
+from study.core.records import SEARCH_IMAGES, Outcome, StudyRecord
 from study.page.figures import rate_curves
-from study.page.figures_data import best_trial, rate_curves_of
+from study.page.figures_data import rate_curves_of
 from study.page.rate_curve_data import rate_curve
 from study.page.style import on_white
-from study.page.text import ALL_IMAGES, hardly_tried, pruning_sentences
+from study.page.text import hardly_tried, pruning_sentences
 from study.stats.leaderboard import Row, leaderboard
 from study.stats.pruning_cost import cost_of_pruning
 from study.store import optuna_storage as store
@@ -27,7 +27,7 @@ def board(record: StudyRecord) -> tuple[Row, ...]:
     edges = {
         row.family: space.edges(row.family, row.best.spec.params)
         for row in leaderboard(record)
-        if row.best is not None and row.best.spec is not None
+        if row.best is not None
     }
     return leaderboard(record, edges)
 
@@ -35,12 +35,12 @@ def board(record: StudyRecord) -> tuple[Row, ...]:
 def close_study(study: optuna.Study, tracker: Tracker, outcome: Outcome) -> None:
     """Put the summary and the figure of all rate curves into the parent run, and close it."""
     record = store.record(study)
-    best = best_trial(record.trials)
-    metrics = {f"trials_{name}": float(n) for name, n in _outcomes(record).items()}
+    best = record.best
+    metrics = {f"trials_{name}": float(n) for name, n in record.outcomes.items() if name != "running"}
     tags = {}
-    if best is not None and best.value is not None and best.spec is not None:
-        metrics["best_val_accuracy"] = best.value
-        tags = {"leading_schedule": best.spec.family, "leading_trial": str(best.number)}
+    if best is not None:
+        metrics["best_val_accuracy"] = best.score
+        tags = {"leading_schedule": best.family, "leading_trial": str(best.number)}
     curves = rate_curves_of(record, rate_curve)
     if curves:
         title = "Learning rate of every trial, coloured by validation accuracy"
@@ -69,7 +69,7 @@ def print_closing(
     _print_board(record)
     for sentence in hardly_tried(record):
         click.echo(sentence)
-    if _outcomes(record)["pruned"]:
+    if record.outcomes["pruned"]:
         click.echo("\n".join(pruning_sentences(cost_of_pruning(record))))
     database = "" if tracking_uri == "sqlite:///mlflow.db" else f" --backend-store-uri {tracking_uri}"
     where = "" if storage == "sqlite:///optuna.db" else f" --storage {storage}"
@@ -107,7 +107,7 @@ def _print_board(record: StudyRecord) -> None:
         for row in board(record)
     ]
     config = record.config
-    few = "" if config.train_images == ALL_IMAGES else f", ONLY {config.train_images:,} TRAINING IMAGES"
+    few = "" if config.train_images == SEARCH_IMAGES else f", ONLY {config.train_images:,} TRAINING IMAGES"
     length = "1 epoch" if config.epochs == 1 else f"{config.epochs} epochs"
     print_table(columns, rows, title=f"{config.name}: {length} a trial{few}")
 
@@ -126,15 +126,10 @@ def _short(value: object) -> str:
     return str(value)
 
 
-def _outcomes(record: StudyRecord) -> dict[str, int]:
-    outcomes = [trial.outcome for trial in record.trials]
-    return {name: outcomes.count(name) for name in ("finished", "pruned", "diverged", "interrupted")}
-
-
 def _summary(record: StudyRecord) -> dict[str, Any]:
     return {
         "settings": record.config.to_json(),
-        "outcomes": _outcomes(record),
+        "outcomes": record.outcomes,
         "note": "search scores, not a verdict: see study.confirm",
         "families": [
             {

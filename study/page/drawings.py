@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import plotly.graph_objects as go
 
-from study.core.records import StudyRecord
+from study.core.records import ENDED, StudyRecord
 from study.page.figures import COLOUR_BAR, learning_figure, rate_curves
 from study.page.figures_data import (
     AccuracyScale,
@@ -21,10 +21,7 @@ from study.page.figures_data import (
     by_base_rate,
     by_warm_up,
     epochs_spent,
-    families,
-    last_accuracy,
     learning_curves,
-    of_family,
 )
 from study.page.figures_families import (
     SMALL,
@@ -168,10 +165,8 @@ def drawings(record: StudyRecord, parts: Parts) -> dict[str, tuple[Drawing, ...]
 
 def expected_best_by_family(record: StudyRecord) -> dict[str, tuple[Floats, Floats, Floats, Floats]]:
     """Return (trials, expected, low, high) over all families, then of each with two finished trials or more."""
-    ended = [t for t in record.trials if t.outcome in {"finished", "pruned", "diverged"}]
-    groups = {ALL: ended} | {
-        family: [t for t in ended if t.spec is not None and t.spec.family == family]
-        for family in families(record)
+    groups = {ALL: record.ended} | {
+        family: tuple(t for t in trials if t.outcome in ENDED) for family, trials in record.by_family.items()
     }
     curves = {}
     for name, trials in groups.items():
@@ -207,7 +202,7 @@ def _rates_by_family(
     record: StudyRecord, curves: Sequence[RateCurve], scale: AccuracyScale
 ) -> tuple[Drawing, ...]:
     drawn = []
-    for family in families(record):
+    for family in record.families:
         own = [curve for curve in curves if curve.family == family]
         if own:
             figure = rate_curves(own, scale, colour_bar=False, height=SMALL)
@@ -232,7 +227,7 @@ def _learning(record: StudyRecord) -> tuple[Drawing, ...]:
 
 
 def _base_rate(record: StudyRecord) -> tuple[Drawing, ...]:
-    clouds = {family: by_base_rate(of_family(record, family)) for family in families(record)}
+    clouds = {family: by_base_rate(trials) for family, trials in record.by_family.items()}
     clouds = {family: cloud for family, cloud in clouds.items() if cloud.x.size}
     if not clouds:
         return ()
@@ -251,11 +246,11 @@ def _base_rate(record: StudyRecord) -> tuple[Drawing, ...]:
 
 def _finals_or_last(record: StudyRecord) -> Iterable[float | None]:
     finals = [t.value for t in record.trials if t.value is not None]
-    return finals or [last_accuracy(t) for t in record.trials]
+    return finals or [t.last_accuracy for t in record.trials]
 
 
 def _warm_up(record: StudyRecord) -> tuple[Drawing, ...]:
-    clouds = {family: by_warm_up(of_family(record, family)) for family in families(record)}
+    clouds = {family: by_warm_up(trials) for family, trials in record.by_family.items()}
     if not any(cloud.finished.any() for cloud in clouds.values()):
         return ()
     return (

@@ -38,7 +38,7 @@ class Column:
 
 
 def _asked(name: str) -> Callable[[TrialRecord], Any]:
-    return lambda trial: None if trial.spec is None else getattr(trial.spec, name)
+    return lambda trial: getattr(trial.spec, name)
 
 
 def _last(name: str) -> Callable[[TrialRecord], Any]:
@@ -109,7 +109,7 @@ COLUMNS: tuple[Column, ...] = (
         "schedule",
         "string",
         "The schedule as JSON, warm-up included; lrsched.from_json reads it; time in epochs.",
-        lambda t: None if t.spec is None else json.dumps(dict(t.spec.schedule), sort_keys=True),
+        lambda t: json.dumps(t.spec.schedule.to_json(), sort_keys=True),
     ),
     Column("rates", "string", "Learning rate of each epoch's last step, a JSON list.", _curve("rate")),
     Column(
@@ -142,7 +142,7 @@ def rows(record: StudyRecord) -> list[dict[str, Any]]:
     names = _sampled(record)
     return [
         {column.name: _finite(column.of(trial)) for column in COLUMNS}
-        | {f"{PARAMETER}{name}": _params(trial).get(name) for name in names}
+        | {f"{PARAMETER}{name}": trial.spec.params.get(name) for name in names}
         for trial in record.trials
     ]
 
@@ -199,11 +199,7 @@ def _parquet(record: StudyRecord, path: Path) -> None:
 def _sampled(record: StudyRecord) -> list[str]:
     """Return the sampled parameters' names; those that are columns already are left out."""
     taken = {"schedule", "base_rate"}
-    return sorted({name for trial in record.trials for name in _params(trial)} - taken)
-
-
-def _params(trial: TrialRecord) -> Mapping[str, Any]:
-    return {} if trial.spec is None else trial.spec.params
+    return sorted({name for trial in record.trials for name in trial.spec.params} - taken)
 
 
 def _kind(values: list[Any]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from study.core.records import StudyRecord
+from study.core.records import StudyRecord, best_of
 from study.page.figures_data import (
     AccuracyScale,
     Floats,
@@ -19,11 +19,8 @@ from study.page.figures_data import (
     RateCurve,
     accuracy_range,
     accuracy_scale,
-    best_trial,
     binned,
-    families,
     learning_curves,
-    of_family,
     thinned,
 )
 from study.page.style import (
@@ -109,8 +106,8 @@ def learning_figure(record: StudyRecord, quantity: Quantity, *, height: int = 34
             hoverinfo="skip",
             showlegend=False,
         )
-    for family in families(record):
-        best = best_trial(of_family(record, family))
+    for family, trials in record.by_family.items():
+        best = best_of(trials)
         if best is None:
             continue
         style, lines = family_style(family), learning_curves([best], quantity)
@@ -124,7 +121,7 @@ def learning_figure(record: StudyRecord, quantity: Quantity, *, height: int = 34
             "epoch %{x}: %{y:.4f}<extra></extra>",
         )
     if quantity == "val_accuracy":
-        finals = [t.epochs[-1].val_accuracy for t in record.trials if t.epochs and t.outcome == "finished"]
+        finals = [t.epochs[-1].val_accuracy for t in record.finished if t.epochs]
         low, high = accuracy_range(finals)
         figure.update_yaxes(range=[max(0.0, low - 1.5 * (high - low)), high], tickformat=".2f")
     else:

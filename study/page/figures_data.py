@@ -14,8 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from study.core.records import Outcome, StudyRecord, TrialRecord
-from study.stats.comparison import FAILED_BELOW
+from study.core.records import FAILED_BELOW, Outcome, StudyRecord, TrialRecord
 
 Floats = NDArray[np.float64]
 
@@ -128,15 +127,6 @@ class EpochsSpent:
     saved: int
 
 
-def last_accuracy(trial: TrialRecord) -> float | None:
-    """Return the trial's validation accuracy after its last epoch so far, if it has one."""
-    if trial.value is not None:
-        return trial.value
-    if trial.epochs:
-        return trial.epochs[-1].val_accuracy
-    return trial.reported[max(trial.reported)] if trial.reported else None
-
-
 def rate_curves_of(
     record: StudyRecord, rates: Callable[[TrialRecord], tuple[Floats, Floats]]
 ) -> tuple[RateCurve, ...]:
@@ -149,32 +139,11 @@ def rate_curves_of(
     """
     curves = []
     for trial in record.trials:
-        if trial.spec is not None:
-            times, values = rates(trial)
-            if len(times):
-                curves.append(
-                    RateCurve(
-                        trial.number, trial.spec.family, trial.outcome, last_accuracy(trial), times, values
-                    )
-                )
+        times, values = rates(trial)
+        if len(times):
+            accuracy = trial.last_accuracy
+            curves.append(RateCurve(trial.number, trial.family, trial.outcome, accuracy, times, values))
     return tuple(curves)
-
-
-def families(record: StudyRecord) -> tuple[str, ...]:
-    """Return the study's families in catalogue order, then any others its trials name."""
-    spec = {trial.spec.family: None for trial in record.trials if trial.spec}
-    return tuple({**dict.fromkeys(record.config.schedules), **spec})
-
-
-def of_family(record: StudyRecord, family: str) -> tuple[TrialRecord, ...]:
-    """Return the family's trials by number."""
-    return tuple(t for t in record.trials if t.spec is not None and t.spec.family == family)
-
-
-def best_trial(trials: Iterable[TrialRecord]) -> TrialRecord | None:
-    """Return the finished trial of highest accuracy, the earlier one at a tie, if any finished."""
-    finished = [t for t in trials if t.outcome == "finished" and t.value is not None]
-    return max(finished, key=lambda t: (t.value or 0.0, -t.number), default=None)
 
 
 def accuracy_scale(accuracies: Iterable[float | None]) -> AccuracyScale:
@@ -280,7 +249,7 @@ def points(trials: Iterable[TrialRecord], abscissa: Mapping[int, float]) -> Poin
     known = [
         (abscissa[t.number], accuracy, t.number, t.outcome == "finished")
         for t in trials
-        if t.number in abscissa and (accuracy := last_accuracy(t)) is not None and math.isfinite(accuracy)
+        if t.number in abscissa and (accuracy := t.last_accuracy) is not None and math.isfinite(accuracy)
     ]
     x, y, numbers, finished = zip(*known, strict=True) if known else ((), (), (), ())
     return Points(
@@ -294,13 +263,13 @@ def points(trials: Iterable[TrialRecord], abscissa: Mapping[int, float]) -> Poin
 def by_base_rate(trials: Iterable[TrialRecord]) -> Points:
     """Return accuracy against base rate."""
     trials = tuple(trials)
-    return points(trials, {t.number: t.spec.base_rate for t in trials if t.spec})
+    return points(trials, {t.number: t.spec.base_rate for t in trials})
 
 
 def by_warm_up(trials: Iterable[TrialRecord]) -> Points:
     """Return accuracy against warm-up length in epochs; a trial without one counts as 0."""
     trials = tuple(trials)
-    return points(trials, {t.number: float(t.spec.params.get("warmup", 0.0)) for t in trials if t.spec})
+    return points(trials, {t.number: t.spec.warmup for t in trials})
 
 
 def trend(cloud: Points, intervals: int = 5) -> Trend | None:
@@ -320,10 +289,9 @@ def trend(cloud: Points, intervals: int = 5) -> Trend | None:
 def epochs_spent(record: StudyRecord) -> tuple[EpochsSpent, ...]:
     """Return where each family's epochs went; running and interrupted trials count for nothing yet."""
     spent = []
-    for family in families(record):
-        trials = of_family(record, family)
+    for family, trials in record.by_family.items():
         finished = sum(len(t.epochs) for t in trials if t.outcome == "finished")
         stopped = sum(len(t.epochs) for t in trials if t.outcome in {"pruned", "diverged"})
-        saved = sum(t.spec.epochs - len(t.epochs) for t in trials if t.outcome == "pruned" and t.spec)
+        saved = sum(t.spec.epochs - len(t.epochs) for t in trials if t.outcome == "pruned")
         spent.append(EpochsSpent(family, finished, stopped, saved))
     return tuple(spent)

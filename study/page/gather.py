@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-import lrsched
 from lrsched.pasteable import to_torch_code
 from study.core.errors import InputError
 from study.core.provenance import git_revision, versions
@@ -15,7 +14,7 @@ from study.page import reproduce
 from study.page import text as page_text
 from study.page.closing import board
 from study.page.drawings import Page
-from study.page.figures_data import accuracy_scale, best_trial, families, rate_curves_of
+from study.page.figures_data import accuracy_scale, rate_curves_of
 from study.page.rate_curve_data import rate_curve
 from study.page.verdict_text import Confirmation, open_verdict
 from study.stats import certificate as certificates
@@ -70,7 +69,7 @@ def gather(record: StudyRecord, confirmed: Confirmation | None) -> Page:
         facts=page_text.facts(record),
         notices=page_text.notices(record),
         verdict=open_verdict(record.config.name) if confirmed is None else confirmed.text(),
-        families=families(record),
+        families=record.families,
         rows=rows,
         confirmed={} if confirmed is None else confirmed.by_family(),
         edges={row.family: row.edges for row in rows if row.edges},
@@ -95,8 +94,8 @@ def _code(record: StudyRecord, confirmed: Confirmation | None) -> page.Code | No
         title = "The winner as code" if won else "The leader of the tie as code"
         note = f"{confirmed.verdict.leader}, for {spec.epochs} epochs on {images:,} images in batches of {batch}."
         return page.Code(title, note, torch_code(spec, images, batch))
-    best = best_trial(record.trials)
-    if best is None or best.spec is None:
+    best = record.best
+    if best is None:
         return None
     images = record.config.train_images
     note = (
@@ -108,6 +107,4 @@ def _code(record: StudyRecord, confirmed: Confirmation | None) -> page.Code | No
 
 def torch_code(spec: TrialSpec, images: int, batch: int) -> str:
     """Return what a trial was asked as PyTorch code to paste, for so many images in batches of ``batch``."""
-    return to_torch_code(
-        lrsched.from_json(spec.schedule), spec.base_rate, spec.epochs, steps_per_epoch=-(-images // batch)
-    )
+    return to_torch_code(spec.schedule, spec.base_rate, spec.epochs, steps_per_epoch=-(-images // batch))

@@ -8,7 +8,7 @@ import numpy as np
 
 from study.core.records import StudyRecord, TrialRecord
 from study.page.drawings import VerdictText
-from study.page.figures_data import Floats, best_trial, last_accuracy
+from study.page.figures_data import Floats
 from study.page.text import facts, notices
 from study.stats.leaderboard import leaderboard
 
@@ -50,14 +50,10 @@ def trial_note(trial: TrialRecord, formula: str, times: Floats, rates: Floats) -
         times: Times in epochs, shape [points].
         rates: Learning rate at them, shape [points].
     """
-    if trial.spec is None:
-        return "Cut off before it was asked for a schedule.\n"
-    warmup = float(trial.spec.params.get("warmup", 0.0))
-    best = best_trial([trial])
-    accuracy = last_accuracy(trial)
-    ended = "trained to its end" if best is not None else trial.outcome
+    accuracy = trial.last_accuracy
+    ended = "trained to its end" if trial.value is not None else trial.outcome
     lines = [
-        f"**{_family(trial.spec.family)}**, base rate {trial.spec.base_rate:.4g}, warm-up {warmup:.3g} of "
+        f"**{_family(trial.family)}**, base rate {trial.spec.base_rate:.4g}, warm-up {trial.spec.warmup:.3g} of "
         f"{trial.spec.epochs} epochs: {ended}"
         + ("" if accuracy is None else f", validation accuracy {accuracy:.4f}")
         + (

@@ -21,7 +21,7 @@ FIGURES = ("confirmed", "rates", "accuracy", "expected-best")
 
 def publish(
     study: optuna.Study,
-    tracking_uri: str | None,
+    tracking_uri: str,
     certificate: Path | None = None,
     run_id: str | None = None,
 ) -> None:
@@ -43,9 +43,9 @@ def publish(
     if run_id is not None:
         save_to_mlflow(tracking_uri, run_id, note, {"report.html": render(page)})
     trials = {
-        trial.number: trial_note(trial, lrsched.REGISTRY[trial.spec.family].formula(), *rate_curve(trial))
+        trial.number: trial_note(trial, lrsched.REGISTRY[trial.family].formula(), *rate_curve(trial))
         for trial in record.trials
-        if trial.spec is not None and trial.ended is not None
+        if trial.ended is not None
     }
     drawings = (drawing for row in page.drawings.values() for drawing in row if drawing.id in FIGURES)
     figures = {d.id: on_white(d.figure, d.title or d.description) for d in drawings}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-import lrsched
 from study.core.records import TrialRecord
 
 Floats = NDArray[np.float64]
@@ -24,10 +23,10 @@ def rate_curve(trial: TrialRecord) -> tuple[Floats, Floats]:
         Two arrays of shape [points]; empty where the trial has not ended its first epoch. An epoch's last
         point and the next one's first stand at the same time: a metric may move the rate in between.
     """
-    trained = len(trial.epochs) or 1 + max(trial.reported, default=-1)
-    if trial.spec is None or trained == 0:
+    trained = trial.epochs_trained
+    if trained == 0:
         return np.empty(0), np.empty(0)
-    schedule = lrsched.from_json(trial.spec.schedule)
+    schedule = trial.spec.schedule
     if not schedule.metric_driven:
         times = np.linspace(0.0, trained, POINTS * trained + 1)
         return times, trial.spec.base_rate * schedule(times)

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
-from study.core.records import StudyRecord
-from study.page.figures_data import families, of_family
-from study.stats.comparison import FAILED_BELOW
+from study.core.records import ENDED, SEARCH_IMAGES, StudyRecord
 from study.stats.pruning_cost import ALL, Cost
 
-#: Images of the whole training split; fewer are said aloud wherever results stand.
-ALL_IMAGES = 50_000
 #: A family is called hardly tried when this many trials ended and fewer than so many learned to their end.
 SEVERAL, FEWEST_LEARNED = 4, 2
 
 
 def facts(record: StudyRecord) -> tuple[str, ...]:
     """Return the study in a few words each: trials by outcome, budget, data."""
-    ended = Counter(trial.outcome for trial in record.trials)
+    ended = record.outcomes
     config = record.config
-    counts = [
-        f"{ended[o]} {o}" for o in ("finished", "pruned", "diverged", "running", "interrupted") if ended[o]
-    ]
+    counts = [f"{count} {outcome}" for outcome, count in ended.items() if count]
     return (
         _plural(len(record.trials), "trial"),
         *counts,
-        _plural(len(families(record)), "schedule family", "schedule families"),
+        _plural(len(record.families), "schedule family", "schedule families"),
         _plural(config.epochs, "epoch"),
         f"batch {config.batch_size}",
         f"{config.train_images:,} training images",
@@ -43,13 +36,13 @@ def notices(record: StudyRecord) -> tuple[str, ...]:
     said = []
     if not record.trials:
         said.append("This study has no trials yet.")
-    elif any(t.outcome == "running" for t in record.trials):
+    elif record.outcomes["running"]:
         said.append("This study is still running: everything below will change.")
-    elif not any(t.outcome == "finished" for t in record.trials):
+    elif not record.finished:
         said.append("No trial of this study finished: there is nothing to compare.")
-    if record.config.train_images < ALL_IMAGES:
+    if record.config.train_images < SEARCH_IMAGES:
         said.append(
-            f"A quick look: trained on {record.config.train_images:,} of {ALL_IMAGES:,} images. "
+            f"A quick look: trained on {record.config.train_images:,} of {SEARCH_IMAGES:,} images. "
             "Its ranking need not hold for all of them."
         )
     return (*said, *hardly_tried(record))
@@ -61,9 +54,9 @@ def hardly_tried(record: StudyRecord) -> tuple[str, ...]:
     Pruning or dead runs left too little of it to compare: a low place then speaks of the search, not of the family.
     """
     said = []
-    for family in families(record):
-        ended = [t for t in of_family(record, family) if t.outcome in {"finished", "pruned", "diverged"}]
-        learned = sum(t.value is not None and t.value >= FAILED_BELOW for t in ended)
+    for family, trials in record.by_family.items():
+        ended = [t for t in trials if t.outcome in ENDED]
+        learned = sum(t.learned for t in ended)
         if len(ended) >= SEVERAL and learned < FEWEST_LEARNED:
             said.append(
                 f"{family} was hardly tried: of {len(ended)} trials {learned} learned something and finished. "

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from study.core.records import ALL_IMAGES
 from study.page.drawings import Drawing, VerdictText
 from study.page.figures_data import Floats
 from study.page.figures_statistics import seeds_figure
@@ -35,8 +36,6 @@ _LEGEND = (
     "its Holm step. Best in: how often it leads when the seeds are drawn again. In the figure, dots are seeds, "
     "diamonds are typical means with their intervals, and triangles at the left are runs that ended below the picture."
 )
-#: Images that finalists train on unless a quick look was asked for: the whole published training set.
-ALL_CONFIRMED = 60_000
 
 
 def open_verdict(study: str) -> VerdictText:
@@ -79,7 +78,7 @@ class Confirmation:
             verdict(table, names, level=certificate["level"], margin=certificate["margin"]),
             {name: table[:, i] for i, name in enumerate(names)},
             dict(zip(names, finalists, strict=True)),
-            certificate["study"].get("train_images", ALL_CONFIRMED),
+            certificate["study"].get("train_images", ALL_IMAGES),
         )
 
     @property
@@ -101,10 +100,10 @@ class Confirmation:
         """Return the verdict in words and as a table, the leader first, then by typical accuracy."""
         behind = {difference.name: difference for difference in self.verdict.differences}
         headline, *sentences = self.verdict.sentences
-        if self.images < ALL_CONFIRMED:
+        if self.images < ALL_IMAGES:
             sentences.insert(
                 0,
-                f"A quick look: trained on {self.images:,} of {ALL_CONFIRMED:,} images, no verdict on the whole.",
+                f"A quick look: trained on {self.images:,} of {ALL_IMAGES:,} images, no verdict on the whole.",
             )
         return VerdictText(
             "winner" if self.verdict.winner is not None else "tie",

@@ -24,9 +24,8 @@ import numpy as np
 import torch
 
 from study.core.errors import InputError
+from study.core.records import ALL_IMAGES, SEARCH_IMAGES
 
-TRAIN_IMAGES = 50_000
-ALL_TRAIN_IMAGES = 60_000
 ENVIRONMENT = "FASHION_MNIST_DIR"
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 TRAIN = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
@@ -70,15 +69,17 @@ class Split:
         train: Images that the weights are fitted to.
         evaluation: Images that accuracies are measured on; ``None`` where nothing may be measured.
         checksums: SHA-256 of each unpacked file that was read, by its name.
+        on_test: Whether ``evaluation`` is the test set: nothing may be chosen by what is measured on it.
     """
 
     train: Images
     evaluation: Images | None
     checksums: dict[str, str]
+    on_test: bool = False
 
 
 def load_search(
-    directory: str | None, device: torch.device, *, train_images: int = TRAIN_IMAGES, download: bool = True
+    directory: str | None, device: torch.device, *, train_images: int = SEARCH_IMAGES, download: bool = True
 ) -> Split:
     """Return the search's split: 50,000 images (or the first ``train_images``) and 10,000 to validate.
 
@@ -87,12 +88,12 @@ def load_search(
     Raises:
         InputError: The files are missing, truncated or foreign, or ``train_images`` is out of range.
     """
-    if not 1 <= train_images <= TRAIN_IMAGES:
-        raise InputError(f"--train-images must be in 1..{TRAIN_IMAGES}, got {train_images}")
+    if not 1 <= train_images <= SEARCH_IMAGES:
+        raise InputError(f"`train_images` must be in 1..{SEARCH_IMAGES}, got {train_images}")
     images = _read_pair(_find(directory, TRAIN, download=download), TRAIN, device)
     return Split(
         train=images.part(0, train_images),
-        evaluation=images.part(TRAIN_IMAGES, len(images)),
+        evaluation=images.part(SEARCH_IMAGES, len(images)),
         checksums={name: CHECKSUMS[name] for name in TRAIN},
     )
 
@@ -101,7 +102,7 @@ def load_training(
     directory: str | None,
     device: torch.device,
     *,
-    train_images: int = ALL_TRAIN_IMAGES,
+    train_images: int = ALL_IMAGES,
     download: bool = True,
 ) -> Split:
     """Return all 60,000 training images (or the first ``train_images``) and nothing to measure on.
@@ -111,8 +112,8 @@ def load_training(
     Raises:
         InputError: The files are missing, truncated or foreign, or ``train_images`` is out of range.
     """
-    if not 1 <= train_images <= ALL_TRAIN_IMAGES:
-        raise InputError(f"--train-images must be in 1..{ALL_TRAIN_IMAGES}, got {train_images}")
+    if not 1 <= train_images <= ALL_IMAGES:
+        raise InputError(f"`train_images` must be in 1..{ALL_IMAGES}, got {train_images}")
     images = _read_pair(_find(directory, TRAIN, download=download), TRAIN, device)
     return Split(images.part(0, train_images), None, {name: CHECKSUMS[name] for name in TRAIN})
 
@@ -124,7 +125,9 @@ def load_final(directory: str | None, device: torch.device, *, download: bool = 
         InputError: The files are missing, truncated or foreign.
     """
     folder = _find(directory, TRAIN + TEST, download=download)
-    return Split(_read_pair(folder, TRAIN, device), _read_pair(folder, TEST, device), dict(CHECKSUMS))
+    return Split(
+        _read_pair(folder, TRAIN, device), _read_pair(folder, TEST, device), dict(CHECKSUMS), on_test=True
+    )
 
 
 def require_final(directory: str | None, *, download: bool = True) -> None:
@@ -148,16 +151,16 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device(next(kind for kind, is_there in there.items() if is_there))
     if name not in there:
-        raise InputError(f"--device must be auto, cpu, cuda or mps, got {name!r}")
+        raise InputError(f"`device` must be auto, cpu, cuda or mps, got {name!r}")
     if not there[name]:
         found = ", ".join(kind for kind, is_there in there.items() if is_there)
-        raise InputError(f"--device {name}: PyTorch {torch.__version__} finds none here; available: {found}")
+        raise InputError(f"`device` {name}: PyTorch {torch.__version__} finds none here; available: {found}")
     return torch.device(name)
 
 
 def _find(directory: str | None, names: Sequence[str], *, download: bool) -> Path:
     """Return the first folder that holds all files; a folder named by the user is the only one tried."""
-    for origin, given in (("--data-dir", directory), (ENVIRONMENT, os.environ.get(ENVIRONMENT))):
+    for origin, given in (("`data_dir`", directory), (ENVIRONMENT, os.environ.get(ENVIRONMENT))):
         if given:
             folder = _holder(Path(given), names)
             if folder is None:
@@ -173,7 +176,7 @@ def _find(directory: str | None, names: Sequence[str], *, download: bool) -> Pat
     if not download:
         raise InputError(
             "Fashion-MNIST was not found in data/ or in Debian's dataset-fashion-mnist; "
-            "run `make data`, or give --data-dir"
+            "run `make data`, or give `data_dir`"
         )
     return _download(names)
 
@@ -203,13 +206,13 @@ def _download(names: Sequence[str]) -> Path:
         except Exception as error:  # torchvision raises whatever its transport does
             raise InputError(
                 "Fashion-MNIST was not found in data/ or in Debian's dataset-fashion-mnist, and the download "
-                f"failed ({error}); run `make data`, or give --data-dir"
+                f"failed ({error}); run `make data`, or give `data_dir`"
             ) from error
         target.mkdir(exist_ok=True)
         for archive in Path(part).glob("FashionMNIST/raw/*.gz"):
             archive.replace(target / archive.name)
     if _holder(target, names) is None:
-        raise InputError("torchvision's download left no Fashion-MNIST in data/; give --data-dir")
+        raise InputError("torchvision's download left no Fashion-MNIST in data/; give `data_dir`")
     return target
 
 

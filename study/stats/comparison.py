@@ -17,14 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from study.core.records import CHANCE, FAILED_BELOW
+
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
-#: Accuracy that a diverged run is counted with: guessing one of ten classes.
-CHANCE = 0.1
-#: A run under this accuracy learned nothing worth the name, whatever its siblings did.
-FAILED_BELOW = 2 * CHANCE
 #: A run this far below its finalist's better runs is bad: two points of accuracy, or
 #: ``BAD_SPREADS`` robust standard deviations where that is more.
 BAD_DROP = 0.02

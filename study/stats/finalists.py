@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from operator import attrgetter
 
 from study.core.errors import InputError
 from study.core.records import StudyRecord, TrialRecord, TrialSpec
 from study.stats.leaderboard import leaderboard
+
+_SCORE = attrgetter("score")
 
 
 @dataclass(frozen=True)
@@ -46,26 +49,20 @@ def choose_finalists(
     name = record.config.name
     if baseline is not None and not by_family.get(baseline):
         raise InputError(
-            f"--baseline {baseline}: study {name!r} has no finished trial of it; search it, or --baseline none"
+            f"`baseline` {baseline}: study {name!r} has no finished trial of it; search it, or `baseline` none"
         )
-    ranked = sorted((t for trials in by_family.values() for t in trials), key=_score, reverse=True)
+    ranked = sorted((t for trials in by_family.values() for t in trials), key=_SCORE, reverse=True)
     base = [] if baseline is None else by_family[baseline][:1]
     chosen = [t for t in ranked if t not in base][: finalists - len(base)] + base
     if len(chosen) < 2:
         raise InputError(f"study {name!r} has {len(ranked)} finished trials to compare; two are needed")
-    return tuple(_finalist(trial) for trial in sorted(chosen, key=_score, reverse=True))
+    return tuple(_finalist(trial) for trial in sorted(chosen, key=_SCORE, reverse=True))
 
 
 def _best(record: StudyRecord, family: str, count: int) -> list[TrialRecord]:
-    finished = [t for t in record.trials if t.spec and t.spec.family == family and t.value is not None]
-    return sorted(finished, key=_score, reverse=True)[:count]
-
-
-def _score(trial: TrialRecord) -> float:
-    return -1.0 if trial.value is None else trial.value
+    finished = [t for t in record.by_family[family] if t.value is not None]
+    return sorted(finished, key=_SCORE, reverse=True)[:count]
 
 
 def _finalist(trial: TrialRecord) -> Finalist:
-    if trial.spec is None:
-        raise ValueError(f"trial {trial.number} does not know what it was asked")
-    return Finalist(f"{trial.spec.family} #{trial.number}", trial.spec, _score(trial))
+    return Finalist(trial.spec.name, trial.spec, trial.score)

@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from study.core.records import StudyRecord, TrialRecord
-from study.page.figures_data import best_trial, families, of_family
+from study.core.records import StudyRecord, TrialRecord, best_of
 
 
 @dataclass(frozen=True)
@@ -49,13 +48,17 @@ class Row:
 
         A field that was drawn as several numbers (milestones) stands here as the schedule holds it.
         """
-        if self.best is None or self.best.spec is None:
+        if self.best is None:
             return {}
         spec = self.best.spec
-        shared = {"base_rate": spec.base_rate, "warmup": spec.params.get("warmup", 0.0)}
-        schedule = spec.schedule.get("inner", spec.schedule)
+        shared = {"base_rate": spec.base_rate, "warmup": spec.warmup}
+        schedule = getattr(spec.schedule, "inner", spec.schedule)
         drawn = {name.removeprefix(f"{self.family}.") for name in spec.params if "." in name}
-        own = {field: value for field, value in schedule.items() if field in drawn or f"{field}_1" in drawn}
+        own = {
+            p.name: getattr(schedule, p.name)
+            for p in schedule.parameters()
+            if p.name in drawn or f"{p.name}_1" in drawn
+        }
         return shared | own
 
 
@@ -67,8 +70,8 @@ def leaderboard(record: StudyRecord, edges: Mapping[str, Sequence[str]] | None =
         edges: Warnings by family, from the search space's edge check.
     """
     rows = [
-        _row(family, of_family(record, family), tuple((edges or {}).get(family, ())))
-        for family in families(record)
+        _row(family, trials, tuple((edges or {}).get(family, ())))
+        for family, trials in record.by_family.items()
     ]
     return tuple(sorted(rows, key=lambda row: (row.score is None, -(row.score or 0.0))))
 
@@ -84,6 +87,6 @@ def _row(family: str, trials: Sequence[TrialRecord], edges: tuple[str, ...]) -> 
         running=ended["running"],
         interrupted=ended["interrupted"],
         epochs=sum(len(trial.epochs) for trial in trials),
-        best=best_trial(trials),
+        best=best_of(trials),
         edges=edges,
     )

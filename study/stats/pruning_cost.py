@@ -86,21 +86,16 @@ def cost_of_pruning(study: StudyRecord) -> tuple[Cost, ...]:
     Trials that still run or were interrupted are left out. A reprieved trial that diverged later counts
     as one that did not end above anybody.
     """
-    ended = [t for t in study.trials if t.outcome in ("finished", "pruned", "diverged") and t.spec]
+    ended, epochs = study.ended, study.config.epochs
     best = _best_kept(ended)
-    best_of_family = {f: _best_kept(_of(ended, f)) for f in study.config.schedules}
-    rows = [
-        _cost(f, _of(ended, f), best_of_family, best, study.config.epochs) for f in study.config.schedules
-    ]
-    return (*rows, _cost(ALL, ended, best_of_family, best, study.config.epochs))
-
-
-def _of(trials: Sequence[TrialRecord], family: str) -> list[TrialRecord]:
-    return [t for t in trials if t.spec is not None and t.spec.family == family]
+    by_family = {f: [t for t in ended if t.family == f] for f in study.config.schedules}
+    best_of_family = {f: _best_kept(trials) for f, trials in by_family.items()}
+    rows = [_cost(f, trials, best_of_family, best, epochs) for f, trials in by_family.items()]
+    return (*rows, _cost(ALL, ended, best_of_family, best, epochs))
 
 
 def _best_kept(trials: Sequence[TrialRecord]) -> float:
-    return max((t.value for t in trials if t.value is not None and t.reprieved_at is None), default=-np.inf)
+    return max((t.score for t in trials if t.reprieved_at is None), default=-np.inf)
 
 
 def _cost(
@@ -108,7 +103,7 @@ def _cost(
 ) -> Cost:
     pruned = [t for t in trials if t.outcome == "pruned"]
     spared = [t for t in trials if t.reprieved_at is not None]
-    ends = [(-np.inf if t.value is None else t.value, best_of[t.spec.family]) for t in spared if t.spec]
+    ends = [(t.score, best_of[t.family]) for t in spared]
     stopped = len(pruned) + len(spared)
     return Cost(
         family=family,
@@ -117,14 +112,10 @@ def _cost(
         reprieved=len(spared),
         beat_family=estimate(sum(end > bar for end, bar in ends), len(spared), stopped),
         beat_study=estimate(sum(end > best for end, _ in ends), len(spared), stopped),
-        saved=sum(epochs - _trained(t) for t in pruned),
-        spent=sum(_trained(t) - t.reprieved_at - 1 for t in spared if t.reprieved_at is not None),
+        saved=sum(epochs - t.epochs_trained for t in pruned),
+        spent=sum(t.epochs_trained - t.reprieved_at - 1 for t in spared if t.reprieved_at is not None),
         budget=epochs * len(trials),
     )
-
-
-def _trained(trial: TrialRecord) -> int:
-    return len(trial.epochs) or 1 + max(trial.reported, default=-1)
 
 
 def estimate(hits: int, observed: int, total: int, level: float = LEVEL) -> Share:

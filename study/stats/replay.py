@@ -11,15 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import isfinite
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from study.core.errors import InputError
-from study.core.records import EpochMetrics, StudyRecord
-from study.stats.comparison import CHANCE
+from study.core.records import CHANCE, StudyRecord
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -56,12 +54,12 @@ def curves(study: StudyRecord) -> Curves:
             f"study {study.config.name!r} was pruned, so its stopped curves have no end to compare with; "
             "replay needs one that was searched with --pruner none"
         )
-    ended = [(t, t.spec) for t in study.trials if t.outcome in ("finished", "diverged") and t.spec]
-    if not any(t.outcome == "finished" for t, _ in ended):
+    ended = study.ended
+    if not study.finished:
         raise InputError(f"study {study.config.name!r} has no finished trial to replay")
     seen = {
-        "val": [[e.val_accuracy for e in t.epochs if _is_finite(e)] for t, _ in ended],
-        "averaged": [[e.averaged_accuracy for e in t.epochs if _is_finite(e)] for t, _ in ended],
+        "val": [[e.val_accuracy for e in t.epochs if e.finite] for t in ended],
+        "averaged": [[e.averaged_accuracy for e in t.epochs if e.finite] for t in ended],
     }
     signals = {}
     for name, rows in seen.items():
@@ -70,15 +68,11 @@ def curves(study: StudyRecord) -> Curves:
             for row, shown in enumerate(rows):
                 signals[name][row, : len(shown)] = shown
     return Curves(
-        families=tuple(spec.family for _, spec in ended),
-        offsets=np.array([spec.offset for _, spec in ended]),
+        families=tuple(t.family for t in ended),
+        offsets=np.array([t.spec.offset for t in ended]),
         signals=signals,
-        final=np.array([-np.inf if t.value is None else t.value for t, _ in ended]),
+        final=np.array([t.score for t in ended]),
     )
-
-
-def _is_finite(epoch: EpochMetrics) -> bool:
-    return epoch.val_loss is not None and isfinite(epoch.train_loss) and isfinite(epoch.val_loss)
 
 
 class Rule(Protocol):
@@ -146,18 +140,18 @@ class Setting:
 
     pruner: str
     prune_on: str
-    prune_after: int
-    prune_every: int
-    prune_startup: int
-    prune_keep: int = 0
+    n_warmup_steps: int
+    interval_steps: int
+    n_startup_trials: int
+    keep_best: int = 0
 
     @property
     def flags(self) -> str:
         """The flags that give this setting to ``study.search``."""
         return (
-            f"--pruner {self.pruner} --prune-on {self.prune_on} --prune-after {self.prune_after} "
-            f"--prune-every {self.prune_every} --prune-startup {self.prune_startup} "
-            f"--prune-keep {self.prune_keep}"
+            f"--pruner {self.pruner} --prune-on {self.prune_on} --n-warmup-steps {self.n_warmup_steps} "
+            f"--interval-steps {self.interval_steps} --n-startup-trials {self.n_startup_trials} "
+            f"--keep-best {self.keep_best}"
         )
 
 
@@ -291,10 +285,10 @@ def rank(replay: Replay) -> tuple[float, ...]:
         harmless(replay),
         replay.saved,
         replay.families_kept,
-        setting.prune_keep,
-        setting.prune_after,
-        setting.prune_every,
-        setting.prune_startup,
+        setting.keep_best,
+        setting.n_warmup_steps,
+        setting.interval_steps,
+        setting.n_startup_trials,
     )
 
 
@@ -305,7 +299,7 @@ def leaders(replays: Collection[Replay], count: int, also: Replay | None = None)
     """
     groups: dict[tuple[object, ...], dict[tuple[object, ...], Replay]] = {}
     for r in sorted(replays, key=rank, reverse=True):
-        group = groups.setdefault((r.setting.pruner, r.setting.prune_keep, r.setting.prune_on), {})
+        group = groups.setdefault((r.setting.pruner, r.setting.keep_best, r.setting.prune_on), {})
         group.setdefault((r.stopped, r.saved, r.regret, r.worst_loss, r.families_kept), r)
     best = [r for group in groups.values() for r in list(group.values())[:count]]
     if also is not None and also not in best:

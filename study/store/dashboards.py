@@ -12,7 +12,8 @@ from typing import Any
 import optuna
 
 from study.core.errors import InputError
-from study.store import tracking_uri
+from study.store.mlflow_connection import connect
+from study.store.urls import check_tracking
 
 #: Characters of JSON that a figure may have in optuna-dashboard.
 LARGEST_FIGURE = 250_000
@@ -47,11 +48,11 @@ def save_to_dashboard(
             save_plotly_graph_object(study, figure, graph_object_id=name)
 
 
-def save_to_mlflow(uri: str | None, run_id: str, note: str, pages: Mapping[str, str]) -> None:
+def save_to_mlflow(tracking_uri: str, run_id: str, note: str, pages: Mapping[str, str]) -> None:
     """Keep a note as a run's description, and pages as its artifacts.
 
     Args:
-        uri: MLflow's database or server; ``None`` as ``tracking_uri.resolve`` says.
+        tracking_uri: MLflow's database or server.
         run_id: The study's parent run.
         note: Markdown; cut at what MLflow holds.
         pages: HTML by file name.
@@ -59,14 +60,13 @@ def save_to_mlflow(uri: str | None, run_id: str, note: str, pages: Mapping[str, 
     Raises:
         InputError: The URI cannot be used, or holds no such run.
     """
-    tracking_uri.check(uri)
-    where = tracking_uri.resolve(uri)
-    client = tracking_uri.connect(where)
+    check_tracking(tracking_uri)
+    client = connect(tracking_uri)
     from mlflow.exceptions import MlflowException
 
     try:
         client.set_tag(run_id, _DESCRIPTION, note[:_LONGEST])
     except MlflowException:
-        raise InputError(f"{tracking_uri.FLAG} {where!r} does not hold the study's run {run_id}") from None
+        raise InputError(f"`tracking_uri` {tracking_uri!r} does not hold the study's run {run_id}") from None
     for name, html in pages.items():
         client.log_text(run_id, html, name)

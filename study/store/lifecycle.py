@@ -1,7 +1,11 @@
 """A trial's life in Optuna's storage, and what becomes of trials whose process died.
 
-A trial of another living process is never touched: a process on this machine is looked up by its
-number and start time, one elsewhere shows by its heartbeat that it lives.
+``ask`` (RUNNING, owned by this process) - ``begin`` (what it is to train is written) - ``report`` and
+``heartbeat`` while it trains - ``finish``, or ``interrupt`` when it is cut off. ``recover`` finds what a
+dead process left in training and queues it again with the same parameters, exactly once.
+
+A trial of a living process is never touched. A process on this machine is looked up by its number and
+start time; one elsewhere counts as dead when its heartbeats stop.
 """
 
 from __future__ import annotations
@@ -9,7 +13,8 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -21,29 +26,29 @@ from optuna.trial import FrozenTrial, TrialState
 
 from study.core.records import EpochMetrics, Outcome, TrialSpec
 from study.store.liveness import Process, current
-from study.store.opening import GRACE_SECONDS, HEARTBEAT_SECONDS, is_local
+from study.store.optuna_storage import GRACE_SECONDS, HEARTBEAT_SECONDS, is_local
 
-#: Longest that signing a trial just asked for may take on one machine.
-SIGNING_SECONDS = 10
+#: Longest that one machine may take to write the owner of a trial just asked for.
+CLAIM_SECONDS = 10
 
 _COUNTED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
-_last_beat: WeakKeyDictionary[optuna.Study, float] = WeakKeyDictionary()
+_last_heartbeat: WeakKeyDictionary[optuna.Study, float] = WeakKeyDictionary()
 
 
 def ask(study: optuna.Study, total: int) -> optuna.Trial | None:
     """Start the next trial of a study of ``total`` trials; ``None`` when there is none left to start.
 
-    Trials put back by ``recover`` come first. Several processes may ask at once: where two ask for the
+    Trials that were queued again come first. Several processes may ask at once: where two ask for the
     last trial, the one with the higher number withdraws.
     """
     if remaining(study, total) <= 0:
         return None
     with warnings.catch_warnings():
-        # "Heartbeat is supposed to be used with Study.optimize": here `beat` sends it.
+        # "Heartbeat is supposed to be used with Study.optimize": here `heartbeat` sends it.
         warnings.filterwarnings("ignore", message="Heartbeat of storage")
         trial = study.ask()
-    trial.set_user_attr("owner", current().to_json())
-    _record_heartbeat(study, trial._trial_id)  # noqa: SLF001 - Optuna has no public way under ask-and-tell
+    trial.set_user_attr("owner", asdict(current()))
+    _record_heartbeat(study, trial)
     earlier = [t for t in _trials(study, *_COUNTED, TrialState.WAITING) if t.number < trial.number]
     if len(earlier) >= total:
         trial.set_user_attr("surplus", True)  # noqa: FBT003 - a value, not a switch
@@ -73,8 +78,8 @@ def begin(trial: optuna.Trial, spec: TrialSpec) -> None:
 def report(trial: optuna.Trial, signal: float, epoch: int) -> bool:
     """Report the signal after an epoch (counted from 0); ``False`` when the trial is no longer ours.
 
-    It is no longer ours when this process was silent for so long (a sleeping laptop) that another one
-    put the trial back. Its lane should be given to another trial.
+    It is no longer ours when this process was suspended for so long (a sleeping laptop) that another one
+    queued the trial again. Its lane should be given to another trial.
     """
     try:
         trial.report(signal, epoch)
@@ -83,17 +88,17 @@ def report(trial: optuna.Trial, signal: float, epoch: int) -> bool:
     return True
 
 
-def beat(study: optuna.Study, trials: Sequence[optuna.Trial]) -> None:
-    """Say that these trials are still in training; call it once an epoch.
+def heartbeat(study: optuna.Study, trials: Sequence[optuna.Trial]) -> None:
+    """Record that these trials are still in training; call it once an epoch.
 
-    At most one sign of life in ``HEARTBEAT_SECONDS`` is written.
+    At most one heartbeat in ``HEARTBEAT_SECONDS`` is written.
     """
     now = time.monotonic()
-    if now - _last_beat.get(study, -math.inf) < HEARTBEAT_SECONDS:
+    if now - _last_heartbeat.get(study, -math.inf) < HEARTBEAT_SECONDS:
         return
-    _last_beat[study] = now
+    _last_heartbeat[study] = now
     for trial in trials:
-        _record_heartbeat(study, trial._trial_id)  # noqa: SLF001 - as in `ask`
+        _record_heartbeat(study, trial)
 
 
 def finish(
@@ -104,7 +109,7 @@ def finish(
     *,
     reprieved_at: int | None = None,
 ) -> bool:
-    """End a trial; ``False`` when another process had put it back meanwhile.
+    """End a trial; ``False`` when another process had queued it again meanwhile.
 
     Args:
         study: The trial's study.
@@ -135,36 +140,38 @@ def finish(
 
 
 def interrupt(study: optuna.Study, trials: Sequence[optuna.Trial]) -> int:
-    """Cut off trials in training (Ctrl-C) and put them back; return how many were put back."""
+    """Cut off trials in training (Ctrl-C) and queue them again; return how many were queued."""
     return sum(_cut_off(study, trial.number) for trial in trials)
 
 
 def recover(study: optuna.Study) -> int:
-    """Put back what dead processes left in training; return how many trials were put back.
+    """Queue again what dead processes left in training; return how many trials were queued.
 
     A process of this machine is known to be alive or dead at once, by its number and start time. One
-    of another machine counts as dead after ``GRACE_SECONDS`` without a sign of life. Trials of living
+    of another machine counts as dead after ``GRACE_SECONDS`` without a heartbeat. Trials of living
     processes are left alone, and of several processes that recover at once one gets each trial.
     """
     trials = _trials(study, TrialState.RUNNING)
     alive = {trial.number: _is_in_training(study, trial) for trial in trials}
     for trial in trials:
         if alive[trial.number]:
-            _record_heartbeat(study, trial._trial_id)  # noqa: SLF001 - we vouch for it: it may be paused
-    silent = _silent(study)
-    lost = [t.number for t in trials if alive[t.number] is False or t._trial_id in silent]  # noqa: SLF001 - as in `ask`
+            _record_heartbeat(study, trial)  # on behalf of its process, which may be paused
+    storage = study._storage  # noqa: SLF001 - no public way that leaves paused processes alone
+    # The database's clock decides what is stale, not those of the machines.
+    stale = storage._get_stale_trial_ids(study._study_id) if isinstance(storage, BaseHeartbeat) else ()  # noqa: SLF001
+    lost = [t.number for t in trials if alive[t.number] is False or t._trial_id in stale]  # noqa: SLF001 - as above
     return sum(_cut_off(study, number) for number in lost)
 
 
 def _is_in_training(study: optuna.Study, trial: FrozenTrial) -> bool | None:
-    """Return whether some process trains a RUNNING trial; ``None`` where only its heart can tell."""
+    """Return whether some process trains a RUNNING trial; ``None`` where only its heartbeats can tell."""
     if "owner" not in trial.user_attrs:
-        # Cut off between being asked for and being signed, unless that is happening right now: here that
+        # Cut off between being asked for and getting an owner, unless that is happening right now: here that
         # takes milliseconds, on a server's clients as long as their clocks may differ.
-        started, grace = trial.datetime_start, SIGNING_SECONDS if is_local(study) else GRACE_SECONDS
+        started, grace = trial.datetime_start, CLAIM_SECONDS if is_local(study) else GRACE_SECONDS
         old = started is None or datetime.now() - started > timedelta(seconds=grace)  # noqa: DTZ005 - Optuna's clock
         return False if old else None
-    owner = Process.from_json(trial.user_attrs["owner"])
+    owner = Process(**trial.user_attrs["owner"])
     alive = owner.is_alive()
     if alive is None and owner.host == current().host and is_local(study):
         return False  # a file of this machine, before it was started again
@@ -172,12 +179,10 @@ def _is_in_training(study: optuna.Study, trial: FrozenTrial) -> bool | None:
 
 
 def _cut_off(study: optuna.Study, number: int) -> bool:
-    """Fail one trial and put it back; ``False`` when somebody else was faster or nothing had begun."""
-    return _tell(study, number, TrialState.FAIL) and _put_back(study, _trials(study, *TrialState)[number])
-
-
-def _put_back(study: optuna.Study, trial: FrozenTrial) -> bool:
-    """Queue a trial with a cut-off one's parameters, unless that one had not begun to train."""
+    """Fail a trial and queue one with its parameters; ``False`` if it had ended, or had not begun to train."""
+    if not _tell(study, number, TrialState.FAIL):
+        return False
+    trial = _trials(study, *TrialState)[number]
     if not {"asked", "retry_of"} & trial.user_attrs.keys():
         return False
     study.add_trial(
@@ -210,19 +215,10 @@ def _trials(study: optuna.Study, *states: TrialState) -> list[FrozenTrial]:
     return study.get_trials(deepcopy=False, states=states)
 
 
-def _record_heartbeat(study: optuna.Study, trial_id: int) -> None:
-    storage = study._storage  # noqa: SLF001 - no public way, as in `ask`
+def _record_heartbeat(study: optuna.Study, trial: optuna.Trial | FrozenTrial) -> None:
+    storage = study._storage  # noqa: SLF001 - Optuna has no public way under ask-and-tell
     if isinstance(storage, BaseHeartbeat):
-        storage.record_heartbeat(trial_id)
-
-
-def _silent(study: optuna.Study) -> Collection[int]:
-    """Return the ids of the trials that were beating and have been silent for ``GRACE_SECONDS``.
-
-    The database's clock decides, not those of the machines.
-    """
-    storage = study._storage  # noqa: SLF001 - no public way that leaves paused processes alone
-    return storage._get_stale_trial_ids(study._study_id) if isinstance(storage, BaseHeartbeat) else ()  # noqa: SLF001
+        storage.record_heartbeat(trial._trial_id)  # noqa: SLF001 - as above
 
 
 def _plain(epoch: EpochMetrics) -> dict[str, Any]:

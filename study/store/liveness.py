@@ -10,11 +10,9 @@ import os
 import platform
 import subprocess
 import uuid
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -32,15 +30,6 @@ class Process:
     kernel: str
     pid: int
     started: str
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain data that ``from_json`` reads back."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Process:
-        """Read what ``to_json`` wrote."""
-        return cls(str(data["host"]), str(data["kernel"]), int(data["pid"]), str(data["started"]))
 
     def is_alive(self) -> bool | None:
         """Return whether this process still runs; ``None`` where that cannot be seen from here."""

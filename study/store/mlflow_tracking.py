@@ -21,12 +21,14 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from study.core.records import EpochMetrics, Outcome, StudyConfig, TrialSpec
 from study.store.budget import Budget
 from study.store.curve import GrowingCurve
-from study.store.tracking_uri import check, connect, experiment_in, resolve
+from study.store.mlflow_connection import connect, experiment_in
+from study.store.urls import check_tracking
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -39,6 +41,46 @@ _PARENT = "mlflow.parentRunId"
 _BATCH = 1_000  # metrics that MLflow takes at once
 
 
+@dataclass(frozen=True)
+class RunSpec:
+    """What a child run is.
+
+    Attributes:
+        name: Its name, as MLflow lists it.
+        epochs: Epochs that it is to train.
+        tags: Its own tags, beside those of the study.
+        params: Its own parameters, likewise.
+    """
+
+    name: str
+    epochs: int
+    tags: Mapping[str, str]
+    params: Mapping[str, Any]
+
+    @classmethod
+    def trial(cls, spec: TrialSpec) -> RunSpec:
+        """Describe a trial of a search: its number, where it trained, what was sampled."""
+        sampled = {key: value for key, value in spec.params.items() if key != "schedule"}
+        return cls(
+            f"#{spec.number} {spec.family}",
+            spec.epochs,
+            {"schedule": spec.family, "trial": str(spec.number)},
+            {**sampled, **_schedule_parameters(spec), "offset": spec.offset, "lanes": spec.lanes},
+        )
+
+    @classmethod
+    def fixed(cls, spec: TrialSpec, name: str, tags: Mapping[str, str]) -> RunSpec:
+        """Describe a run of a fixed list, as ``confirm`` and ``replicate`` train: no trial of a search.
+
+        Args:
+            spec: What it is to train; its number is a lane's key and means nothing to a reader.
+            name: Its name.
+            tags: What tells it apart, such as a finalist and a seed.
+        """
+        own = {**spec.params, **_schedule_parameters(spec)}
+        return cls(name, spec.epochs, {"schedule": spec.family, **tags}, own)
+
+
 class Tracker:
     """Writes one study's runs; made by ``Tracker.open``."""
 
@@ -47,32 +89,29 @@ class Tracker:
         client: MlflowClient,
         experiment_id: str,
         run_id: str,
-        config: StudyConfig,
+        dataset: Any,
         tags: Mapping[str, str],
-        measured_on: str = "val",
+        params: Mapping[str, Any],
     ) -> None:
         self._client = client
         self.experiment_id = experiment_id
-        self._dataset = _dataset(config)
-        self._parameters = _study_parameters(config)
-        self._tags = dict(tags)
-        self._measured_on = measured_on
+        self.run_id = run_id
+        self._dataset, self._tags, self._params = dataset, tags, params
         self._open: dict[str, GrowingCurve] = {}  # children by run id
         self._held: dict[str, list[Metric]] = {}  # metrics not written yet, likewise
         self._budget = Budget()
-        self.run_id = run_id
 
     @classmethod
     def open(
         cls,
-        uri: str | None,
+        tracking_uri: str,
         config: StudyConfig,
         *,
         attributes: Mapping[str, str],
+        params: Mapping[str, Any] | None = None,
         resume_run_id: str | None = None,
         experiment: str = EXPERIMENT,
         kind: str = "search",
-        measured_on: str = "val",
         running: Callable[[], Collection[int]] = tuple,
     ) -> Tracker:
         """Start or resume a study's parent run.
@@ -80,63 +119,60 @@ class Tracker:
         Children that an ended process left RUNNING are closed as interrupted.
 
         Args:
-            uri: MLflow's database or server; ``None`` as ``resolve`` says.
-            config: The study's settings: the parent's parameters, and the dataset's checksums.
+            tracking_uri: MLflow's database or server.
+            config: The study's settings: its name, and the dataset's checksums.
             attributes: Facts for every run's tags, such as git revision, device and versions.
+            params: The parent's parameters; by default the settings. Children repeat ``batch_size``,
+                ``train_images`` and, as ``study_seed``, ``seed`` where they are among them.
             resume_run_id: The parent's id from an earlier ``run_id``; a new run is made where it is
                 ``None`` or no longer there.
             experiment: The experiment's name; made where there is none.
             kind: What the children of this command are: ``search``, ``confirm``, ``replicate``.
                 Only left-over children of the same kind are closed.
-            measured_on: What the epochs are measured on, as their metrics' names begin: ``val``, ``test``.
             running: Numbers of the trials that other living processes train now; asked once.
 
         Raises:
             InputError: The URI cannot be used.
         """
-        check(uri)
-        where = resolve(uri)
-        client = connect(where)
-        experiment_id = experiment_in(client, where, experiment)
-        # MLflow's column "Source" and "User" are tags.
+        check_tracking(tracking_uri)
+        client = connect(tracking_uri)
+        experiment_id = experiment_in(client, tracking_uri, experiment)
+        # MLflow's columns "Source" and "User" are tags.
         tags = {**attributes, "study": config.name, "kind": kind, "mlflow.source.name": f"study.{kind}"}
         tags["mlflow.user"] = _user()
         if "git_revision" in attributes:
             tags["mlflow.source.git.commit"] = attributes["git_revision"]
-        run_id = _resumed(client, resume_run_id) or _parent(client, experiment_id, config, tags)
-        tracker = cls(client, experiment_id, run_id, config, tags, measured_on)
+        own = _study_parameters(config) if params is None else params
+        shared = {"batch_size": "batch_size", "train_images": "train_images", "seed": "study_seed"}
+        tracker = cls(
+            client,
+            experiment_id,
+            _resumed(client, resume_run_id) or "",
+            _dataset(config),
+            tags,
+            {child: own[name] for name, child in shared.items() if name in own},
+        )
+        if not tracker.run_id:
+            tracker.run_id = tracker._create(config.name, tags, own)
         tracker._close_left_over(running)
         return tracker
 
-    def start(
-        self, spec: TrialSpec, *, name: str | None = None, tags: Mapping[str, str] | None = None
-    ) -> str:
-        """Open a child run for a trial; return its run id.
+    def start(self, run: RunSpec) -> str:
+        """Open a child run; return its run id."""
+        tags = {**self._tags, **run.tags, _PARENT: self.run_id}
+        child = self._create(run.name, tags, {**self._params, **run.params})
+        self._open[child] = GrowingCurve(run.epochs)
+        return child
 
-        Args:
-            spec: What the trial was asked; its parameters become the run's.
-            name: The run's name; ``#12 cosine`` for trial 12 where none is given.
-            tags: Further tags, such as a finalist's seed.
-        """
+    def _create(self, name: str, tags: Mapping[str, str], params: Mapping[str, Any]) -> str:
+        """Make a run with its parameters and its dataset; return its id."""
         from mlflow.entities import Param
 
-        about = {
-            "schedule": spec.family,
-            "trial": str(spec.number),
-            "state": "running",
-            _PARENT: self.run_id,
-        }
-        run = self._client.create_run(
-            self.experiment_id,
-            tags={**self._tags, **about, **(tags or {})},
-            run_name=name or f"#{spec.number} {spec.family}",
-        )
-        child = str(run.info.run_id)
-        self._open[child] = GrowingCurve(spec.epochs)
-        parameters = {**self._parameters, **_trial_parameters(spec)}
-        self._client.log_batch(child, params=[Param(k, str(v)) for k, v in parameters.items()])
-        self._client.log_inputs(child, [self._dataset])
-        return child
+        run = self._client.create_run(self.experiment_id, tags={**tags, "state": "running"}, run_name=name)
+        run_id = str(run.info.run_id)
+        self._client.log_batch(run_id, params=[Param(k, str(v)) for k, v in params.items()])
+        self._client.log_inputs(run_id, [self._dataset])
+        return run_id
 
     def epoch(self, child: str, epoch: EpochMetrics, rates: Sequence[float]) -> None:
         """Record an epoch of a child: its metrics, and the rates that its steps used, in order.
@@ -147,13 +183,7 @@ class Tracker:
         from mlflow.entities import Metric
 
         now = _now()
-        measured = {
-            "train_loss": epoch.train_loss,
-            "train_accuracy": epoch.train_accuracy,
-            f"{self._measured_on}_loss": epoch.val_loss,
-            f"{self._measured_on}_accuracy": epoch.val_accuracy,
-            "averaged_accuracy": epoch.averaged_accuracy,
-        }
+        measured = {k: v for k, v in epoch.to_json().items() if k.endswith(("_loss", "_accuracy"))}
         metrics = [Metric(k, v, now, epoch.epoch + 1) for k, v in measured.items() if v is not None]
         metrics += [Metric("lr", rate, now, step) for step, rate in self._open[child].add(rates)]
         self._held.setdefault(child, []).extend(metrics)
@@ -161,7 +191,7 @@ class Tracker:
             self._write(child)
 
     def end(self, child: str, outcome: Outcome) -> None:
-        """Close a child. Call it before the trial is told to Optuna: see ``_close_left_over``.
+        """Close a child. Call it before Optuna learns that the trial ended: see ``_close_left_over``.
 
         Args:
             child: Its run id.
@@ -259,18 +289,6 @@ def _resumed(client: MlflowClient, run_id: str | None) -> str | None:
     return run_id
 
 
-def _parent(client: MlflowClient, experiment_id: str, config: StudyConfig, tags: Mapping[str, str]) -> str:
-    from mlflow.entities import Param
-
-    run = client.create_run(experiment_id, tags={**tags, "state": "running"}, run_name=config.name)
-    run_id = str(run.info.run_id)
-    parameters = {k: v for k, v in config.to_json().items() if k not in {"name", "data"}}
-    parameters["schedules"] = ", ".join(config.schedules)
-    client.log_batch(run_id, params=[Param(k, str(v)) for k, v in parameters.items()])
-    client.log_inputs(run_id, [_dataset(config)])
-    return run_id
-
-
 def _pages(client: MlflowClient, experiment_id: str, query: str) -> Iterator[Any]:
     """Yield every run that a query finds."""
     token = None
@@ -295,24 +313,18 @@ def _dataset(config: StudyConfig) -> Any:
 
 
 def _study_parameters(config: StudyConfig) -> dict[str, Any]:
-    return {
-        "batch_size": config.batch_size,
-        "train_images": config.train_images,
-        "study_seed": config.seed,
-    }
+    """Return the settings but for the name and the data, which MLflow shows otherwise."""
+    fields = {k: v for k, v in config.to_json().items() if k not in {"name", "data"}}
+    return {**fields, "schedules": ", ".join(config.schedules)}
 
 
-def _trial_parameters(spec: TrialSpec) -> dict[str, Any]:
-    """Return a trial's parameters: those sampled, and the schedule's fields as they were built."""
+def _schedule_parameters(spec: TrialSpec) -> dict[str, Any]:
     return {
-        **{key: value for key, value in spec.params.items() if key != "schedule"},
         "schedule": spec.family,
-        "schedule_json": json.dumps(dict(spec.schedule)),
+        "schedule_json": json.dumps(spec.schedule.to_json()),
         "base_rate": spec.base_rate,
         "epochs": spec.epochs,
         "seed": spec.seed,
-        "offset": spec.offset,
-        "lanes": spec.lanes,
     }
 
 

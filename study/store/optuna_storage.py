@@ -1,57 +1,145 @@
-"""The study in Optuna's storage: opened, continued after a crash, written, read back.
+"""A study in Optuna's storage: made, opened again under the same settings, read back.
 
-A trial's life: ``ask`` (RUNNING, ours, heart beating) - ``begin`` (what was asked is written) -
-``report`` and ``beat`` while it trains - ``finish``, or ``interrupt`` when it is cut off. What a dead
-process left behind is found by ``recover`` and put back with the same parameters, exactly once.
+Everything that could be wrong is looked at first: a refusal leaves no file and no table behind. How a
+trial's outcome is kept:
 
 | outcome | Optuna's state | value |
 |---|---|---|
 | finished | COMPLETE | validation accuracy after the final epoch |
-| pruned, diverged | PRUNED (``outcome`` tells which) | last signal reported |
+| pruned, diverged | PRUNED (the attribute ``outcome`` tells which) | last signal reported |
 | interrupted | FAIL | none; a new trial with ``retry_of`` follows |
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import optuna
+import sqlalchemy
+from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState
 
+from study.core.errors import InputError
 from study.core.records import EpochMetrics, Outcome, StudyConfig, StudyRecord, TrialRecord, TrialSpec
-from study.store.lifecycle import ask, beat, begin, finish, interrupt, recover, remaining, report, running
-from study.store.opening import close, exclusively, existing_study, open_study
+from study.store import urls
+from study.store.database import exclusively, lock_at_begin, use_wal
 
-__all__ = [
-    "ask",
-    "beat",
-    "begin",
-    "close",
-    "exclusively",
-    "existing_study",
-    "finish",
-    "interrupt",
-    "load",
-    "open_study",
-    "record",
-    "recover",
-    "remaining",
-    "report",
-    "running",
-]
+#: Seconds between two heartbeats of a trial in training.
+HEARTBEAT_SECONDS = 60
+#: Seconds without a heartbeat after which a trial of another machine counts as cut off. Longer than any epoch.
+GRACE_SECONDS = 600
+
+_OUTCOMES: dict[TrialState, Outcome] = {
+    TrialState.COMPLETE: "finished",
+    TrialState.PRUNED: "pruned",
+    TrialState.RUNNING: "running",
+    TrialState.FAIL: "interrupted",
+}
 
 
-def load(url: str, name: str | None = None) -> StudyRecord:
-    """Read a study: the one of this name, or the one made last.
+def open_study(storage: str, config: StudyConfig) -> optuna.Study:
+    """Create a study, or open the one of the same name and settings to continue it.
 
-    Works on a study in progress, an empty and a failed one. Left out are trials that wait to start,
-    and interrupted ones whose retry has started.
+    Args:
+        storage: SQLAlchemy URL of Optuna's database; its schema is made where there is none.
+        config: What makes two studies comparable; kept with the study.
+
+    Raises:
+        InputError: The storage cannot be used, or the study exists with other settings. Then nothing
+            was created or changed.
+    """
+    url = urls.parse(storage, "storage")
+    urls.is_made(url, "storage", "Optuna")
+    urls.require_writable(url, "storage")
+    with exclusively(url):
+        use_wal(url)
+        opened = _connect(url, create=True)
+        try:
+            return _continued(opened, config) or _made(opened, config)
+        except InputError:
+            opened.engine.dispose()
+            raise
+
+
+def _continued(storage: optuna.storages.RDBStorage, config: StudyConfig) -> optuna.Study | None:
+    """Return the study of this name, if there is one; refuse one that is not the same."""
+    kept = _settings_by_name(storage).get(config.name)
+    if kept is not None:
+        _require_same(config, StudyConfig.from_json(kept))
+        return optuna.load_study(study_name=config.name, storage=storage)
+    if config.name in optuna.get_all_study_names(storage):
+        raise InputError(
+            f"study {config.name!r} was not made by study.search: choose another name with `study`"
+        )
+    return None
+
+
+def _require_same(asked: StudyConfig, kept: StudyConfig) -> None:
+    """Refuse to continue a study that was made with other settings."""
+    differences = asked.differences(kept)
+    if not differences:
+        return
+    start = f"study {asked.name!r} exists with other settings: "
+    if "data" in differences:
+        raise InputError(
+            f"{start}its data files had other checksums; give the same `data_dir`, or `study` OTHER"
+        )
+    said = ", ".join(
+        f"{name} is {_shown(old)}, not {_shown(new)}" for name, (new, old) in differences.items()
+    )
+    same = " ".join(f"`{name}` {_shown(old)}" for name, (_, old) in differences.items())
+    raise InputError(f"{start}{said}; give {same} to continue it, or `study` OTHER to start another")
+
+
+def _shown(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _made(storage: optuna.storages.RDBStorage, config: StudyConfig) -> optuna.Study:
+    study = optuna.create_study(study_name=config.name, storage=storage, direction="maximize")
+    with _experimental_features():
+        study.set_metric_names(["val_accuracy"])
+    study.set_user_attr("settings", config.to_json())
+    return study
+
+
+def existing_study(storage: str, name: str | None = None) -> optuna.Study:
+    """Open a study that exists; ``None`` means the one made last. Nothing is created or migrated.
 
     Raises:
         InputError: There is no such storage or study; the studies that exist are named.
     """
-    study = existing_study(url, name)
+    url = urls.parse(storage, "storage")
+    shown = repr(url.render_as_string())
+    none_yet = f"`storage` {shown} holds no study yet: run python -m study.search first"
+    if not urls.is_made(url, "storage", "Optuna"):
+        raise InputError(none_yet)
+    opened = _connect(url, create=False)
+    names = list(_settings_by_name(opened))
+    if not names or name not in {None, *names}:
+        opened.engine.dispose()
+        raise InputError(
+            f"`study` {name!r} is not in {shown}, which holds: {', '.join(names)}" if names else none_yet
+        )
+    return optuna.load_study(study_name=name or names[-1], storage=opened)
+
+
+def _settings_by_name(storage: optuna.storages.BaseStorage) -> dict[str, Mapping[str, Any]]:
+    """Return the settings of every study of ours, oldest first."""
+    studies = sorted(storage.get_all_studies(), key=lambda study: study._study_id)  # noqa: SLF001 - order of creation
+    return {s.study_name: s.user_attrs["settings"] for s in studies if "settings" in s.user_attrs}
+
+
+def load(storage: str, name: str | None = None) -> StudyRecord:
+    """Read a study as ``record`` does: the one of this name, or the one made last.
+
+    Raises:
+        InputError: There is no such storage or study; the studies that exist are named.
+    """
+    study = existing_study(storage, name)
     try:
         return record(study)
     finally:
@@ -59,23 +147,26 @@ def load(url: str, name: str | None = None) -> StudyRecord:
 
 
 def record(study: optuna.Study) -> StudyRecord:
-    """Return an open study of ours as plain data; see ``load``."""
+    """Return an open study of ours as plain data, be it in progress, empty or failed.
+
+    Left out are trials that wait to start, those cut off before they began, and those whose retry has started.
+    """
     attributes = dict(study.user_attrs)
     config = StudyConfig.from_json(attributes.pop("settings"))
     begun = [t for t in study.get_trials(deepcopy=False) if t.state is not TrialState.WAITING]
     retried = {t.user_attrs.get("retry_of") for t in begun}
-    kept = [t for t in begun if t.number not in retried and not t.user_attrs.get("surplus")]
+    kept = [t for t in begun if t.number not in retried and "asked" in t.user_attrs]
     return StudyRecord(config, tuple(_trial_record(t) for t in kept), attributes)
 
 
 def _trial_record(trial: FrozenTrial) -> TrialRecord:
     known = trial.user_attrs
+    outcome = _OUTCOMES[trial.state]
     return TrialRecord(
-        number=trial.number,
-        spec=TrialSpec.from_json(known["asked"]) if "asked" in known else None,
+        spec=TrialSpec.from_json(known["asked"]),
         epochs=tuple(_epoch(data) for data in known.get("epochs", ())),
-        outcome=_outcome(trial),
-        value=trial.value if trial.state is TrialState.COMPLETE else None,
+        outcome="diverged" if outcome == "pruned" and known.get("outcome") == "diverged" else outcome,
+        value=trial.value if outcome == "finished" else None,
         reported=dict(sorted(trial.intermediate_values.items())),
         reprieved_at=known.get("reprieved_at"),
         started=trial.datetime_start,
@@ -83,15 +174,55 @@ def _trial_record(trial: FrozenTrial) -> TrialRecord:
     )
 
 
-def _outcome(trial: FrozenTrial) -> Outcome:
-    if trial.state is TrialState.PRUNED:
-        return "diverged" if trial.user_attrs.get("outcome") == "diverged" else "pruned"
-    return {
-        TrialState.COMPLETE: "finished",
-        TrialState.RUNNING: "running",
-        TrialState.FAIL: "interrupted",
-    }[trial.state]  # type: ignore[return-value]  # mypy widens the values to str
-
-
 def _epoch(data: Mapping[str, Any]) -> EpochMetrics:
+    """Read an epoch; figures that are not finite are kept as words."""
     return EpochMetrics.from_json({k: float(v) if isinstance(v, str) else v for k, v in data.items()})
+
+
+def close(study: optuna.Study) -> None:
+    """Close the connections to a study's storage; the study can be used again all the same."""
+    _engine(study).dispose()
+
+
+def is_local(study: optuna.Study) -> bool:
+    """Return whether the study's storage is a SQLite file."""
+    return _engine(study).name == "sqlite"
+
+
+def _engine(study: optuna.Study) -> sqlalchemy.Engine:
+    engine: sqlalchemy.Engine = study._storage._backend.engine  # type: ignore[attr-defined] # noqa: SLF001 - our RDBStorage, in the cache that Optuna wraps it in
+    return engine
+
+
+def _connect(url: sqlalchemy.URL, *, create: bool) -> optuna.storages.RDBStorage:
+    # Optuna says on stderr what a command's user did not ask.
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    shown = f"`storage` {url.render_as_string()!r}"
+    text = url.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}")
+    waiting = (
+        {"connect_args": {"timeout": urls.BUSY_SECONDS}} if urls.is_sqlite(url) else {"pool_pre_ping": True}
+    )
+    with _experimental_features():
+        try:
+            storage = optuna.storages.RDBStorage(
+                text,
+                engine_kwargs=waiting,
+                heartbeat_interval=HEARTBEAT_SECONDS,
+                grace_period=GRACE_SECONDS,
+                skip_table_creation=not create,
+            )
+        except RuntimeError as error:  # the schema of another version of Optuna
+            raise InputError(f"{shown}: {error}") from None
+        except sqlalchemy.exc.OperationalError as error:
+            raise InputError(f"{shown} cannot be used: {error.orig}") from None
+    if create and urls.is_sqlite(url):  # readers neither need the lock nor should hold it
+        lock_at_begin(storage.engine)
+    return storage
+
+
+@contextmanager
+def _experimental_features() -> Iterator[None]:
+    """Use heartbeats and metric names without a warning each; the lock file pins Optuna's version."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        yield

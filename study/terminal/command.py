@@ -9,11 +9,13 @@ Exit codes: 0 done, 2 the input cannot be used (one line ``error: ...`` on stder
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from dataclasses import fields
+from functools import partial, wraps
 from pathlib import Path
 from textwrap import wrap
 from types import FrameType
@@ -51,11 +53,16 @@ class HelpFormatter(click.HelpFormatter):
 
 
 class Option(click.Option):
-    """An option that belongs to a titled group of the help page."""
+    """An option that belongs to a titled group of the help page, which leaves out its old spelling."""
 
-    def __init__(self, *args: Any, group: str = "Options", **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.group = group
+    def __init__(self, names: Sequence[str], *, group: str, old: str | None, **kwargs: Any) -> None:
+        super().__init__([*names, old] if old else names, **kwargs)
+        self.group, self.old = group, old
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return the option's names and its explanation."""
+        record = super().get_help_record(ctx)
+        return record and (record[0].replace(f", {self.old}", ""), record[1])
 
 
 class Context(click.Context):
@@ -104,6 +111,11 @@ class Command(click.Command):
             for meaning, arguments in self.examples:
                 formatter.write(f"  # {meaning}\n  {ctx.command_path} {arguments}".rstrip() + "\n")
 
+    def with_flags(self, message: str) -> str:
+        """Return a message of the library with each `` `argument` `` as this command's flag for it."""
+        flags = {param.name: param.opts[0] for param in self.params}
+        return re.sub(r"`(\w+)`", lambda found: flags.get(found[1], found[0]), message)
+
     def main(
         self,
         args: Sequence[str] | None = None,
@@ -133,7 +145,7 @@ class Command(click.Command):
             click.echo(self.interrupted, err=True)
             sys.exit(130)
         except InputError as error:
-            _refuse(str(error))
+            _refuse(self.with_flags(str(error)))
         except click.ClickException as error:
             _refuse(one_line(error))
         sys.exit(code if isinstance(code, int) else 0)
@@ -142,6 +154,7 @@ class Command(click.Command):
 def command(
     name: str,
     *,
+    takes: type | None = None,
     examples: Sequence[tuple[str, str]] = (),
     interrupted: str = CONTINUES,
 ) -> Callable[[Function], Command]:
@@ -149,6 +162,7 @@ def command(
 
     Args:
         name: Name of the module under ``study`` that holds the command.
+        takes: Dataclass that holds the options, the function's only argument; see ``typed``.
         examples: Pairs of what an example does and its arguments, shown at the end of the help.
         interrupted: The line printed when Ctrl-C or SIGTERM stopped the command.
     """
@@ -164,14 +178,43 @@ def command(
                 "help_option_names": ["-h", "--help"],
                 "show_default": True,
             },
-        )(function)
+        )(function if takes is None else typed(function, takes))
 
     return decorate
 
 
-def option(*names: str, group: str = "Options", **settings: Any) -> Callable[[Function], Function]:
-    """Declare an option of a command, shown under ``group`` in its help; otherwise as click's."""
-    return click.option(*names, cls=Option, group=group, **settings)
+def typed(function: Function, options: type) -> Function:
+    """Let a function of one dataclass be called with keyword arguments, as click does.
+
+    Raises:
+        TypeError: The dataclass's fields are not the options declared on the function.
+    """
+    declared = {p.name for p in getattr(function, "__click_params__", ()) if p.expose_value}
+    unmatched = declared ^ {field.name for field in fields(options)}
+    if unmatched:
+        raise TypeError(
+            f"options and fields of {options.__name__} must have the same names: {', '.join(sorted(unmatched))}"
+        )
+
+    @wraps(function)
+    def call(**given: Any) -> Any:
+        return function(options(**given))
+
+    return call
+
+
+def option(
+    *names: str, group: str = "Options", old: str | None = None, **settings: Any
+) -> Callable[[Function], Function]:
+    """Declare an option of a command, shown under ``group`` in its help; otherwise as click's.
+
+    Args:
+        names: Its flags.
+        group: Title that it is shown under.
+        old: A flag that it had in an earlier version: still accepted, not shown.
+        settings: As click's.
+    """
+    return click.option(*names, cls=Option, group=group, old=old, **settings)
 
 
 def one_line(error: click.ClickException) -> str:
@@ -220,66 +263,64 @@ def _signals_as_interrupts() -> Iterator[None]:
             signal.signal(each, signal.SIG_DFL)
 
 
-def storage_option(function: Function) -> Function:
-    """``--storage URL``: the Optuna database; argument ``storage: str``."""
-    return option(
-        "--storage",
-        metavar="URL",
-        default="sqlite:///optuna.db",
-        group="Records",
-        help="Optuna's database. Several machines: postgresql+psycopg://USER@HOST/NAME.",
-    )(function)
-
-
-def study_option(function: Function) -> Function:
-    """``--study NAME``: the study; argument ``study: str | None``."""
-    return option(
-        "--study",
-        metavar="NAME",
-        default=None,
-        group="Records",
-        help="The study's name. Default: the only study in the database, or the latest.",
-    )(function)
-
-
-def tracking_option(function: Function) -> Function:
-    """``--tracking-uri URI``: where MLflow records; argument ``tracking_uri: str``."""
-    return option(
-        "--tracking-uri",
-        metavar="URI",
-        default="sqlite:///mlflow.db",
-        envvar="MLFLOW_TRACKING_URI",
-        show_envvar=True,
-        group="Records",
-        help="MLflow's database or server.",
-    )(function)
-
-
-def data_dir_option(function: Function) -> Function:
-    """``--data-dir DIR``: where Fashion-MNIST lies; argument ``data_dir: str | None``."""
-    return option(
-        "--data-dir",
-        metavar="DIR",
-        type=click.Path(),
-        default=None,
-        group="Machine",
-        help="Folder with Fashion-MNIST's four files. Default: $FASHION_MNIST_DIR, data/, Debian's package.",
-    )(function)
-
-
-def device_option(function: Function) -> Function:
-    """``--device``: what to train on; argument ``device: str``."""
-    return option(
-        "--device",
-        type=Choice(["auto", "cpu", "cuda", "mps"]),
-        default="auto",
-        group="Machine",
-        help="What to train on; auto takes the first of cuda, mps, cpu that is there.",
-    )(function)
+storage_option = option(
+    "--storage",
+    metavar="URL",
+    default="sqlite:///optuna.db",
+    group="Records",
+    help="Optuna's database. Several machines: postgresql+psycopg://USER@HOST/NAME.",
+)
+study_option = option(
+    "--study",
+    metavar="NAME",
+    default=None,
+    group="Records",
+    help="The study's name. Default: the only study in the database, or the latest.",
+)
+tracking_option = option(
+    "--tracking-uri",
+    metavar="URI",
+    default="sqlite:///mlflow.db",
+    envvar="MLFLOW_TRACKING_URI",
+    show_envvar=True,
+    group="Records",
+    help="MLflow's database or server.",
+)
+data_dir_option = option(
+    "--data-dir",
+    metavar="DIR",
+    type=click.Path(),
+    default=None,
+    group="Machine",
+    help="Folder with Fashion-MNIST's four files. Default: $FASHION_MNIST_DIR, data/, Debian's package.",
+)
+device_option = option(
+    "--device",
+    type=Choice(["auto", "cpu", "cuda", "mps"]),
+    default="auto",
+    group="Machine",
+    help="What to train on; auto takes the first of cuda, mps, cpu that is there.",
+)
+lanes_option = option(
+    "--lanes",
+    metavar="auto|N",
+    type=Whole(1, word=AUTO),
+    default=AUTO,
+    group="Machine",
+    help="Trials trained side by side; auto takes a good number for the device.",
+)
+seed_option = option(
+    "--seed",
+    metavar="N",
+    type=Whole(0, 2**32 - 1),
+    default=0,
+    group="Study",
+    help="Seed of all that is drawn: the same seed on one machine gives the same numbers.",
+)
 
 
 def train_images_option(most: int, *, group: str) -> Callable[[Function], Function]:
-    """``--train-images N``: all ``most`` of them unless fewer are asked for; argument ``train_images: int``."""
+    """``--train-images N``: all ``most`` of them unless fewer are asked for."""
     return option(
         "--train-images",
         metavar="N",
@@ -291,7 +332,7 @@ def train_images_option(most: int, *, group: str) -> Callable[[Function], Functi
 
 
 def checkpoints_option(default: str) -> Callable[[Function], Function]:
-    """``--checkpoints DIR``: where runs are kept; argument ``checkpoints: Path``."""
+    """``--checkpoints DIR``: where runs are kept."""
     return option(
         "--checkpoints",
         metavar="DIR",
@@ -300,27 +341,3 @@ def checkpoints_option(default: str) -> Callable[[Function], Function]:
         group="Records",
         help="Where runs are kept, so that the same command continues.",
     )
-
-
-def lanes_option(function: Function) -> Function:
-    """``--lanes``: trials trained side by side; argument ``lanes: int | None``, None for auto."""
-    return option(
-        "--lanes",
-        metavar="auto|N",
-        type=Whole(1, word=AUTO),
-        default=AUTO,
-        group="Machine",
-        help="Trials trained side by side; auto takes a good number for the device.",
-    )(function)
-
-
-def seed_option(function: Function) -> Function:
-    """``--seed N``: of everything that is drawn; argument ``seed: int``."""
-    return option(
-        "--seed",
-        metavar="N",
-        type=Whole(0, 2**32 - 1),
-        default=0,
-        group="Study",
-        help="Seed of all that is drawn: the same seed on one machine gives the same numbers.",
-    )(function)

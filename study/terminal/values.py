@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
-from math import inf, isfinite
-from typing import Any, NoReturn
+from math import inf, isfinite, nan
+from typing import Any
 
 import click
 
@@ -20,59 +20,41 @@ def nearest(value: str, valid: Iterable[str]) -> str:
     return f"; did you mean {words[found[0]]}?" if found else ""
 
 
-class Whole(click.ParamType[int | None]):
-    """A whole number from ``low`` to ``high``; or ``word``, which becomes ``None``."""
+class Real(click.ParamType[Any]):
+    """A finite number from ``low`` to ``high``, both included; or ``word``, which becomes ``None``."""
 
-    name = "N"
+    name = "X"
+    _noun = "a number"
+    _read: Callable[[Any], float] = staticmethod(float)
 
-    def __init__(self, low: int, high: int | None = None, word: str | None = None) -> None:
+    def __init__(self, low: float = -inf, high: float = inf, word: str | None = None) -> None:
         self.low, self.high, self.word = low, high, word
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
-        """Return the number; refuse what is no whole number or lies outside the range."""
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | None:
+        """Return the number; refuse what is none or lies outside the range."""
         if value == self.word:
             return None
         try:
-            number = int(value)
+            number = self._read(value)
         except ValueError:
-            self._refuse(value, param, ctx)
-        if number < self.low or (self.high is not None and number > self.high):
-            self._refuse(value, param, ctx)
-        return number
-
-    def _refuse(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> NoReturn:
-        span = f"of {self.low} or more" if self.high is None else f"from {self.low} to {self.high}"
-        word = f"{self.word} or " if self.word is not None else ""
-        self.fail(f"must be {word}a whole number {span}, got {value}", param, ctx)
-
-
-class Real(click.ParamType[float]):
-    """A finite number from ``low`` to ``high``, both included."""
-
-    name = "X"
-
-    def __init__(self, low: float = -inf, high: float = inf) -> None:
-        self.low, self.high = low, high
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the number; refuse what is no finite number or lies outside the range."""
-        try:
-            number = float(value)
-        except ValueError:
-            self._refuse(value, param, ctx)
+            number = nan
         if not (isfinite(number) and self.low <= number <= self.high):
-            self._refuse(value, param, ctx)
+            word = "" if self.word is None else f"{self.word} or "
+            self.fail(f"must be {word}{self._noun}{self._span()}, got {value}", param, ctx)
         return number
 
-    def _refuse(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> NoReturn:
-        bounds = (
-            f" from {self.low:g} to {self.high:g}"
-            if isfinite(self.low) and isfinite(self.high)
-            else f" of {self.low:g} or more"
-            if isfinite(self.low)
-            else ""
-        )
-        self.fail(f"must be a number{bounds}, got {value}", param, ctx)
+    def _span(self) -> str:
+        if isfinite(self.high):
+            return f" from {self.low:.12g} to {self.high:.12g}"
+        return f" of {self.low:.12g} or more" if isfinite(self.low) else ""
+
+
+class Whole(Real):
+    """A whole number, likewise."""
+
+    name = "N"
+    _noun = "a whole number"
+    _read = staticmethod(int)
 
 
 class Choice(click.Choice[str]):

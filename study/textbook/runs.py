@@ -23,13 +23,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-import lrsched
 from lrsched import Constant, Cosine, Factor, Join, Linear, MultiStep, Schedule, SquareRoot
-from study.core.records import EpochMetrics, StudyConfig, TrialSpec
+from study.core.records import ALL_IMAGES, EpochMetrics, StudyConfig, TrialSpec
 from study.loops.passes import Pass
 from study.problems.fashion_mnist import Split
 from study.textbook.statistics import Measured
@@ -130,7 +130,7 @@ class EpochRates(Rates):
 
 def epoch_rates(spec: TrialSpec, steps: int) -> Rates:
     """Return the rates of a run of a replication; its ``params`` hold the shift."""
-    return EpochRates(lrsched.from_json(spec.schedule), spec.base_rate, steps, int(spec.params["shift"]))
+    return EpochRates(spec.schedule, spec.base_rate, steps, int(spec.params["shift"]))
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,20 @@ class Replication:
     @property
     def comparable(self) -> bool:
         """Whether the runs are as long and see as many images as the source's."""
-        return self.config.epochs == self.source.epochs and self.config.train_images == 60_000
+        return self.config.epochs == self.source.epochs and self.config.train_images == ALL_IMAGES
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What MLflow shows of it; the rest of ``config`` only fills a form that searches need."""
+        config = self.config
+        return {
+            "source": self.source.name,
+            "ways": ", ".join(self.ways),
+            "seeds": self.seeds,
+            "epochs": config.epochs,
+            "batch_size": config.batch_size,
+            "train_images": config.train_images,
+        }
 
     @property
     def place(self) -> Path:
@@ -237,7 +250,7 @@ class Replication:
         return TrialSpec(
             number=number,
             family=run.row.family,
-            schedule=run.row.schedule.to_json(),
+            schedule=run.row.schedule,
             base_rate=run.row.base_rate,
             params={"shift": run.shift},
             epochs=self.config.epochs,
@@ -258,9 +271,9 @@ def settings_of(
         schedules=tuple(dict.fromkeys(row.family for row in source.rows)),
         sampler="none",
         pruner="none",
-        prune_after=0,
-        prune_every=0,
-        prune_startup=0,
+        n_warmup_steps=0,
+        interval_steps=0,
+        n_startup_trials=0,
         prune_on="none",
         reprieve=0.0,
         seed=0,
@@ -272,6 +285,6 @@ def settings_of(
 
 def _figures(epoch: EpochMetrics) -> tuple[float, float, float]:
     """Return an epoch's figures in the order of ``analysis.replication.FIGURES``."""
-    if epoch.val_accuracy is None:
+    if epoch.test_accuracy is None:
         raise ValueError(f"epoch {epoch.epoch} was not measured on the test set")
-    return epoch.train_loss, epoch.train_accuracy, epoch.val_accuracy
+    return epoch.train_loss, epoch.train_accuracy, epoch.test_accuracy

@@ -65,7 +65,7 @@ class Lanes:
         self.clock = clock
         self._bfloat16 = bfloat16
         self._train = Images(split.train.pixels.to(dtype), split.train.labels)
-        self._evaluation = split.evaluation
+        self._evaluation, self._on_test = split.evaluation, split.on_test
         if split.evaluation is not None:
             self._evaluation = Images(split.evaluation.pixels.to(dtype), split.evaluation.labels)
         self._batch_size = batch_size
@@ -208,10 +208,12 @@ class Lanes:
             rate=rate,
             train_loss=row[0],
             train_accuracy=row[1],
-            val_loss=figures[2],
-            val_accuracy=figures[3],
+            val_loss=None if self._on_test else figures[2],
+            val_accuracy=None if self._on_test else figures[3],
             averaged_accuracy=figures[5],
             seconds=seconds,
+            test_loss=figures[2] if self._on_test else None,
+            test_accuracy=figures[3] if self._on_test else None,
         )
 
 

@@ -57,10 +57,9 @@ def importances(record: StudyRecord) -> tuple[Importance, ...]:
     shared: dict[str, BaseDistribution] = {FAMILY: CategoricalDistribution(space.families)}
     common = set.intersection(*(set(space.distributions(family)) for family in space.families))
     shared |= {k: d for k, d in space.distributions(space.families[0]).items() if k in common}
-    finished = [t for t in record.trials if t.outcome == "finished" and t.spec is not None]
-    rows = [_importance(ALL, finished, shared)] if len(space.families) > 1 else []
+    rows = [_importance(ALL, record.finished, shared)] if len(space.families) > 1 else []
     for family in space.families:
-        own = [t for t in finished if t.spec is not None and t.spec.family == family]
+        own = [t for t in record.finished if t.family == family]
         rows.append(_importance(family, own, space.distributions(family)))
     return tuple(rows)
 
@@ -90,8 +89,7 @@ def _within(trials: Sequence[TrialRecord], searched: dict[str, BaseDistribution]
     """Return the trials that the space holds: a study may be older than a field or a range of today."""
     found = []
     for trial in trials:
-        params = {} if trial.spec is None else trial.spec.params
         with suppress(KeyError, ValueError):
-            own = {name: params[name] for name in searched}
+            own = {name: trial.spec.params[name] for name in searched}
             found.append(optuna.trial.create_trial(params=own, distributions=searched, value=trial.value))
     return found

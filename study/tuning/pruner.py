@@ -41,11 +41,11 @@ def make_pruner(config: StudyConfig) -> BasePruner:
     if config.pruner == "none":
         return NopPruner()
     rule = MedianRule(
-        config.prune_after,
-        config.prune_every,
-        config.prune_startup,
+        config.n_warmup_steps,
+        config.interval_steps,
+        config.n_startup_trials,
         config.epochs,
-        config.prune_keep,
+        config.keep_best,
     )
     return MedianPruner(
         rule,

@@ -25,23 +25,28 @@ class MedianRule:
     """When to compare, and when a trial loses.
 
     Attributes:
-        after: Epochs that every trial may train before it can be stopped.
-        every: Epochs between two decisions about one trial.
-        startup: Other trials needed at an epoch before their median counts.
+        n_warmup_steps: Epochs that every trial may train before it can be stopped.
+        interval_steps: Epochs between two decisions about one trial.
+        n_startup_trials: Other trials needed at an epoch before their median counts.
         epochs: Length of a whole trial; after its last epoch nothing is left to stop. ``None``: unknown.
-        keep: Best trials of each family, at the epoch at which they are judged, that are never stopped. A
+        keep_best: Best trials of each family, at the epoch at which they are judged, that are never stopped. A
             family whose trials all start slowly would else be gone before any has shown what it ends at.
     """
 
-    after: int = 5
-    every: int = 1
-    startup: int = 4
+    n_warmup_steps: int = 5
+    interval_steps: int = 1
+    n_startup_trials: int = 4
     epochs: int | None = None
-    keep: int = 0
+    keep_best: int = 0
 
     def __post_init__(self) -> None:
         """Refuse numbers out of range with an ``InputError``."""
-        for name, least in (("after", 0), ("every", 1), ("startup", 1), ("keep", 0)):
+        for name, least in (
+            ("n_warmup_steps", 0),
+            ("interval_steps", 1),
+            ("n_startup_trials", 1),
+            ("keep_best", 0),
+        ):
             value = getattr(self, name)
             if value < least:
                 raise InputError(f"pruning: {name} must be at least {least}, got {value}")
@@ -51,7 +56,7 @@ class MedianRule:
         trained = epoch + 1
         if self.epochs is not None and trained >= self.epochs:
             return False
-        return trained >= self.after and (trained - self.after) % self.every == 0
+        return trained >= self.n_warmup_steps and (trained - self.n_warmup_steps) % self.interval_steps == 0
 
     def loses(self, best: float, others: Collection[float], family: Collection[float] = ()) -> bool:
         """Return whether a trial is stopped.
@@ -59,10 +64,10 @@ class MedianRule:
         Args:
             best: The best signal that it has shown so far; larger is better.
             others: Where every other trial that it is compared with stood at the same epoch, as ``standing`` tells.
-            family: Where every other trial of its own family stood; needed if ``keep`` is not 0.
+            family: Where every other trial of its own family stood; needed if ``keep_best`` is not 0.
         """
-        behind = len(others) >= self.startup and best < median(others)
-        return behind and sum(stood > best for stood in family) >= self.keep
+        behind = len(others) >= self.n_startup_trials and best < median(others)
+        return behind and sum(stood > best for stood in family) >= self.keep_best
 
 
 def standing(value: float | None, *, ended: bool) -> float | None:

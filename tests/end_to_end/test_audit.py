@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from study.core.records import EpochMetrics, StudyConfig, TrialSpec
+from study.store import lifecycle as life
 from study.store import optuna_storage as store
 from study.tuning.pruner import decide, make_pruner
 from study.tuning.sampler import make_sampler
@@ -24,20 +25,20 @@ def search(url: str, config: StudyConfig, trials: int) -> None:
     space = Space(config.schedules, config.epochs)
     study.sampler, study.pruner = make_sampler(config, space), make_pruner(config)
     offset = 0
-    while (trial := store.ask(study, trials)) is not None:
+    while (trial := life.ask(study, trials)) is not None:
         point = space.suggest(trial)
-        schedule = point.schedule.to_json()
+        schedule = point.schedule
         spec = TrialSpec(
             trial.number, point.family, schedule, point.base_rate, trial.params, config.epochs, 0, offset, 1
         )
-        store.begin(trial, spec)
+        life.begin(trial, spec)
         rng = np.random.default_rng(trial.number)
         shown = rng.uniform(0.5, 0.9) + rng.normal(scale=0.05, size=config.epochs)
         epochs: list[EpochMetrics] = []
         reprieved_at, decision = None, "keep"
         for number, accuracy in enumerate(shown.tolist()):
             epochs.append(EpochMetrics(number, 0.1, 1.0, 0.5, 1.0, accuracy, accuracy + 0.01, 0.1))
-            store.report(trial, accuracy, number)
+            life.report(trial, accuracy, number)
             decision = decide(study, trial)
             if decision == "reprieve":
                 reprieved_at = number
@@ -45,14 +46,14 @@ def search(url: str, config: StudyConfig, trials: int) -> None:
                 break
         offset += len(epochs)
         ended = "pruned" if decision == "prune" else "finished"
-        store.finish(study, trial, epochs, ended, reprieved_at=reprieved_at)  # type: ignore[arg-type]  # one of two words
+        life.finish(study, trial, epochs, ended, reprieved_at=reprieved_at)  # type: ignore[arg-type]  # one of two words
 
 
 @pytest.fixture(scope="module")
 def storage(tmp_path_factory: pytest.TempPathFactory, config_of: Callable[..., StudyConfig]) -> str:
     """A study that was not pruned, and one that was."""
     url = f"sqlite:///{tmp_path_factory.mktemp('audit')}/optuna.db"
-    small = config_of(epochs=6, schedules=("constant", "cosine", "plateau"), prune_after=1, reprieve=0.5)
+    small = config_of(epochs=6, schedules=("constant", "cosine", "plateau"), n_warmup_steps=1, reprieve=0.5)
     search(url, replace(small, name="control", pruner="none"), 18)
     search(url, replace(small, name="pruned"), 18)
     return url

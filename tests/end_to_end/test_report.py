@@ -24,6 +24,7 @@ from study.core.records import EpochMetrics, Outcome, StudyConfig, StudyRecord, 
 from study.stats import certificate
 from study.stats.leaderboard import leaderboard
 from study.stats.verdict import verdict
+from study.store import lifecycle as life
 from study.store import optuna_storage as store
 from study.tuning.space import Space
 
@@ -47,7 +48,7 @@ UNDRAWN = """figures => figures.map(figure => {
 @pytest.fixture(scope="module")
 def config(config_of: Callable[..., StudyConfig]) -> StudyConfig:
     return config_of(
-        name="mine", epochs=EPOCHS, schedules=FAMILIES, sampler="random", pruner="median", prune_after=1
+        name="mine", epochs=EPOCHS, schedules=FAMILIES, sampler="random", pruner="median", n_warmup_steps=1
     )
 
 
@@ -79,13 +80,13 @@ def make_study(folder: Path, made: StudyConfig, outcomes: list[Outcome]) -> Stud
     space, rng = Space(made.schedules, EPOCHS), np.random.default_rng(0)
     for number, outcome in enumerate(outcomes):
         study.enqueue_trial({"schedule": FAMILIES[number % len(FAMILIES)]})
-        trial = store.ask(study, len(outcomes))
+        trial = life.ask(study, len(outcomes))
         assert trial is not None
         point = space.suggest(trial)
         spec = TrialSpec(
             number=trial.number,
             family=point.family,
-            schedule=point.schedule.to_json(),
+            schedule=point.schedule,
             base_rate=point.base_rate,
             params=trial.params,
             epochs=EPOCHS,
@@ -93,13 +94,13 @@ def make_study(folder: Path, made: StudyConfig, outcomes: list[Outcome]) -> Stud
             offset=0,
             lanes=4,
         )
-        store.begin(trial, spec)
+        life.begin(trial, spec)
         trained = {"finished": EPOCHS, "diverged": 1}.get(outcome, 3)
         epochs = made_up_epochs(point.base_rate, trained, rng, outcome)
         for epoch in epochs:
-            store.report(trial, epoch.val_accuracy or 0.0, epoch.epoch)
+            life.report(trial, epoch.val_accuracy or 0.0, epoch.epoch)
         if outcome in {"finished", "pruned", "diverged"}:
-            store.finish(study, trial, epochs, outcome, reprieved_at=2 if number == 0 else None)
+            life.finish(study, trial, epochs, outcome, reprieved_at=2 if number == 0 else None)
     return store.record(study)
 
 
@@ -366,9 +367,7 @@ def test_a_thousand_trials_take_under_20_seconds_and_1_gigabyte(tmp_path: Path, 
         point = space.suggest(drawn)
         finished = number % 2 == 0
         epochs = made_up_epochs(point.base_rate, 30 if finished else 12, rng, "finished")
-        spec = TrialSpec(
-            number, point.family, point.schedule.to_json(), point.base_rate, drawn.params, 30, 0, 0, 8
-        )
+        spec = TrialSpec(number, point.family, point.schedule, point.base_rate, drawn.params, 30, 0, 0, 8)
         trials.append(
             optuna.trial.create_trial(
                 state=TrialState.COMPLETE if finished else TrialState.PRUNED,

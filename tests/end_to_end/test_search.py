@@ -23,6 +23,7 @@ import torch
 from study.core.records import StudyRecord
 from study.search import FAMILIES, main, pruning_defaults
 from study.store import optuna_storage as store
+from study.terminal.command import Option
 
 Refused = Callable[..., str]
 
@@ -126,7 +127,7 @@ def test_twelve_trials_of_twelve_families(finished: Finished) -> None:
     folder = finished.folder
     trials = record(folder).trials
     assert [t.outcome for t in trials] == ["finished"] * 12
-    assert {t.spec.family for t in trials if t.spec} == set(FAMILIES)
+    assert {t.spec.family for t in trials} == set(FAMILIES)
     assert all(len(t.epochs) == 2 for t in trials)
     assert states(folder) == {"COMPLETE": 12}
     for family in FAMILIES:
@@ -143,15 +144,15 @@ def test_twelve_trials_of_twelve_families(finished: Finished) -> None:
 
 @pytest.mark.parametrize(("epochs", "after"), [(1, 3), (3, 3), (12, 3), (13, 4), (30, 8), (100, 25)])
 def test_nobody_is_pruned_in_the_first_quarter_of_a_run(epochs: int, after: int) -> None:
-    assert pruning_defaults("median", epochs) == {"prune_after": after, "prune_startup": 6}
-    assert pruning_defaults("family-median", epochs) == {"prune_after": after, "prune_startup": 2}
+    assert pruning_defaults("median", epochs) == {"n_warmup_steps": after, "n_startup_trials": 6}
+    assert pruning_defaults("family-median", epochs) == {"n_warmup_steps": after, "n_startup_trials": 2}
 
 
 @pytest.mark.slow
 def test_the_defaults_of_pruning_are_recorded(finished: Finished) -> None:
     config = record(finished.folder).config
-    assert (config.pruner, config.prune_on, config.prune_keep) == ("median", "val", 1)
-    assert (config.prune_after, config.prune_every, config.prune_startup) == (3, 1, 6)
+    assert (config.pruner, config.prune_on, config.keep_best) == ("median", "val", 1)
+    assert (config.n_warmup_steps, config.interval_steps, config.n_startup_trials) == (3, 1, 6)
 
 
 @pytest.mark.slow
@@ -226,7 +227,7 @@ def test_more_trials_extend_it(copy: Path) -> None:
     assert [t.outcome for t in after.trials] == ["finished"] * 14
     parents, children = runs(copy)
     assert (len(parents), len(children)) == (1, 14)
-    clocks = [t.spec.offset for t in after.trials if t.spec]
+    clocks = [t.spec.offset for t in after.trials]
     assert min(clocks[12:]) >= max(clocks[:12]) + 2
 
 
@@ -302,7 +303,7 @@ def test_cut_off_and_continued(tmp_path: Path, stop: signal.Signals) -> None:
     assert ("trials were cut off earlier" in printed) == (stop is signal.SIGKILL)
     trials = record(tmp_path).trials
     assert [t.outcome for t in trials] == ["finished"] * 12
-    assert {t.spec.family for t in trials if t.spec} == set(FAMILIES)
+    assert {t.spec.family for t in trials} == set(FAMILIES)
     kept = {t.number: t for t in trials}
     assert all(kept[t.number] == t for t in ended)
     after = states(tmp_path)
@@ -344,11 +345,13 @@ def test_flags_are_a_decision() -> None:
     """Adding or removing an option is one: this list changes with it."""
     flags = """
         --trials --epochs --study --schedules --batch-size --train-images --seed --sampler --pruner
-        --prune-after --prune-every --prune-startup --prune-keep --prune-on --reprieve --lanes --precision --device
-        --data-dir --storage --tracking-uri --rerun --list-schedules
+        --n-warmup-steps --interval-steps --n-startup-trials --keep-best --prune-on --reprieve --lanes
+        --precision --device --data-dir --storage --tracking-uri --rerun --list-schedules
     """
+    earlier = "--prune-after --prune-every --prune-startup --prune-keep"
     options = [p for p in main.params if isinstance(p, click.Option)]
-    assert sorted(o for p in options for o in p.opts) == sorted(flags.split())
+    assert sorted(o for p in options for o in p.opts) == sorted((flags + earlier).split())
+    assert sorted(p.old for p in options if isinstance(p, Option) and p.old) == sorted(earlier.split())
 
 
 def test_the_catalogue_is_printed(

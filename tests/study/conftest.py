@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+import lrsched
 from study.core.records import EpochMetrics, Outcome, StudyConfig, StudyRecord, TrialRecord, TrialSpec
 from study.problems.fashion_mnist import Images, Split, load_search
 
@@ -25,9 +26,9 @@ def config() -> StudyConfig:
         schedules=("constant", "cosine"),
         sampler="random",
         pruner="none",
-        prune_after=1,
-        prune_every=1,
-        prune_startup=1,
+        n_warmup_steps=1,
+        interval_steps=1,
+        n_startup_trials=1,
         prune_on="val",
         reprieve=0.1,
         seed=0,
@@ -55,10 +56,10 @@ def few(search_split: Split) -> Split:
 @pytest.fixture(scope="session")
 def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SQLite file with MLflow's schema and nothing in it: making one takes seconds."""
-    from study.store import tracking_uri
+    from study.store.mlflow_connection import connect
 
     path = tmp_path_factory.mktemp("schema") / "mlflow.db"
-    tracking_uri.connect(f"sqlite:///{path}")
+    connect(f"sqlite:///{path}")
     return path
 
 
@@ -116,7 +117,7 @@ def made_up_trial(number: int, config: StudyConfig, rng: np.random.Generator) ->
     spec = TrialSpec(
         number=number,
         family=family,
-        schedule={"name": family},
+        schedule=lrsched.schedule_class(family).example(),
         base_rate=base_rate,
         params={"schedule": family, "base_rate": base_rate, "warmup": warmup, f"{family}.final": 0.01},
         epochs=epochs,
@@ -125,7 +126,6 @@ def made_up_trial(number: int, config: StudyConfig, rng: np.random.Generator) ->
         lanes=8,
     )
     return TrialRecord(
-        number=number,
         spec=spec,
         epochs=tuple(
             EpochMetrics(

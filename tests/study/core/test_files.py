@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 import pytest
 
 from study.core.errors import InputError
-from study.core.files import whole_file
+from study.core.files import whole_file, write_text
 
 
 def test_the_file_takes_its_place_when_the_block_ends(tmp_path: Path) -> None:
@@ -18,6 +20,31 @@ def test_the_file_takes_its_place_when_the_block_ends(tmp_path: Path) -> None:
         assert path.read_text() == "old"
     assert path.read_text() == "new"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_file_and_folder_reach_the_disk_before_it_is_said_to_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Content first, then the new name: after a power cut there is the old file or the new one, whole."""
+    seen: list[tuple[bool, bool]] = []
+    path = tmp_path / "page.html"
+    sync = os.fsync
+
+    def watched(opened: int) -> None:
+        seen.append((stat.S_ISDIR(os.fstat(opened).st_mode), path.exists()))
+        sync(opened)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    write_text(path, "ü")
+    assert path.read_text("utf-8") == "ü"
+    assert seen == [(False, False), (True, True)]
+
+
+def test_the_part_has_the_files_suffix(tmp_path: Path) -> None:
+    """Writers that choose a format by the name choose the right one."""
+    with whole_file(tmp_path / "table.parquet") as part:
+        part.touch()
+        assert part.suffix == ".parquet"
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])

@@ -21,7 +21,7 @@ def config(config: StudyConfig) -> StudyConfig:
         batch_size=64,
         schedules=("constant", "cosine", "linear"),
         sampler="stratified",
-        prune_startup=2,
+        n_startup_trials=2,
         reprieve=0.0,
         seed=3,
         train_images=200,
@@ -33,7 +33,7 @@ def spec() -> Callable[..., TrialSpec]:
     """Makes what a run is asked: a cosine from rate 0.2."""
 
     def make(number: int = 0, *, seed: int = 11, base_rate: float = 0.2, epochs: int = 3) -> TrialSpec:
-        schedule = lrsched.Cosine(T_max=float(epochs)).to_json()
+        schedule = lrsched.Cosine(T_max=float(epochs))
         return TrialSpec(number, "cosine", schedule, base_rate, {"base_rate": base_rate}, epochs, seed, 0, 2)
 
     return make

@@ -118,6 +118,6 @@ def test_two_processes_do_not_train_the_same_runs(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written_is_refused_before_training(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("a file")
     with pytest.raises(
-        InputError, match=r"--checkpoints: cannot write to .*/runs/confirm \(Not a directory\)"
+        InputError, match=r"`checkpoints`: cannot write to .*/runs/confirm \(Not a directory\)"
     ):
         alone_in(tmp_path / "runs" / "confirm").__enter__()

@@ -17,6 +17,7 @@ import pytest
 from study.core.records import StudyConfig, StudyRecord, TrialRecord
 from study.loops.search_loop import SearchLoop, Tally, initial_seed, next_clock
 from study.problems.fashion_mnist import Images, Split
+from study.store import lifecycle as life
 from study.store import optuna_storage as store
 from study.store.mlflow_tracking import Tracker
 from study.training.lanes import Lanes
@@ -26,6 +27,7 @@ from study.tuning.sampler import make_sampler
 from study.tuning.space import Space
 
 Show = Callable[[Tally], None]
+Maker = Callable[[int], StudyRecord]
 
 
 class Search:
@@ -38,14 +40,13 @@ class Search:
     def run(self, total: int, *, width: int = 2, show: Show | None = None) -> StudyRecord:
         """Train until the study has ``total`` trials."""
         study = self.open()
-        put_back = store.recover(study)
+        put_back = life.recover(study)
         assert put_back == 0  # a loop that ended leaves nothing for others to find
-        trials = store.record(study).trials
         lanes = Lanes(
             self.split,
             batch_size=self.config.batch_size,
             order_seed=self.config.seed,
-            clock=next_clock((t.spec.offset, len(t.epochs)) for t in trials if t.spec),
+            clock=next_clock(store.record(study)),
         )
         tracker = Tracker.open(
             self.uri, self.config, attributes={}, resume_run_id=study.user_attrs.get("mlflow_run_id")
@@ -91,7 +92,7 @@ def search(config: StudyConfig, tmp_path: Path, uri: str, few: Split) -> Search:
 
 def busy(trials: tuple[TrialRecord, ...]) -> Counter[int]:
     """How many trials trained in each global epoch."""
-    return Counter(t.spec.offset + e for t in trials if t.spec for e in range(len(t.epochs)))
+    return Counter(t.spec.offset + e for t in trials for e in range(len(t.epochs)))
 
 
 @pytest.mark.slow
@@ -123,11 +124,10 @@ def test_each_trial_alone_gives_the_same_numbers(search: Search) -> None:
     record = search.run(3)
     for trial in record.trials:
         assert trial.spec is not None
-        import lrsched
 
         lane = Lanes(search.split, batch_size=64, order_seed=record.config.seed, clock=trial.spec.offset)
         lane.add(0, trial.spec.seed)
-        rates = Rates(lrsched.from_json(trial.spec.schedule), trial.spec.base_rate, lane.steps)
+        rates = Rates(trial.spec.schedule, trial.spec.base_rate, lane.steps)
         for then in trial.epochs:
             now = lane.train_epoch({0: rates.current()})[0]
             rates.observe(now.train_loss)
@@ -137,7 +137,7 @@ def test_each_trial_alone_gives_the_same_numbers(search: Search) -> None:
 
 @pytest.mark.slow
 def test_interrupted_and_continued_nothing_is_doubled(search: Search) -> None:
-    """Ctrl-C after the third epoch: two finished, two put back; the next run trains those again first."""
+    """Ctrl-C after the third epoch: two finished, two queued again; the next run trains those again first."""
     seen: list[Tally] = []
 
     def stop(tally: Tally) -> None:
@@ -149,15 +149,15 @@ def test_interrupted_and_continued_nothing_is_doubled(search: Search) -> None:
         search.run(5, show=stop)
     assert search.states() == {"FINISHED finished": 2, "KILLED interrupted": 2}
     study = search.open()
-    assert store.running(study) == frozenset()
+    assert life.running(study) == frozenset()
     waiting = [t.params for t in study.get_trials(states=(optuna.trial.TrialState.WAITING,))]
     store.close(study)
     assert len(waiting) == 2
 
     trials = search.run(5).trials
     assert Counter(t.outcome for t in trials) == {"finished": 5}
-    assert [dict(t.spec.params) for t in trials[2:4] if t.spec] == waiting
-    assert min(t.spec.offset for t in trials[2:] if t.spec) >= 2  # after all that was trained and kept
+    assert [dict(t.spec.params) for t in trials[2:4]] == waiting
+    assert min(t.spec.offset for t in trials[2:]) >= 2  # after all that was trained and kept
     assert search.states() == {"FINISHED finished": 5, "KILLED interrupted": 2}
 
 
@@ -174,7 +174,7 @@ def test_trials_are_put_back_though_mlflow_fails(search: Search, monkeypatch: py
         with pytest.raises(ConnectionError, match="the server is gone"):
             search.run(3)
     study = search.open()
-    assert store.running(study) == frozenset()
+    assert life.running(study) == frozenset()
     store.close(study)
     assert [t.outcome for t in search.run(3).trials] == ["finished"] * 3
 
@@ -203,7 +203,7 @@ def test_diverged_trials_end_at_once(config: StudyConfig, tmp_path: Path, uri: s
 @pytest.mark.parametrize("signal", ["val", "averaged"])
 def test_pruned_trials_free_their_lane(search: Search, signal: str) -> None:
     """Each ended trial counts; one that was pruned stopped early, and at no time were lanes left free."""
-    search.config = replace(search.config, epochs=4, pruner="median", prune_on=signal, prune_after=1)
+    search.config = replace(search.config, epochs=4, pruner="median", prune_on=signal, n_warmup_steps=1)
     if signal == "averaged":  # these lanes keep no average, so the search says what is missing
         with pytest.raises(RuntimeError, match="gave no averaged accuracy"):
             search.run(10)
@@ -216,7 +216,7 @@ def test_pruned_trials_free_their_lane(search: Search, signal: str) -> None:
     assert all(len(t.epochs) < 4 for t in trials if t.outcome == "pruned")
     used = busy(trials)
     assert max(used.values()) == 2
-    last_start = max(t.spec.offset for t in trials if t.spec)
+    last_start = max(t.spec.offset for t in trials)
     assert all(used[epoch] == 2 for epoch in range(last_start))
     assert search.states() == {"FINISHED finished": counts["finished"], "KILLED pruned": counts["pruned"]}
 
@@ -229,9 +229,11 @@ def test_initial_seeds_are_each_trials_own() -> None:
     assert all(0 <= seed < 2**32 for seed in seeds)
 
 
-def test_the_clock_goes_on_after_the_last_epoch_used() -> None:
-    assert next_clock([]) == 0
-    assert next_clock([(0, 30), (10, 5), (29, 3)]) == 32
+def test_the_clock_goes_on_after_the_last_epoch_used(config: StudyConfig, made_up: Maker) -> None:
+    assert next_clock(StudyRecord(config, ())) == 0
+    record = made_up(20)
+    late = replace(record.trials[3], spec=replace(record.trials[3].spec, offset=100))
+    assert next_clock(replace(record, trials=(*record.trials, late))) == 100 + len(late.epochs)
 
 
 def test_the_loop_gives_rates_that_move_within_an_epoch() -> None:

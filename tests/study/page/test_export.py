@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 from collections.abc import Callable
@@ -90,17 +89,6 @@ def test_an_empty_study_gives_an_empty_table_with_the_fixed_columns(
         assert pq.read_table(tmp_path / "t.parquet").num_rows == 0
     else:
         assert json.loads((tmp_path / "t.json").read_text())["trials"] == []
-
-
-def test_a_trial_cut_off_before_it_was_asked_is_a_row_of_gaps(made_up: Maker) -> None:
-    record = made_up(3)
-    cut_off = dataclasses.replace(
-        record.trials[1], spec=None, epochs=(), outcome="interrupted", value=None, reported={}
-    )
-    study = StudyRecord(record.config, (record.trials[0], cut_off, record.trials[2]))
-    row = rows(study)[1]
-    assert (row["number"], row["outcome"], row["family"], row["schedule"]) == (1, "interrupted", None, None)
-    assert len(frame(study)) == 3
 
 
 def test_another_ending_is_refused(made_up: Maker, tmp_path: Path) -> None:

@@ -20,16 +20,12 @@ from study.page.figures_data import (
     AccuracyScale,
     RateCurve,
     accuracy_scale,
-    best_trial,
     binned,
     by_base_rate,
     by_warm_up,
     epochs_spent,
-    families,
     joined,
-    last_accuracy,
     learning_curves,
-    of_family,
     rate_curves_of,
     thin,
     thinned,
@@ -149,7 +145,7 @@ def test_a_thousand_trials_are_a_dozen_traces_and_none_is_lost(made_up: Maker) -
 
 def test_the_best_curve_is_drawn_last(made_up: Maker) -> None:
     record = made_up(60)
-    best = best_trial(record.trials)
+    best = record.best
     assert best is not None
     *_, last, bar = rate_curves(rate_curves_of(record, recorded)).data
     assert bar.name == COLOUR_BAR
@@ -179,34 +175,12 @@ def test_a_loss_that_is_not_finite_is_a_gap(made_up: Maker) -> None:
     assert np.isnan(learning_curves([diverged], "train_loss").y).all()
 
 
-def test_the_accuracy_of_a_trial_is_its_last(made_up: Maker) -> None:
-    trial = next(t for t in made_up(100).trials if t.outcome == "pruned")
-    assert last_accuracy(trial) == trial.epochs[-1].val_accuracy
-    running = dataclasses.replace(trial, epochs=(), outcome="running", reported={0: 0.5, 1: 0.6})
-    assert last_accuracy(running) == 0.6
-    assert last_accuracy(dataclasses.replace(running, reported={})) is None
-
-
-def test_the_best_trial_finished_and_the_earlier_one_wins_a_tie(made_up: Maker) -> None:
-    first, second = made_up(2).trials
-    tied = [
-        dataclasses.replace(first, number=4, outcome="finished", value=0.9),
-        dataclasses.replace(second, number=2, outcome="finished", value=0.9),
-        dataclasses.replace(second, number=1, outcome="pruned", value=None),
-    ]
-    best = best_trial(tied)
-    assert best is not None
-    assert best.number == 2
-    assert best_trial(tied[2:]) is None
-
-
 def test_points_hold_each_trial_of_the_family_once(made_up: Maker) -> None:
     record = made_up(100)
-    for family in families(record):
-        trials = of_family(record, family)
+    for trials in record.by_family.values():
         for cloud, name in ((by_base_rate(trials), "base_rate"), (by_warm_up(trials), "warmup")):
             assert cloud.numbers.tolist() == [t.number for t in trials]
-            assert cloud.x.tolist() == [t.spec.params[name] for t in trials if t.spec]
+            assert cloud.x.tolist() == [t.spec.params[name] for t in trials]
             assert cloud.finished.tolist() == [t.outcome == "finished" for t in trials]
 
 
@@ -227,7 +201,7 @@ def test_epochs_are_spent_saved_or_still_to_come(made_up: Maker) -> None:
     spent = epochs_spent(record)
     trained = sum(len(t.epochs) for t in record.trials)
     assert sum(row.finished + row.stopped for row in spent) == trained
-    diverged = sum(t.spec.epochs - len(t.epochs) for t in record.trials if t.outcome == "diverged" and t.spec)
+    diverged = sum(t.spec.epochs - len(t.epochs) for t in record.trials if t.outcome == "diverged")
     assert sum(row.saved for row in spent) == 100 * record.config.epochs - trained - diverged
 
 
@@ -238,19 +212,19 @@ def test_the_learning_figure_has_everyone_in_grey_and_each_familys_best(
     record = made_up(100)
     figure = learning_figure(record, quantity)
     named = {trace.name for trace in figure.data if trace.name}
-    finished = {t.spec.family for t in record.trials if t.outcome == "finished" and t.spec}
+    finished = {t.family for t in record.finished}
     assert named == {family.replace("_", " ") for family in finished}
     assert np.isfinite(figure.data[0].y).sum() > 0
 
 
 def test_every_figure_has_traces_with_points(made_up: Maker) -> None:
     record = made_up(100)
-    clouds = {family: by_base_rate(of_family(record, family)) for family in families(record)}
+    clouds = {family: by_base_rate(trials) for family, trials in record.by_family.items()}
     rows = [("a", 0.5, 0.2, 0.8), ("b", 0.1, 0.0, 0.3)]
     trials = np.arange(1.0, 6.0)
     figures = [
         base_rate_figure("cosine", clouds["cosine"], (0.02, 2.0), (0.88, 0.91)),
-        warm_up_figure({f: by_warm_up(of_family(record, f)) for f in families(record)}),
+        warm_up_figure({f: by_warm_up(trials) for f, trials in record.by_family.items()}),
         importance_figure({"base rate": 0.8, "warm-up": 0.2}),
         epochs_figure(epochs_spent(record)),
         intervals_figure(rows, "share"),
@@ -329,7 +303,7 @@ def test_names_cannot_become_markup() -> None:
 
 
 def test_a_family_keeps_its_style_and_two_of_the_twelve_never_share_one(made_up: Maker) -> None:
-    known = families(made_up(12))
+    known = made_up(12).families
     assert len({(family_style(f).colour, family_style(f).dash) for f in known}) == len(known)
     assert len({(family_style(f).colour, family_style(f).symbol) for f in known}) == len(known)
     assert family_style("somebody's own") == family_style("somebody's own")
@@ -338,8 +312,8 @@ def test_a_family_keeps_its_style_and_two_of_the_twelve_never_share_one(made_up:
 def test_a_sheet_holds_every_trace_of_its_figures_on_axes_of_their_own(made_up: Maker) -> None:
     record = made_up(60)
     small = {
-        family: base_rate_figure(family, by_base_rate(of_family(record, family)), (0.02, 2.0), (0.88, 0.91))
-        for family in families(record)
+        family: base_rate_figure(family, by_base_rate(trials), (0.02, 2.0), (0.88, 0.91))
+        for family, trials in record.by_family.items()
     }
     sheet = grid(small, columns=4)
     assert len(sheet.data) == sum(len(figure.data) for figure in small.values())

@@ -53,7 +53,6 @@ def test_a_trials_note_tells_how_it_ended(made_up: Maker) -> None:
         assert words in note
         assert "value = 1" in note
         assert "from 0.1 to 0.3" in note
-        assert trial.spec is not None
         assert f"base rate {trial.spec.base_rate:.4g}" in note
 
 
@@ -65,7 +64,7 @@ def test_a_family_that_was_hardly_tried_is_named(made_up: Maker) -> None:
     ends = iter([0.9, 0.0955, None, None, None])
     trials = [
         dataclasses.replace(t, value=(end := next(ends)), outcome="pruned" if end is None else "finished")
-        if t.spec and t.spec.family == "one_cycle"
+        if t.family == "one_cycle"
         else t
         for t in everyone
     ]
@@ -77,12 +76,10 @@ def test_a_family_that_was_hardly_tried_is_named(made_up: Maker) -> None:
     assert hardly_tried(dataclasses.replace(whole, trials=tuple(few))) == ()
 
 
-def test_a_reprieved_trial_says_so_and_one_without_a_schedule_has_no_picture(made_up: Maker) -> None:
+def test_a_reprieved_trial_says_so(made_up: Maker) -> None:
     trial = dataclasses.replace(made_up(1).trials[0], reprieved_at=7)  # the epoch's number, from 0
     assert "would have stopped it after 8 epochs" in trial_note(trial, "", np.empty(0), np.empty(0))
     assert "```" not in trial_note(trial, "", np.empty(0), np.empty(0))
-    cut_off = dataclasses.replace(trial, spec=None)
-    assert trial_note(cut_off, "", np.empty(0), np.empty(0)).startswith("Cut off")
 
 
 def test_the_studys_note_leads_with_the_verdict_and_calls_search_scores_a_shortlist(made_up: Maker) -> None:

@@ -14,10 +14,10 @@ from study.page.rate_curve_data import POINTS, rate_curve
 
 def trial(schedule: lrsched.Schedule, trained: int, losses: tuple[float, ...] = ()) -> TrialRecord:
     """A trial that trained so many epochs, with training losses that are the test's own."""
-    spec = TrialSpec(0, "any", schedule.to_json(), 0.3, {}, 30, 0, 0, 1)
+    spec = TrialSpec(0, "any", schedule, 0.3, {}, 30, 0, 0, 1)
     seen = losses or (1.0,) * trained
     epochs = tuple(EpochMetrics(e, 0.1, seen[e], 0.5, 1.0, 0.5, None, 1.0) for e in range(trained))
-    return TrialRecord(0, spec, epochs, "pruned", None, {}, None, None, None)
+    return TrialRecord(spec, epochs, "pruned", None, {}, None, None, None)
 
 
 @pytest.mark.parametrize("trained", [1, 7, 30])
@@ -49,7 +49,5 @@ def test_a_running_trial_is_drawn_as_far_as_it_reported() -> None:
     assert set(rates.tolist()) == {0.3}
 
 
-def test_nothing_trained_or_asked_is_an_empty_curve() -> None:
-    nothing = trial(lrsched.Constant(), 0)
-    for record in (nothing, dataclasses.replace(nothing, spec=None)):
-        assert [part.size for part in rate_curve(record)] == [0, 0]
+def test_nothing_trained_is_an_empty_curve() -> None:
+    assert [part.size for part in rate_curve(trial(lrsched.Constant(), 0))] == [0, 0]

@@ -184,7 +184,7 @@ def test_the_file_that_is_missing_is_named(source: Path) -> None:
 def test_without_data_the_ways_to_get_it_are_named() -> None:
     said = refusal(None)
     assert "make data" in said
-    assert "--data-dir" in said
+    assert "`data_dir`" in said
 
 
 def damaged(content: bytes, how: str) -> bytes:
@@ -230,7 +230,7 @@ def test_labels_in_the_place_of_images(source: Path) -> None:
 
 @pytest.mark.parametrize("count", [0, -1, 50_001])
 def test_train_images_out_of_range(count: int) -> None:
-    with pytest.raises(InputError, match=rf"--train-images must be in 1\.\.50000, got {count}"):
+    with pytest.raises(InputError, match=rf"`train_images` must be in 1\.\.50000, got {count}"):
         load_search(None, CPU, train_images=count)
 
 
@@ -296,5 +296,5 @@ def test_devices() -> None:
         choose_device("tpu")
     for name, there in {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}.items():
         if not there:
-            with pytest.raises(InputError, match=f"--device {name}: PyTorch .* finds none here; available: "):
+            with pytest.raises(InputError, match=f"`device` {name}: PyTorch .* finds none here; available: "):
                 choose_device(name)

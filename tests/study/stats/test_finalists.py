@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+import lrsched
 from study.core.errors import InputError
 from study.core.records import Outcome, StudyConfig, StudyRecord, TrialRecord, TrialSpec
 from study.stats.finalists import Finalist, choose_finalists
 
 
 def trial(number: int, family: str, value: float | None, outcome: Outcome = "finished") -> TrialRecord:
-    spec = TrialSpec(number, family, {"name": family}, 0.1, {"base_rate": 0.1}, 30, 7, 5, 8)
-    return TrialRecord(number, spec, (), outcome, value, {}, None, None, None)
+    spec = TrialSpec(
+        number, family, lrsched.schedule_class(family).example(), 0.1, {"base_rate": 0.1}, 30, 7, 5, 8
+    )
+    return TrialRecord(spec, (), outcome, value, {}, None, None, None)
 
 
 @pytest.fixture
@@ -55,7 +58,7 @@ def test_finalists(
 
 
 def test_a_baseline_that_was_not_searched_is_refused(record: StudyRecord) -> None:
-    with pytest.raises(InputError, match="--baseline polynomial: study 'small' has no finished trial of it"):
+    with pytest.raises(InputError, match="`baseline` polynomial: study 'small' has no finished trial of it"):
         choose_finalists(record, finalists=3, per_family=1, baseline="polynomial")
 
 

@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from optuna.trial import TrialState
 
+import lrsched
 from study.core.errors import InputError
 from study.core.records import EpochMetrics, Outcome, StudyConfig, StudyRecord, TrialRecord, TrialSpec
 from study.page.audit_figure import audit_figure
@@ -51,8 +52,7 @@ def trial(
 ) -> TrialRecord:
     loss = [float("nan") if outcome == "diverged" and e == len(shown) - 1 else 1.0 for e in range(len(shown))]
     return TrialRecord(
-        number=number,
-        spec=TrialSpec(number, family, {}, 0.1, {}, 4, 0, offset, 2),
+        spec=TrialSpec(number, family, lrsched.Constant(), 0.1, {}, 4, 0, offset, 2),
         epochs=tuple(
             EpochMetrics(e, 0.1, loss[e], 0.5, loss[e], v, averaged, 0.1) for e, v in enumerate(shown)
         ),
@@ -183,7 +183,7 @@ def test_replay_stops_whom_the_real_pruner_stops(*, within: bool, lanes: int, ke
     """
     signal = late_bloomers(40, 10, seed=lanes)
     signal[7, 3:] = -np.inf
-    rule = MedianRule(after=2, every=2, startup=3, epochs=10, keep=keep)
+    rule = MedianRule(n_warmup_steps=2, interval_steps=2, n_startup_trials=3, epochs=10, keep_best=keep)
     study = optuna.create_study(direction="maximize", pruner=MedianPruner(rule, family="kind", within=within))
     kinds = [("x", "y", "z")[n % 3] for n in range(40)]
     offsets = np.zeros(40, dtype=np.int64)
@@ -254,14 +254,14 @@ def test_a_family_of_which_nothing_is_kept_loses_down_to_guessing() -> None:
 
 def test_a_pruner_that_never_stops_costs_nothing() -> None:
     signal = late_bloomers(12, 6, seed=0)
-    got = judge(SETTING, data(signal, "ab" * 6), MedianRule(after=6, epochs=6))
+    got = judge(SETTING, data(signal, "ab" * 6), MedianRule(n_warmup_steps=6, epochs=6))
     assert (got.stopped, got.saved, got.winner_kept, got.families_kept, got.regret) == (0, 0.0, True, 2, 0.0)
     assert got.false_prunes == {"a": None, "b": None}
 
 
 def test_other_orders_move_trials_within_their_family_only() -> None:
     """A winner that bloomed late survives where it comes first, in about half the orders of two."""
-    rule = MedianRule(after=1, startup=1, epochs=4)
+    rule = MedianRule(n_warmup_steps=1, n_startup_trials=1, epochs=4)
     signal = np.array([[0.1, 0.9, 0.9, 0.9], [0.5, 0.5, 0.5, 0.5], [0.3] * 4])
     late = Curves(("a", "a", "b"), np.array([0, 4, 2]), {"val": signal}, signal[:, -1])
     assert judge(SETTING, late, rule).winner_kept
@@ -287,10 +287,10 @@ def test_recommend_takes_the_most_saving_that_does_no_harm() -> None:
 
 
 def test_leaders_are_the_best_different_ones_of_each_kind() -> None:
-    same = replace(BASE, setting=replace(SETTING, prune_startup=1))
+    same = replace(BASE, setting=replace(SETTING, n_startup_trials=1))
     less, least = replace(BASE, saved=0.2), replace(BASE, saved=0.1)
     other = replace(least, setting=replace(SETTING, pruner="median"))
-    keeping = replace(other, setting=replace(other.setting, prune_keep=1), saved=0.05)
+    keeping = replace(other, setting=replace(other.setting, keep_best=1), saved=0.05)
     assert leaders([least, same, other, less, BASE, keeping], 2) == [BASE, less, other, keeping]
     assert leaders([least, less, BASE], 1, also=least) == [BASE, least]
     assert leaders([least, less, BASE], 1, also=BASE) == [BASE]

@@ -14,8 +14,9 @@ from pathlib import Path
 import optuna
 import pytest
 
+import lrsched
 from study.core.records import EpochMetrics, TrialSpec
-from study.store import optuna_storage as store
+from study.store import lifecycle as life
 
 WORKER = Path(__file__).with_name("worker.py")
 
@@ -31,7 +32,7 @@ def spec() -> Callable[..., TrialSpec]:
     """Makes what a trial was asked."""
 
     def make(number: int = 0, base_rate: float = 0.1, epochs: int = 3) -> TrialSpec:
-        schedule = {"name": "cosine", "length": 3.0}
+        schedule = lrsched.Cosine(T_max=3.0)
         params = {"schedule": "cosine", "base_rate": base_rate, "cosine.final": 0.05}
         return TrialSpec(number, "cosine", schedule, base_rate, params, epochs, seed=7, offset=2, lanes=4)
 
@@ -56,10 +57,10 @@ def start(spec: Callable[..., TrialSpec]) -> Callable[..., optuna.Trial]:
     """Starts a trial of a study as the search does: asked for, drawn, begun."""
 
     def make(study: optuna.Study, total: int = 100) -> optuna.Trial:
-        trial = store.ask(study, total)
+        trial = life.ask(study, total)
         assert trial is not None
         base_rate = trial.suggest_float("base_rate", 0.01, 1.0, log=True)
-        store.begin(trial, spec(trial.number, base_rate))
+        life.begin(trial, spec(trial.number, base_rate))
         return trial
 
     return make

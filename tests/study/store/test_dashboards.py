@@ -12,6 +12,7 @@ from optuna_dashboard import get_note
 
 from study.core.errors import InputError
 from study.core.records import EpochMetrics, StudyConfig
+from study.store import lifecycle as life
 from study.store import optuna_storage as store
 from study.store.dashboards import LARGEST_FIGURE, save_to_dashboard, save_to_mlflow
 
@@ -21,10 +22,10 @@ def study(url: str, config: StudyConfig) -> optuna.Study:
     """A study with two finished trials and a running one."""
     study = store.open_study(url, config)
     for ended in (True, True, False):
-        trial = store.ask(study, 3)
+        trial = life.ask(study, 3)
         assert trial is not None
         if ended:
-            store.finish(study, trial, [EpochMetrics(0, 0.1, 1.0, 0.5, 1.0, 0.5, None, 1.0)], "finished")
+            life.finish(study, trial, [EpochMetrics(0, 0.1, 1.0, 0.5, 1.0, 0.5, None, 1.0)], "finished")
     return study
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 
 from study.store.liveness import Process, current
 
@@ -34,7 +36,7 @@ def test_a_process_of_another_machine_or_container_cannot_be_seen() -> None:
 
 
 def test_a_record_reads_back() -> None:
-    assert Process.from_json(current().to_json()) == current()
+    assert Process(**json.loads(json.dumps(asdict(current())))) == current()
 
 
 def _started(pid: int) -> str:

@@ -19,11 +19,12 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import DatasetInput, Run
 
+import lrsched
 from study.core.errors import InputError
 from study.core.records import EpochMetrics, StudyConfig, TrialSpec
 from study.store import optuna_storage as store
-from study.store import tracking_uri
-from study.store.mlflow_tracking import Tracker
+from study.store.mlflow_tracking import RunSpec, Tracker
+from study.store.urls import check_tracking
 
 MakeAsked = Callable[..., TrialSpec]
 Epochs = Callable[..., list[EpochMetrics]]
@@ -65,12 +66,12 @@ def rates(epoch: int) -> list[float]:
 def test_a_child_holds_what_was_asked(
     tracker: Tracker, client: MlflowClient, config: StudyConfig, spec: MakeAsked
 ) -> None:
-    tracker.start(spec(12, 0.3))
+    tracker.start(RunSpec.trial(spec(12, 0.3)))
     (run,) = children(client, tracker)
     assert run.info.run_name == "#12 cosine"
     assert run.data.params == {
         "schedule": "cosine",
-        "schedule_json": json.dumps({"name": "cosine", "length": 3.0}),
+        "schedule_json": json.dumps(lrsched.Cosine(T_max=3.0).to_json()),
         "base_rate": "0.3",
         "cosine.final": "0.05",
         "epochs": "3",
@@ -90,6 +91,27 @@ def test_a_child_holds_what_was_asked(
     assert {tag.key: tag.value for tag in data.tags} == {"mlflow.data.context": "training"}
 
 
+def test_a_fixed_run_shows_nothing_of_the_lane_that_trained_it(
+    uri: str, client: MlflowClient, config: StudyConfig, spec: MakeAsked
+) -> None:
+    """A lane's key is no trial's number, the search's lanes are not those of a confirmation."""
+    params = {"source": "chapter", "batch_size": 256, "train_images": 60_000}
+    tracker = Tracker.open(uri, config, attributes={}, params=params, kind="replicate")
+    assert client.get_run(tracker.run_id).data.params == {k: str(v) for k, v in params.items()}
+    tracker.start(RunSpec.fixed(spec(12, 0.3), "cosine seed 3", {"run": "cosine"}))
+    (run,) = children(client, tracker)
+    assert (run.info.run_name, run.data.tags["run"], run.data.tags["schedule"]) == (
+        "cosine seed 3",
+        "cosine",
+        "cosine",
+    )
+    assert not {"trial", "leading_trial"} & run.data.tags.keys()
+    assert not {"lanes", "offset", "study_seed"} & run.data.params.keys()
+    assert {"seed": "7", "epochs": "3", "batch_size": "256", "train_images": "60000"}.items() <= (
+        run.data.params.items()
+    )
+
+
 def test_other_data_have_another_digest(uri: str, client: MlflowClient, config: StudyConfig) -> None:
     digests = set()
     for checksum in ("8d4f", "other"):
@@ -102,7 +124,7 @@ def test_epochs_are_there_while_the_trial_trains(
     tracker: Tracker, client: MlflowClient, spec: MakeAsked, epochs: Epochs
 ) -> None:
     """Metrics stand at the number of epochs trained; rates at the step that used them."""
-    child = tracker.start(spec())
+    child = tracker.start(RunSpec.trial(spec()))
     for epoch in epochs(2, averaged=0.7):
         tracker.epoch(child, epoch, rates(epoch.epoch))
     for name, values in {
@@ -123,7 +145,7 @@ def test_epochs_are_there_while_the_trial_trains(
 def test_what_was_not_measured_is_not_recorded(
     tracker: Tracker, client: MlflowClient, spec: MakeAsked, epochs: Epochs
 ) -> None:
-    child = tracker.start(spec())
+    child = tracker.start(RunSpec.trial(spec()))
     tracker.epoch(child, dataclasses.replace(epochs(1)[0], val_loss=None, val_accuracy=None), rates(0))
     assert set(client.get_run(child).data.metrics) == {"train_loss", "train_accuracy", "lr"}
 
@@ -131,7 +153,7 @@ def test_what_was_not_measured_is_not_recorded(
 def test_the_curve_stops_where_training_stopped_and_keeps_to_320_points(
     tracker: Tracker, client: MlflowClient, spec: MakeAsked, epochs: Epochs
 ) -> None:
-    child = tracker.start(spec(epochs=200))
+    child = tracker.start(RunSpec.trial(spec(epochs=200)))
     (epoch,) = epochs(1)
     for number in range(7):
         wave = [math.sin(number * 50 + step) + 2 for step in range(50)]
@@ -149,7 +171,7 @@ def test_the_curve_stops_where_training_stopped_and_keeps_to_320_points(
 def test_a_pruned_trial_does_not_show_as_successful(
     tracker: Tracker, client: MlflowClient, spec: MakeAsked, outcome: Any, status: str
 ) -> None:
-    child = tracker.start(spec())
+    child = tracker.start(RunSpec.trial(spec()))
     tracker.end(child, outcome)
     run = client.get_run(child)
     assert (run.info.status, run.data.tags["state"]) == (status, outcome)
@@ -159,7 +181,7 @@ def test_a_pruned_trial_does_not_show_as_successful(
 def test_a_loss_that_is_not_finite_is_recorded(
     tracker: Tracker, client: MlflowClient, spec: MakeAsked, epochs: Epochs
 ) -> None:
-    child = tracker.start(spec())
+    child = tracker.start(RunSpec.trial(spec()))
     tracker.epoch(child, dataclasses.replace(epochs(1)[0], train_loss=math.nan, val_loss=math.inf), rates(0))
     tracker.end(child, "diverged")
     assert math.isnan(client.get_run(child).data.metrics["train_loss"])
@@ -193,7 +215,7 @@ def test_the_parent_holds_settings_and_summary(
 def test_closing_leaves_nothing_running(tracker: Tracker, client: MlflowClient, spec: MakeAsked) -> None:
     """Ctrl-C in the middle: the children and the parent all say so."""
     for number in range(3):
-        tracker.start(spec(number))
+        tracker.start(RunSpec.trial(spec(number)))
     tracker.close("interrupted")
     runs = [*children(client, tracker), client.get_run(tracker.run_id)]
     assert {(run.info.status, run.data.tags["state"]) for run in runs} == {("KILLED", "interrupted")}
@@ -203,9 +225,9 @@ def test_a_resumed_study_has_one_parent_and_no_left_over_children(
     uri: str, tracker: Tracker, client: MlflowClient, config: StudyConfig, spec: MakeAsked
 ) -> None:
     """The first process was killed: trial 0 had ended, 1 and 2 had not; somebody else trains 2."""
-    tracker.end(tracker.start(spec(0)), "finished")
+    tracker.end(tracker.start(RunSpec.trial(spec(0))), "finished")
     for number in (1, 2):
-        tracker.start(spec(number))
+        tracker.start(RunSpec.trial(spec(number)))
     again = Tracker.open(uri, config, attributes=FACTS, resume_run_id=tracker.run_id, running=lambda: {2})
     assert again.run_id == tracker.run_id
     assert [(r.data.tags["trial"], r.data.tags["state"]) for r in children(client, again)] == [
@@ -220,9 +242,9 @@ def test_a_resumed_study_has_one_parent_and_no_left_over_children(
 def test_another_command_leaves_the_searchs_children_alone(
     uri: str, tracker: Tracker, client: MlflowClient, config: StudyConfig, spec: MakeAsked
 ) -> None:
-    tracker.start(spec(1))
+    tracker.start(RunSpec.trial(spec(1)))
     confirm = Tracker.open(uri, config, attributes={}, resume_run_id=tracker.run_id, kind="confirm")
-    confirm.start(spec(1), name="cosine, seed 3", tags={"finalist": "1"})
+    confirm.start(RunSpec.fixed(spec(1), "cosine, seed 3", {"finalist": "1"}))
     states = {r.info.run_name: (r.data.tags["kind"], r.data.tags["state"]) for r in children(client, tracker)}
     assert states == {"#1 cosine": ("search", "running"), "cosine, seed 3": ("confirm", "running")}
 
@@ -267,7 +289,7 @@ def test_an_unusable_uri_is_refused_in_one_line(case: str, tmp_path: Path, confi
     bad, reason = (text.format(tmp=tmp_path) for text in UNUSABLE[case])
     with pytest.raises(InputError) as refused:
         Tracker.open(bad, config, attributes={})
-    assert str(refused.value).startswith("--tracking-uri ")
+    assert str(refused.value).startswith("`tracking_uri` ")
     assert reason in str(refused.value)
     assert "\n" not in str(refused.value)
     assert {path.name for path in tmp_path.iterdir()} == before
@@ -276,8 +298,8 @@ def test_an_unusable_uri_is_refused_in_one_line(case: str, tmp_path: Path, confi
 def test_optuna_and_mlflow_cannot_share_a_file_even_one_to_be_made(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path)
     with pytest.raises(InputError, match="use two databases"):
-        tracking_uri.check(f"sqlite:///{tmp_path}/one.db", f"sqlite:///{tmp_path}/link/one.db")
-    tracking_uri.check(f"sqlite:///{tmp_path}/one.db", f"sqlite:///{tmp_path}/two.db")
+        check_tracking(f"sqlite:///{tmp_path}/one.db", f"sqlite:///{tmp_path}/link/one.db")
+    check_tracking(f"sqlite:///{tmp_path}/one.db", f"sqlite:///{tmp_path}/two.db")
     assert {path.name for path in tmp_path.iterdir()} == {"link"}
 
 
@@ -302,17 +324,7 @@ def locked_server() -> Iterator[str]:
 
 
 def test_a_server_that_asks_for_a_password_answers(locked_server: str) -> None:
-    tracking_uri.check(locked_server)
-
-
-def test_the_uri_comes_from_the_option_then_the_environment_then_here(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    assert tracking_uri.resolve(None) == "sqlite:///mlflow.db"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://host")
-    assert tracking_uri.resolve(None) == "http://host"
-    assert tracking_uri.resolve("sqlite:///x.db") == "sqlite:///x.db"
+    check_tracking(locked_server)
 
 
 def test_the_file_can_be_read_while_it_is_written(uri: str, tracker: Tracker) -> None:

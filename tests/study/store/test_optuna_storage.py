@@ -20,10 +20,9 @@ from optuna.trial import TrialState
 
 from study.core.errors import InputError
 from study.core.records import EpochMetrics, StudyConfig, TrialSpec
-from study.store import database
 from study.store import lifecycle as life
-from study.store import opening as storage
 from study.store import optuna_storage as store
+from study.store import urls
 from study.store.liveness import current
 
 Start = Callable[..., optuna.Trial]
@@ -46,15 +45,15 @@ def test_a_study_is_made_once_and_continued(url: str, config: StudyConfig) -> No
 @pytest.mark.parametrize(
     ("field", "value", "said"),
     [
-        ("epochs", 5, "epochs is 3, not 5; give --epochs 3"),
+        ("epochs", 5, "epochs is 3, not 5; give `epochs` 3"),
         (
             "schedules",
             ("cosine",),
-            "schedules is constant,cosine, not cosine; give --schedules constant,cosine",
+            "schedules is constant,cosine, not cosine; give `schedules` constant,cosine",
         ),
-        ("prune_after", 2, "prune_after is 1, not 2; give --prune-after 1"),
-        ("seed", 1, "seed is 0, not 1; give --seed 0"),
-        ("data", {"train": "other"}, "its data files had other checksums; give the same --data-dir"),
+        ("n_warmup_steps", 2, "n_warmup_steps is 1, not 2; give `n_warmup_steps` 1"),
+        ("seed", 1, "seed is 0, not 1; give `seed` 0"),
+        ("data", {"train": "other"}, "its data files had other checksums; give the same `data_dir`"),
     ],
 )
 def test_other_settings_are_refused_with_both_values_and_the_fix(
@@ -64,7 +63,7 @@ def test_other_settings_are_refused_with_both_values_and_the_fix(
     with pytest.raises(InputError) as refused:
         store.open_study(url, dataclasses.replace(config, **{field: value}))
     assert said in str(refused.value)
-    assert "--study OTHER" in str(refused.value)
+    assert "`study` OTHER" in str(refused.value)
     assert store.load(url).config == config
 
 
@@ -72,7 +71,7 @@ def test_studies_of_one_storage_do_not_meet(url: str, config: StudyConfig, start
     one = store.open_study(url, config)
     two = store.open_study(url, dataclasses.replace(config, name="other", epochs=9))
     start(two)
-    assert store.remaining(one, 5) == 5
+    assert life.remaining(one, 5) == 5
     assert store.load(url, "small").trials == ()
     assert store.load(url).config.name == "other", "the study made last"
 
@@ -110,7 +109,7 @@ def test_an_unusable_storage_is_refused_in_one_line(
         _ = store.open_study(bad, config) if door == "open" else store.load(bad)
     said = str(refused.value)
     assert reason in said
-    assert said.startswith("--storage ")
+    assert said.startswith("`storage` ")
     assert "\n" not in said
     assert "secret" not in said
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
@@ -149,7 +148,7 @@ def test_a_study_made_otherwise_is_not_taken_for_ours(url: str, config: StudyCon
 def test_loading_names_the_studies_that_exist(url: str, config: StudyConfig) -> None:
     store.open_study(url, config)
     store.open_study(url, dataclasses.replace(config, name="second"))
-    with pytest.raises(InputError, match=r"--study 'third' is not in .*, which holds: small, second"):
+    with pytest.raises(InputError, match=r"`study` 'third' is not in .*, which holds: small, second"):
         store.load(url, "third")
 
 
@@ -189,16 +188,16 @@ def test_looking_keeps_this_process_in_the_file(url: str, config: StudyConfig) -
     POSIX drops all of a process's locks on a file when any handle of it on that file is closed.
     """
     path = url.removeprefix("sqlite:///")
-    storage.close(store.open_study(url, config))
+    store.close(store.open_study(url, config))
     holder = sqlite3.connect(path)
     assert holder.execute("SELECT count(*) FROM studies").fetchone() == (1,)
-    database.tables(database.parse(url, "--storage"), "--storage")
+    urls.tables(urls.parse(url, "storage"), "storage")
     script = (
         "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('CREATE TABLE new (x)'); c.close()"
     )
     subprocess.run([sys.executable, "-c", script, path], check=True)
     assert Path(f"{path}-wal").exists()
-    assert "new" in database.tables(database.parse(url, "--storage"), "--storage")
+    assert "new" in urls.tables(urls.parse(url, "storage"), "storage")
     holder.close()
 
 
@@ -211,8 +210,8 @@ def test_a_finished_trial_reads_back_whole(
     study = store.open_study(url, config)
     trial = start(study)
     for number, signal in enumerate((0.6, 0.7, 0.8)):
-        assert store.report(trial, signal, number)
-    assert store.finish(study, trial, epochs(averaged=0.7), "finished", reprieved_at=1)
+        assert life.report(trial, signal, number)
+    assert life.finish(study, trial, epochs(averaged=0.7), "finished", reprieved_at=1)
     (kept,) = store.load(url).trials
     assert kept.spec == spec(0, trial.params["base_rate"])
     assert list(kept.epochs) == epochs(averaged=0.7)
@@ -229,8 +228,8 @@ def test_a_stopped_trial_has_an_outcome_and_no_value(
 ) -> None:
     study = store.open_study(url, config)
     trial = start(study)
-    store.report(trial, 0.3, 0)
-    assert store.finish(study, trial, epochs(1), outcome)
+    life.report(trial, 0.3, 0)
+    assert life.finish(study, trial, epochs(1), outcome)
     (kept,) = store.load(url).trials
     assert (kept.outcome, kept.value) == (outcome, None)
     assert study.trials[0].state is TrialState.PRUNED
@@ -243,7 +242,7 @@ def test_losses_that_are_not_finite_survive_as_valid_json(
     study = store.open_study(url, config)
     trial = start(study)
     (last,) = epochs(1)
-    store.finish(
+    life.finish(
         study, trial, [dataclasses.replace(last, train_loss=math.nan, val_loss=-math.inf)], "diverged"
     )
     (kept,) = store.load(url).trials
@@ -262,25 +261,25 @@ def test_a_trial_cannot_finish_as_something_else(
 ) -> None:
     study = store.open_study(url, config)
     with pytest.raises(ValueError, match=f"got outcome='{outcome}'"):
-        store.finish(study, start(study), epochs(), outcome)
+        life.finish(study, start(study), epochs(), outcome)
     with pytest.raises(ValueError, match="got none for trial 1"):
-        store.finish(study, start(study), [], "finished")
+        life.finish(study, start(study), [], "finished")
 
 
 def test_the_total_is_the_studys(url: str, config: StudyConfig, start: Start, epochs: Epochs) -> None:
     """Finished, pruned, diverged and running trials count; interrupted ones do not."""
     study = store.open_study(url, config)
     for outcome in ("finished", "pruned", "diverged"):
-        store.finish(study, start(study), epochs(), outcome)
+        life.finish(study, start(study), epochs(), outcome)
     running = start(study)
-    assert store.remaining(study, 6) == 2
-    store.interrupt(study, [running])
-    assert store.remaining(study, 6) == 3
+    assert life.remaining(study, 6) == 2
+    life.interrupt(study, [running])
+    assert life.remaining(study, 6) == 3
     for _ in range(3):
         start(study, 6)
-    assert store.ask(study, 6) is None
-    assert store.remaining(study, 6) == 0
-    assert store.remaining(study, 2) == 0
+    assert life.ask(study, 6) is None
+    assert life.remaining(study, 6) == 0
+    assert life.remaining(study, 2) == 0
 
 
 def test_of_two_that_ask_for_the_last_trial_one_withdraws(
@@ -290,9 +289,9 @@ def test_of_two_that_ask_for_the_last_trial_one_withdraws(
     study = store.open_study(url, config)
     start(study, 1)
     monkeypatch.setattr(life, "remaining", lambda *_: 1)
-    assert store.ask(study, 1) is None
+    assert life.ask(study, 1) is None
     assert [t.number for t in store.load(url).trials] == [0]
-    assert store.remaining(study, 2) == 1
+    assert life.remaining(study, 2) == 1
 
 
 # --------------------------------------------------------------------------- crashes
@@ -303,25 +302,25 @@ def test_interrupted_trials_are_tried_again_with_the_same_parameters_once(
 ) -> None:
     study = store.open_study(url, config)
     trials = [start(study) for _ in range(3)]
-    store.finish(study, trials[0], epochs(), "finished")
-    assert store.interrupt(study, trials[1:]) == 2
-    assert store.interrupt(study, trials[1:]) == 0
-    assert store.recover(study) == 0
+    life.finish(study, trials[0], epochs(), "finished")
+    assert life.interrupt(study, trials[1:]) == 2
+    assert life.interrupt(study, trials[1:]) == 0
+    assert life.recover(study) == 0
     assert [t.outcome for t in store.load(url).trials] == ["finished", "interrupted", "interrupted"]
     again = [start(study, 3) for _ in range(2)]
     assert [t.params for t in again] == [t.params for t in trials[1:]]
     assert [t.user_attrs["retry_of"] for t in again] == [1, 2]
-    assert store.ask(study, 3) is None
+    assert life.ask(study, 3) is None
     assert [t.number for t in store.load(url).trials] == [0, 3, 4], "retried ones are left out"
 
 
 def test_a_trial_cut_off_before_it_began_is_replaced_not_retried(url: str, config: StudyConfig) -> None:
     study = store.open_study(url, config)
-    trial = store.ask(study, 1)
+    trial = life.ask(study, 1)
     assert trial is not None
-    assert store.interrupt(study, [trial]) == 0
-    assert store.remaining(study, 1) == 1
-    fresh = store.ask(study, 1)
+    assert life.interrupt(study, [trial]) == 0
+    assert life.remaining(study, 1) == 1
+    fresh = life.ask(study, 1)
     assert fresh is not None
     assert "retry_of" not in fresh.user_attrs
 
@@ -329,10 +328,10 @@ def test_a_trial_cut_off_before_it_began_is_replaced_not_retried(url: str, confi
 def test_a_retry_cut_off_before_it_began_is_tried_again(url: str, config: StudyConfig, start: Start) -> None:
     study = store.open_study(url, config)
     first = start(study)
-    store.interrupt(study, [first])
-    second = store.ask(study, 1)
+    life.interrupt(study, [first])
+    second = life.ask(study, 1)
     assert second is not None
-    assert store.interrupt(study, [second]) == 1
+    assert life.interrupt(study, [second]) == 1
     assert start(study).params == first.params
 
 
@@ -342,14 +341,14 @@ def test_a_killed_process_is_recovered_from_at_once(url: str, config: StudyConfi
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     study = store.existing_study(url)
-    assert store.recover(study) == 0, "it lives: its trials are its own"
-    assert store.remaining(study, 5) == 2, "and count"
-    assert store.running(study) == {0, 1, 2}
+    assert life.recover(study) == 0, "it lives: its trials are its own"
+    assert life.remaining(study, 5) == 2, "and count"
+    assert life.running(study) == {0, 1, 2}
     process.kill()
     process.wait()
-    assert store.recover(study) == 3
-    assert store.recover(study) == 0
-    assert store.remaining(study, 5) == 5
+    assert life.recover(study) == 3
+    assert life.recover(study) == 0
+    assert life.remaining(study, 5) == 5
     before = [t.params for t in study.trials[:3]]
     assert [t.params for t in study.trials[3:]] == before
 
@@ -358,62 +357,62 @@ LONG_AGO = "2000-01-01 00:00:00"
 
 
 def _silence(url: str) -> None:
-    """Let every trial's last sign of life be long ago."""
+    """Let every trial's last heartbeat be long ago."""
     with closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as connection:
         connection.execute("UPDATE trial_heartbeats SET heartbeat = ?", (LONG_AGO,))
 
 
 def test_a_paused_process_keeps_its_trials(url: str, config: StudyConfig, start: Start) -> None:
-    """Silent for longer than the grace, but seen to live on this machine."""
+    """Without a heartbeat for longer than the grace, but seen to live on this machine."""
     study = store.open_study(url, config)
     start(study)
     _silence(url)
-    assert store.recover(study) == 0
-    assert store.running(study) == {0}
+    assert life.recover(study) == 0
+    assert life.running(study) == {0}
 
 
 def _move(trial: optuna.Trial, **changes: Any) -> None:
     """Let a trial belong to another process."""
-    trial.set_user_attr("owner", dataclasses.replace(current(), **changes).to_json())
+    trial.set_user_attr("owner", dataclasses.asdict(dataclasses.replace(current(), **changes)))
 
 
-def test_a_trial_of_a_machine_out_of_sight_lives_while_its_heart_beats(
+def test_a_trial_of_a_machine_out_of_sight_lives_while_it_sends_heartbeats(
     url: str, config: StudyConfig, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(life, "HEARTBEAT_SECONDS", 0)
     study = store.open_study(url, config)
-    beating, silent = start(study), start(study)
-    for trial in (beating, silent):
+    heard, silent = start(study), start(study)
+    for trial in (heard, silent):
         _move(trial, host="far", kernel="away")
-    assert store.recover(study) == 0, "both were heard of a moment ago"
+    assert life.recover(study) == 0, "both were heard of a moment ago"
     _silence(url)
-    store.beat(study, [beating])
-    assert store.recover(study) == 1
-    assert store.running(study) == {beating.number}
+    life.heartbeat(study, [heard])
+    assert life.recover(study) == 1
+    assert life.running(study) == {heard.number}
 
 
 def test_a_local_file_outlives_the_machines_restart(url: str, config: StudyConfig, start: Start) -> None:
     study = store.open_study(url, config)
     _move(start(study), kernel="an earlier boot")
-    assert store.recover(study) == 1
+    assert life.recover(study) == 1
 
 
 def test_who_lost_a_trial_is_told(url: str, config: StudyConfig, start: Start, epochs: Epochs) -> None:
     """A laptop that slept for an hour must not crash, nor end a trial that others have taken over."""
     study = store.open_study(url, config)
     trial = start(study)
-    store.interrupt(store.existing_study(url), [trial])
-    assert store.report(trial, 0.5, 0) is False
-    assert store.finish(study, trial, epochs(), "finished") is False
+    life.interrupt(store.existing_study(url), [trial])
+    assert life.report(trial, 0.5, 0) is False
+    assert life.finish(study, trial, epochs(), "finished") is False
     assert study.trials[0].state is TrialState.FAIL
 
 
-def test_hearts_beat_at_most_once_in_a_while(url: str, config: StudyConfig, start: Start) -> None:
+def test_heartbeats_are_written_at_most_once_in_a_while(url: str, config: StudyConfig, start: Start) -> None:
     study = store.open_study(url, config)
     trial = start(study)
-    store.beat(study, [trial])
+    life.heartbeat(study, [trial])
     _silence(url)
-    store.beat(study, [trial])
+    life.heartbeat(study, [trial])
     with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as reader:
         assert reader.execute("SELECT heartbeat FROM trial_heartbeats").fetchone() == (LONG_AGO,)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from study.core.errors import InputError
+from study.store import lifecycle as life
 from study.store import optuna_storage as store
 
 pytestmark = [pytest.mark.postgres, pytest.mark.slow]
@@ -54,19 +55,19 @@ def test_a_killed_process_is_replaced_while_another_lives(postgres: Databases, w
     study = store.existing_study(storage)
     retried = sorted(t.user_attrs["retry_of"] for t in study.trials if "retry_of" in t.user_attrs)
     assert retried == [0, 1, 2, 3]
-    assert store.running(study) == {4, 5}
+    assert life.running(study) == {4, 5}
     store.close(study)
     assert Counter(t.outcome for t in store.load(storage).trials) == {"finished": 8, "running": 2}
 
 
 def test_a_database_holds_one_of_the_two(postgres: Databases, worker: Worker) -> None:
     """Both libraries keep their schema's version in a table of the same name."""
-    from study.store import tracking_uri
+    from study.store.urls import check_tracking
 
     storage = postgres("optuna")
     assert worker("work", storage, "1").wait() == 0
     with pytest.raises(InputError, match="another program's database, not MLflow's"):
-        tracking_uri.check(storage)
+        check_tracking(storage)
 
 
 def test_a_database_that_is_not_there_is_refused(postgres_server: str) -> None:

@@ -11,9 +11,13 @@ import time
 
 import optuna
 
+import lrsched
 from study.core.records import EpochMetrics, StudyConfig, TrialSpec
+from study.store import lifecycle as life
 from study.store import optuna_storage as store
-from study.store.mlflow_tracking import Tracker
+from study.store.database import exclusively
+from study.store.mlflow_tracking import RunSpec, Tracker
+from study.store.urls import parse
 
 SETTINGS = StudyConfig(
     name="shared",
@@ -22,9 +26,9 @@ SETTINGS = StudyConfig(
     schedules=("constant",),
     sampler="random",
     pruner="none",
-    prune_after=1,
-    prune_every=1,
-    prune_startup=1,
+    n_warmup_steps=1,
+    interval_steps=1,
+    n_startup_trials=1,
     prune_on="val",
     reprieve=0.0,
     seed=0,
@@ -35,12 +39,12 @@ SETTINGS = StudyConfig(
 
 def begin(study: optuna.Study, total: int) -> tuple[optuna.Trial, TrialSpec] | None:
     """Start one trial, if the study has room for it."""
-    trial = store.ask(study, total)
+    trial = life.ask(study, total)
     if trial is None:
         return None
     rate = trial.suggest_float("base_rate", 0.01, 1.0, log=True)
-    spec = TrialSpec(trial.number, "constant", {"name": "constant"}, rate, trial.params, 2, 0, 0, 1)
-    store.begin(trial, spec)
+    spec = TrialSpec(trial.number, "constant", lrsched.Constant(), rate, trial.params, 2, 0, 0, 1)
+    life.begin(trial, spec)
     return trial, spec
 
 
@@ -54,19 +58,19 @@ def hang(study: optuna.Study, total: int) -> None:
 
 def work(study: optuna.Study, total: int, tracker: Tracker | None) -> None:
     """Finish trials until the study is complete."""
-    store.recover(study)
+    life.recover(study)
     while (begun := begin(study, total)) is not None:
         trial, spec = begun
-        child = tracker.start(spec) if tracker else ""
+        child = tracker.start(RunSpec.trial(spec)) if tracker else ""
         epochs = []
         for number in range(2):
             epochs.append(EpochMetrics(number, spec.base_rate, 0.5, 0.8, 0.5, 0.8, None, 0.01))
-            assert store.report(trial, 0.8, number)
+            assert life.report(trial, 0.8, number)
             if tracker:
                 tracker.epoch(child, epochs[-1], [spec.base_rate] * 20)
         if tracker:
             tracker.end(child, "finished")
-        assert store.finish(study, trial, epochs, "finished")
+        assert life.finish(study, trial, epochs, "finished")
         print(trial.number, flush=True)  # noqa: T201 - the test reads it
 
 
@@ -78,13 +82,13 @@ def main(mode: str, url: str, total: str, uri: str | None = None) -> None:
         return
     tracker = None
     if uri is not None:
-        with store.exclusively(url):
+        with exclusively(parse(url, "storage")):
             tracker = Tracker.open(
                 uri,
                 SETTINGS,
                 attributes={},
                 resume_run_id=study.user_attrs.get("tracking_run"),
-                running=lambda: store.running(study),
+                running=lambda: life.running(study),
             )
             study.set_user_attr("tracking_run", tracker.run_id)
     work(study, int(total), tracker)

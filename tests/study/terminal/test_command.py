@@ -7,6 +7,8 @@ import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import pytest
 from study.core.errors import InputError
 from study.terminal.command import (
     Command,
+    Function,
     checkpoints_option,
     command,
     data_dir_option,
@@ -135,6 +138,7 @@ def test_mlflows_own_variable_is_heeded(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
     assert ran("", capsys)[3]["tracking_uri"] == "http://127.0.0.1:5000"
+    assert ran("--tracking-uri sqlite:///x.db", capsys)[3]["tracking_uri"] == "sqlite:///x.db"
 
 
 def test_help_names_program_groups_defaults_and_examples(capsys: pytest.CaptureFixture[str]) -> None:
@@ -162,6 +166,69 @@ def test_help_breaks_no_word(capsys: pytest.CaptureFixture[str]) -> None:
     words = capsys.readouterr().out.split()
     assert "--with-many-hyphens" in words
     assert words.count("and-so-on") == 20
+
+
+def test_an_old_flag_is_accepted_and_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    seen: list[int] = []
+
+    @command("sample")
+    @option("--n-warmup-steps", old="--prune-after", type=Whole(1), default=3, help="Epochs before.")
+    def main(n_warmup_steps: int) -> None:
+        """Do the thing."""
+        seen.append(n_warmup_steps)
+
+    for arguments in (["--prune-after", "5"], ["--n-warmup-steps", "4"], ["--help"]):
+        with pytest.raises(SystemExit):
+            main.main(arguments)
+    assert seen == [5, 4]
+    shown = capsys.readouterr().out
+    assert "  --n-warmup-steps N  Epochs before." in shown
+    assert "--prune-after" not in shown
+
+
+def test_an_argument_that_the_library_names_becomes_this_commands_flag() -> None:
+    """Only what is an argument of the command: other words in backticks stay as they are."""
+    said = "`storage` and `tracking_uri` are both 'x'; see `make data` or `workers`"
+    assert ours({}).with_flags(said) == (
+        "--storage and --tracking-uri are both 'x'; see `make data` or `workers`"
+    )
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The options of a command in these tests."""
+
+    trials: int
+    storage: str
+
+
+def test_a_command_takes_its_options_as_one_object() -> None:
+    seen: list[Sample] = []
+
+    @command("sample", takes=Sample)
+    @option("--trials", type=Whole(1), default=100)
+    @storage_option
+    def main(options: Sample) -> None:
+        """Do the thing."""
+        seen.append(options)
+
+    with pytest.raises(SystemExit):
+        main.main(["--trials", "7"])
+    assert seen == [Sample(7, "sqlite:///optuna.db")]
+    assert main.help == "Do the thing."
+
+
+@pytest.mark.parametrize("extra", [seed_option, lambda function: function])
+def test_options_that_are_not_the_objects_fields_are_refused(
+    extra: Callable[[Function], Function],
+) -> None:
+    with pytest.raises(TypeError, match=r"fields of Sample must have the same names: (seed|storage)"):
+
+        @command("sample", takes=Sample)
+        @option("--trials", type=Whole(1), default=100)
+        @extra
+        def main(options: Sample) -> None:
+            """Never called."""
 
 
 def test_every_example_is_accepted() -> None:

@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from study.terminal.tables import Column, print_table, printable
+from study.terminal.tables import MISSING, Column, cell, markdown_table, print_table, printable
 
 COLUMNS = [
     Column("family"),
@@ -69,3 +69,14 @@ def test_title_and_note_frame_the_table() -> None:
 )
 def test_control_characters_do_not_reach_the_terminal(text: str, safe: str) -> None:
     assert printable(text) == safe
+
+
+def test_a_missing_figure_has_one_mark() -> None:
+    assert (cell(0.91234), cell(0.5, ".0%"), cell(0.0), cell(None)) == ("0.9123", "50%", "0.0000", MISSING)
+
+
+def test_a_table_as_markdown_aligns_its_columns() -> None:
+    columns = [Column("schedule"), Column("best", "right")]
+    assert markdown_table(columns, [["cosine", "0.9"]]) == (
+        "| schedule | best |\n| --- | ---: |\n| cosine | 0.9 |"
+    )

@@ -161,9 +161,9 @@ def test_a_replication_gives_what_its_epochs_gave(config: StudyConfig, few: Spli
     (one,) = repeated.passes()
     seen: dict[int, list[tuple[float, float, float | None]]] = {}
     one.train(
-        repeated.lanes(few, 0),
+        repeated.lanes(replace(few, on_test=True), 0),
         lambda run, epoch, _: seen.setdefault(run.number, []).append(
-            (epoch.train_loss, epoch.train_accuracy, epoch.val_accuracy)
+            (epoch.train_loss, epoch.train_accuracy, epoch.test_accuracy)
         ),
     )
     for lane, measured in enumerate(repeated.measured()):

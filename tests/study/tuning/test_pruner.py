@@ -112,7 +112,7 @@ DECISIONS: dict[str, tuple[list[Row], set[int], set[int]]] = {
 @pytest.fixture
 def config(config_of: Callable[..., StudyConfig]) -> StudyConfig:
     """Six epochs, decisions from the second on, nobody reprieved."""
-    return config_of(epochs=6, schedules=FAMILIES, prune_after=2, reprieve=0.0)
+    return config_of(epochs=6, schedules=FAMILIES, n_warmup_steps=2, reprieve=0.0)
 
 
 def study_of(rows: Sequence[Row], direction: Direction = "maximize") -> optuna.Study:
@@ -170,7 +170,7 @@ def test_the_best_of_each_family_are_kept(
     study = study_of(rows)
     running = study.get_trials(states=(TrialState.RUNNING,))
     for keep, expected in enumerate(by_keep):
-        judge = make_pruner(replace(config, pruner="median", prune_keep=keep))
+        judge = make_pruner(replace(config, pruner="median", keep_best=keep))
         assert {t.number for t in running if judge.prune(study, t)} == expected
 
 
@@ -193,7 +193,7 @@ def test_lanes_may_be_decided_in_any_order(config: StudyConfig) -> None:
 
 def test_lockstep_does_not_halve_the_survivors_again(config: StudyConfig) -> None:
     """With ranks that never change, half the lanes are stopped once and the rest are left alone."""
-    study = optuna.create_study(direction="maximize", pruner=make_pruner(replace(config, prune_after=1)))
+    study = optuna.create_study(direction="maximize", pruner=make_pruner(replace(config, n_warmup_steps=1)))
     lanes = {study.ask({"schedule": CategoricalDistribution(("a",))}): v for v in range(8)}
     for epoch in range(6):
         for trial, value in lanes.items():
@@ -205,9 +205,14 @@ def test_lockstep_does_not_halve_the_survivors_again(config: StudyConfig) -> Non
 
 
 def test_decisions_come_every_few_epochs() -> None:
-    rule = MedianRule(after=3, every=2, startup=1, epochs=10)
+    rule = MedianRule(n_warmup_steps=3, interval_steps=2, n_startup_trials=1, epochs=10)
     assert [epoch + 1 for epoch in range(10) if rule.due(epoch)] == [3, 5, 7, 9]
-    assert [epoch + 1 for epoch in range(5) if MedianRule(after=0, epochs=5).due(epoch)] == [1, 2, 3, 4]
+    assert [epoch + 1 for epoch in range(5) if MedianRule(n_warmup_steps=0, epochs=5).due(epoch)] == [
+        1,
+        2,
+        3,
+        4,
+    ]
 
 
 def run_hopeless(config: StudyConfig) -> tuple[list[Decision], optuna.Trial, optuna.Study]:
@@ -257,7 +262,8 @@ def test_works_in_plain_optimize() -> None:
         return trial.number % 5
 
     study = optuna.create_study(
-        direction="maximize", pruner=MedianPruner(MedianRule(after=1, startup=2), family="kind", within=True)
+        direction="maximize",
+        pruner=MedianPruner(MedianRule(n_warmup_steps=1, n_startup_trials=2), family="kind", within=True),
     )
     study.optimize(objective, n_trials=20)
     pruned = study.get_trials(states=(TrialState.PRUNED,))
@@ -269,10 +275,10 @@ def test_works_in_plain_optimize() -> None:
     ("change", "message"),
     [
         ({"pruner": "mean"}, "pruner must be one of family-median, median, none, got 'mean'"),
-        ({"prune_after": -1}, "after must be at least 0, got -1"),
-        ({"prune_every": 0}, "every must be at least 1, got 0"),
-        ({"prune_startup": 0}, "startup must be at least 1, got 0"),
-        ({"prune_keep": -1}, "keep must be at least 0, got -1"),
+        ({"n_warmup_steps": -1}, "after must be at least 0, got -1"),
+        ({"interval_steps": 0}, "every must be at least 1, got 0"),
+        ({"n_startup_trials": 0}, "startup must be at least 1, got 0"),
+        ({"keep_best": -1}, "keep must be at least 0, got -1"),
         ({"reprieve": 1.5}, r"reprieve must be in \[0, 1\], got 1.5"),
     ],
 )

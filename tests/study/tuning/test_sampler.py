@@ -256,25 +256,25 @@ url, settings, total = sys.argv[1], Settings.from_json(json.loads(sys.argv[2])),
 space = Space(settings.schedules, settings.epochs)
 study = store.open_study(url, settings)
 study.sampler = make_sampler(settings, space)
-life.SIGNING_SECONDS = 0  # a trial that was killed before it was signed is dead at once
-store.recover(study)
+life.CLAIM_SECONDS = 0  # a trial that was killed before it was signed is dead at once
+life.recover(study)
 lanes = []
 while True:
-    while len(lanes) < 4 and (trial := store.ask(study, total)) is not None:
+    while len(lanes) < 4 and (trial := life.ask(study, total)) is not None:
         point = space.suggest(trial)
         asked = Asked(trial.number, point.family, point.schedule.to_json(), point.base_rate, trial.params,
                       settings.epochs, 0, 0, 4)
-        store.begin(trial, asked)
+        life.begin(trial, asked)
         lanes.append((trial, point, []))
     if not lanes:
         break
     for trial, point, epochs in list(lanes):
         e = len(epochs)
         epochs.append(Epoch(e, 0.1, 1.0, 0.5, 1.0, point.base_rate, None, 0.0))
-        store.report(trial, point.base_rate, e)
+        life.report(trial, point.base_rate, e)
         time.sleep(0.005)
         if e == 2:
-            store.finish(study, trial, epochs, "pruned" if trial.number % 3 == 0 else "finished")
+            life.finish(study, trial, epochs, "pruned" if trial.number % 3 == 0 else "finished")
             lanes.remove((trial, point, epochs))
     print(len(study.trials), flush=True)
 """

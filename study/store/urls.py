@@ -1,0 +1,181 @@
+"""URLs of the study's databases, and of MLflow's server: what is wrong with one is found before anything is made.
+
+Optuna and MLflow keep a database each; they cannot share one, as both own a table named ``alembic_version``.
+``named`` is the argument that a URL was given as, for errors.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+import sqlalchemy
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+
+from study.core.errors import InputError
+
+#: How long a connection waits for another one's write before it gives up.
+BUSY_SECONDS = 60
+
+Owner = Literal["Optuna", "MLflow"]
+#: Tables by which the database of each is known.
+_TABLES: dict[Owner, frozenset[str]] = {
+    "Optuna": frozenset({"studies", "trials"}),
+    "MLflow": frozenset({"experiments"}),
+}
+_EXAMPLES = "sqlite:///FILE.db or postgresql+psycopg://USER@HOST/NAME"
+
+
+def parse(url: str, named: str) -> sqlalchemy.URL:
+    """Read a database URL such as ``sqlite:///optuna.db``.
+
+    Raises:
+        InputError: It is no URL, of an unknown backend, or names no file or server to keep records in.
+    """
+    # Without the password, also where the URL cannot be parsed.
+    hidden = re.sub(r"(?<=://)([^:/]*):[^/]*@", r"\1:***@", url)
+    shown = f"`{named}` {hidden!r}"
+    try:
+        parsed = sqlalchemy.make_url(url)
+        parsed.get_dialect().import_dbapi()
+    except NoSuchModuleError:
+        raise InputError(f"{shown} names an unknown kind of database: use {_EXAMPLES}") from None
+    except (ArgumentError, ValueError):
+        raise InputError(f"{shown} is not a database URL: use {_EXAMPLES}") from None
+    except ImportError as missing:
+        raise InputError(
+            f"{shown} needs the driver {missing.name!r}, which is not installed: "
+            "use postgresql+psycopg:// and pip install '.[postgres]'"
+        ) from None
+    if is_sqlite(parsed) and (parsed.database or ":memory:").startswith((":memory:", "file:")):
+        raise InputError(f"{shown} keeps nothing on disk: use sqlite:///FILE.db")
+    return parsed
+
+
+def is_sqlite(url: sqlalchemy.URL) -> bool:
+    """Return whether the database is a local SQLite file."""
+    return url.get_backend_name() == "sqlite"
+
+
+def sqlite_path(url: sqlalchemy.URL) -> Path:
+    """Return the absolute path of a SQLite URL's file."""
+    return Path(url.database or "").absolute()
+
+
+def is_made(url: sqlalchemy.URL, named: str, owner: Owner) -> bool:
+    """Return whether the database holds the owner's tables already. Nothing is created or changed.
+
+    Raises:
+        InputError: It is another program's, cannot be read or made, or does not answer.
+    """
+    found = tables(url, named)
+    if _TABLES[owner] <= found:
+        return True
+    others = frozenset().union(*_TABLES.values())
+    if found and (is_sqlite(url) or found & others):
+        raise InputError(
+            f"`{named}` {url.render_as_string()!r} is another program's database, not {owner}'s: "
+            "name a file or database of its own"
+        )
+    return False
+
+
+def tables(url: sqlalchemy.URL, named: str) -> frozenset[str]:
+    """Return the names of the database's tables; none where the file does not exist yet.
+
+    Raises:
+        InputError: The file cannot be read or made, is no database, or the server does not answer.
+    """
+    shown = f"`{named}` {url.render_as_string()!r}"
+    if is_sqlite(url):
+        return _sqlite_tables(sqlite_path(url), shown)
+    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+    try:
+        return frozenset(sqlalchemy.inspect(engine).get_table_names())
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        raise InputError(f"{shown} cannot be reached: {reason}") from None
+    finally:
+        engine.dispose()
+
+
+def _sqlite_tables(path: Path, shown: str) -> frozenset[str]:
+    """Ask SQLite alone, never the file: closing a plain handle drops every lock of this process on it."""
+    if path.is_dir():
+        raise InputError(f"{shown} is a folder: name a file in it")
+    if not path.exists():
+        if not path.parent.is_dir():
+            raise InputError(f"{shown} cannot be made: there is no folder {str(path.parent)!r}")
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise InputError(f"{shown} cannot be made: the folder {str(path.parent)!r} is not writable")
+        return frozenset()
+    try:
+        connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=BUSY_SECONDS)
+        try:
+            rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
+            raise InputError(f"{shown} is not a SQLite database: name another file") from None
+        raise InputError(f"{shown} cannot be read: {error}") from None
+    return frozenset(name for (name,) in rows)
+
+
+def require_writable(url: sqlalchemy.URL, named: str) -> None:
+    """Refuse an existing SQLite file that cannot be written.
+
+    Raises:
+        InputError: It cannot.
+    """
+    if is_sqlite(url) and sqlite_path(url).exists() and not os.access(sqlite_path(url), os.W_OK):
+        raise InputError(f"`{named}` {url.render_as_string()!r} is not writable")
+
+
+def check_tracking(tracking_uri: str, storage: str | None = None) -> None:
+    """Refuse a tracking URI that MLflow cannot use. Nothing is created, and MLflow is not imported.
+
+    Args:
+        tracking_uri: URL of a database, or http address of a server.
+        storage: Optuna's storage, where the two are about to be made together.
+
+    Raises:
+        InputError: It is no database or server of MLflow's, or does not answer.
+    """
+    if tracking_uri.startswith(("http://", "https://")):
+        _require_server(tracking_uri)
+        return
+    if "://" not in tracking_uri:
+        raise InputError(
+            f"`tracking_uri` {tracking_uri!r} is not a tracking URI: use sqlite:///FILE.db or http://HOST:PORT"
+        )
+    parsed = parse(tracking_uri, "tracking_uri")
+    if storage is not None and _same(parsed, parse(storage, "storage")):
+        raise InputError(
+            f"`tracking_uri` and `storage` are both {parsed.render_as_string()!r}: use two databases"
+        )
+    is_made(parsed, "tracking_uri", "MLflow")
+    require_writable(parsed, "tracking_uri")
+
+
+def _same(one: sqlalchemy.URL, other: sqlalchemy.URL) -> bool:
+    if is_sqlite(one) and is_sqlite(other):
+        return sqlite_path(one).resolve() == sqlite_path(other).resolve()
+    return (one.host, one.port, one.database) == (other.host, other.port, other.database)
+
+
+def _require_server(uri: str) -> None:
+    """Refuse a server that does not answer; MLflow itself would try again for minutes."""
+    try:
+        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=10).close()  # noqa: S310 - http by its prefix
+    except urllib.error.HTTPError:
+        return  # it answers; whether it lets us in, MLflow will say
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise InputError(f"`tracking_uri` {uri!r} does not answer: {reason}") from None
