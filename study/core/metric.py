@@ -81,6 +81,12 @@ class Metric:
         """Return the value turned so that more is better; its own inverse."""
         return value if self.maximized else -value
 
+    def progress(self, value: float) -> float:
+        """Return a value as a share, larger is better: itself for a share, else the part of ``room`` past chance."""
+        if self.share and self.maximized:
+            return value
+        return (self.gain(value) - self.gain(self.chance)) / self.room
+
     def better(self, one: float, other: float) -> bool:
         """Whether ``one`` is better than ``other``; NaN, a diverged run, is worse than any number."""
         if math.isnan(one) or math.isnan(other):

@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 import lrsched
+from study.core.metric import ACCURACY, Metric
 
 #: How a trial ended. ``finished``: trained to its last epoch. ``pruned``: stopped by the pruner.
 #: ``diverged``: stopped because its loss was not finite. ``running``: not ended yet.
@@ -28,8 +29,10 @@ ENDED: frozenset[Outcome] = frozenset({"finished", "pruned", "diverged"})
 #: Images of the search's whole training split, and of the published training set that finalists train on.
 SEARCH_IMAGES, ALL_IMAGES = 50_000, 60_000
 #: Accuracy of guessing among ten classes; a run that ends under twice that has learned nothing.
-CHANCE = 0.1
-FAILED_BELOW = 2 * CHANCE
+CHANCE, FAILED_BELOW = ACCURACY.chance, ACCURACY.failed
+
+#: Name of the problem that is studied where no other is named.
+DEFAULT_PROBLEM = "fashion-mnist"
 
 #: Names that fields of ``StudyConfig`` had in version 0.1, and have in the studies that it made.
 RENAMED = {
@@ -61,7 +64,13 @@ class StudyConfig:
         device: Device type the trials are trained on.
         precision: Arithmetic of the training steps: ``float32`` or ``bfloat16``.
         keep_best: Best trials of each family that are never pruned.
-        data: Checksums of the data files, by file name.
+        data: Checksums of the data, by file or part.
+        problem: Name of what is trained.
+        source: SHA-256 of the file that a user's problem stands in; empty for one of ours.
+        optimizer: What trains the default problem; a user's problem brings its own.
+        weight_decay: Its weight decay.
+        metric: What trials are measured by.
+        base_rate: Range of base rates that is searched.
     """
 
     name: str
@@ -81,16 +90,32 @@ class StudyConfig:
     precision: str = "float32"
     keep_best: int = 0
     data: Mapping[str, str] = field(default_factory=dict)
+    problem: str = DEFAULT_PROBLEM
+    source: str = ""
+    optimizer: str = "sgd"
+    weight_decay: float = 0.0
+    metric: Metric = ACCURACY
+    base_rate: tuple[float, float] = (0.02, 2.0)
+
+    @property
+    def whole(self) -> bool:
+        """Whether trials train on the whole training split."""
+        return self.problem != DEFAULT_PROBLEM or self.train_images >= SEARCH_IMAGES
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data that ``from_json`` reads back."""
-        return {**asdict(self), "schedules": list(self.schedules), "data": dict(self.data)}
+        return {**asdict(self), "schedules": list(self.schedules), "data": dict(self.data),
+                "metric": self.metric.to_json(), "base_rate": list(self.base_rate)}  # fmt: skip
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> StudyConfig:
         """Read what ``to_json`` wrote, in this version or an earlier one; unknown fields are ignored."""
         today = {RENAMED.get(name, name): value for name, value in data.items()}
         known = {f.name: today[f.name] for f in fields(cls) if f.name in today}
+        if "metric" in known:
+            known["metric"] = Metric.from_json(known["metric"])
+        if "base_rate" in known:
+            known["base_rate"] = tuple(known["base_rate"])
         return cls(**{**known, "schedules": tuple(known["schedules"])})
 
     def differences(self, other: StudyConfig) -> dict[str, tuple[Any, Any]]:
@@ -205,6 +230,7 @@ class TrialRecord:
         reprieved_at: Epoch at which the pruner would have stopped it, had it not been reprieved.
         started: When it was asked for.
         ended: When it ended.
+        metric: What it is measured by.
     """
 
     spec: TrialSpec
@@ -215,6 +241,7 @@ class TrialRecord:
     reprieved_at: int | None
     started: datetime | None
     ended: datetime | None
+    metric: Metric = ACCURACY
 
     @property
     def number(self) -> int:
@@ -242,8 +269,8 @@ class TrialRecord:
 
     @property
     def learned(self) -> bool:
-        """Whether it trained to its end and does better than guessing."""
-        return self.value is not None and self.value >= FAILED_BELOW
+        """Whether it trained to its end and does better than chance."""
+        return self.value is not None and not self.metric.better(self.metric.failed, self.value)
 
     @property
     def to_be_stopped(self) -> bool:
@@ -252,12 +279,12 @@ class TrialRecord:
 
     @property
     def score(self) -> float:
-        """Its search score as a key to sort by: minus infinity where it has none."""
-        return -math.inf if self.value is None else self.value
+        """Its value as a key to sort by, larger is better: minus infinity where it has none."""
+        return -math.inf if self.value is None else self.metric.gain(self.value)
 
 
 def best_of(trials: Iterable[TrialRecord]) -> TrialRecord | None:
-    """Return the finished trial of highest accuracy, the earlier one at a tie; ``None`` if none finished."""
+    """Return the finished trial of best value, the earlier one at a tie; ``None`` if none finished."""
     finished = [t for t in trials if t.value is not None]
     return max(finished, key=lambda t: (t.score, -t.number), default=None)
 
@@ -300,7 +327,7 @@ class StudyRecord:
 
     @cached_property
     def best(self) -> TrialRecord | None:
-        """The finished trial of highest accuracy, if any finished."""
+        """The finished trial of best value, if any finished."""
         return best_of(self.trials)
 
     @property

@@ -7,7 +7,7 @@ from typing import Any
 import click
 import optuna
 
-from study.core.records import SEARCH_IMAGES, Outcome, StudyRecord
+from study.core.records import Outcome, StudyRecord
 from study.page.figures import rate_curves
 from study.page.figures_data import rate_curves_of
 from study.page.rate_curve_data import rate_curve
@@ -23,7 +23,7 @@ from study.tuning.space import Space
 
 def board(record: StudyRecord) -> tuple[Row, ...]:
     """Return the families' table with each best trial's edge warnings."""
-    space = Space(record.config.schedules, record.config.epochs)
+    space = Space(record.config.schedules, record.config.epochs, record.config.base_rate)
     edges = {
         row.family: space.edges(row.family, row.best.spec.params)
         for row in leaderboard(record)
@@ -39,11 +39,11 @@ def close_study(study: optuna.Study, tracker: Tracker, outcome: Outcome) -> None
     metrics = {f"trials_{name}": float(n) for name, n in record.outcomes.items() if name != "running"}
     tags = {}
     if best is not None:
-        metrics["best_val_accuracy"] = best.score
+        metrics[f"best_val_{record.config.metric.name}"] = best.value or 0.0
         tags = {"leading_schedule": best.family, "leading_trial": str(best.number)}
     curves = rate_curves_of(record, rate_curve)
     if curves:
-        title = "Learning rate of every trial, coloured by validation accuracy"
+        title = f"Learning rate of every trial, coloured by validation {record.config.metric.name}"
         figure = on_white(rate_curves(curves, height=640), title)
         tracker.log_text(figure.to_html(include_plotlyjs=True, full_html=True), "rate_curves.html")
     tracker.close(outcome, metrics=metrics, tags=tags, summary=_summary(record))
@@ -85,7 +85,9 @@ def print_closing(
 
 def _print_board(record: StudyRecord) -> None:
     costs = {cost.family: cost for cost in cost_of_pruning(record) if cost.stopped}
-    titles = ["trials", "pruned", "diverged", "best val acc", "trial"]
+    metric = record.config.metric
+    short = "acc" if metric.name == "accuracy" else metric.name
+    titles = ["trials", "pruned", "diverged", f"best val {short}", "trial"]
     if costs:
         titles.append("stopped ones above it")
     columns = [
@@ -99,7 +101,7 @@ def _print_board(record: StudyRecord) -> None:
             str(row.trials),
             str(row.pruned),
             str(row.diverged),
-            "-" if row.score is None else f"{row.score:.4f}",
+            "-" if row.score is None else metric.value(row.score),
             "-" if row.best is None else f"#{row.best.number}",
             *([str(costs[row.family].beat_family) if row.family in costs else "-"] if costs else []),
             _parameters(row),
@@ -107,7 +109,7 @@ def _print_board(record: StudyRecord) -> None:
         for row in board(record)
     ]
     config = record.config
-    few = "" if config.train_images == SEARCH_IMAGES else f", ONLY {config.train_images:,} TRAINING IMAGES"
+    few = "" if config.whole else f", ONLY {config.train_images:,} TRAINING IMAGES"
     length = "1 epoch" if config.epochs == 1 else f"{config.epochs} epochs"
     print_table(columns, rows, title=f"{config.name}: {length} a trial{few}")
 
@@ -137,7 +139,7 @@ def _summary(record: StudyRecord) -> dict[str, Any]:
                 "trials": row.trials,
                 "pruned": row.pruned,
                 "diverged": row.diverged,
-                "best_val_accuracy": row.score,
+                f"best_val_{record.config.metric.name}": row.score,
                 "trial": None if row.best is None else row.best.number,
                 "parameters": row.parameters,
                 "edges": list(row.edges),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ class Row:
         running: Those not ended yet.
         interrupted: Those cut off.
         epochs: Epochs its trials trained, ended ones only.
-        best: Its finished trial of highest validation accuracy; ``None`` if none finished.
+        best: Its finished trial of best validation value; ``None`` if none finished.
         edges: What lies at an end of its range, a sentence each.
     """
 
@@ -39,7 +40,7 @@ class Row:
 
     @property
     def score(self) -> float | None:
-        """Best validation accuracy in the search; inflated, being the best of several noisy ones."""
+        """Best validation value in the search; inflated, being the best of several noisy ones."""
         return None if self.best is None else self.best.value
 
     @property
@@ -63,7 +64,7 @@ class Row:
 
 
 def leaderboard(record: StudyRecord, edges: Mapping[str, Sequence[str]] | None = None) -> tuple[Row, ...]:
-    """Return one row a family, highest best validation accuracy first, families without one last.
+    """Return one row a family, best validation value first, families without one last.
 
     Args:
         record: The study.
@@ -73,7 +74,7 @@ def leaderboard(record: StudyRecord, edges: Mapping[str, Sequence[str]] | None =
         _row(family, trials, tuple((edges or {}).get(family, ())))
         for family, trials in record.by_family.items()
     ]
-    return tuple(sorted(rows, key=lambda row: (row.score is None, -(row.score or 0.0))))
+    return tuple(sorted(rows, key=lambda row: -row.best.score if row.best else math.inf))
 
 
 def _row(family: str, trials: Sequence[TrialRecord], edges: tuple[str, ...]) -> Row:

@@ -24,7 +24,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from study.core.records import EpochMetrics, Outcome, StudyConfig, TrialSpec
+from study.core.records import DEFAULT_PROBLEM, EpochMetrics, Outcome, StudyConfig, TrialSpec
 from study.store.budget import Budget
 from study.store.curve import GrowingCurve
 from study.store.mlflow_connection import connect, experiment_in
@@ -92,7 +92,9 @@ class Tracker:
         dataset: Any,
         tags: Mapping[str, str],
         params: Mapping[str, Any],
+        metric: str,
     ) -> None:
+        self._metric = metric
         self._client = client
         self.experiment_id = experiment_id
         self.run_id = run_id
@@ -151,6 +153,7 @@ class Tracker:
             _dataset(config),
             tags,
             {child: own[name] for name, child in shared.items() if name in own},
+            config.metric.name,
         )
         if not tracker.run_id:
             tracker.run_id = tracker._create(config.name, tags, own)
@@ -183,8 +186,13 @@ class Tracker:
         from mlflow.entities import Metric
 
         now = _now()
-        measured = {k: v for k, v in epoch.to_json().items() if k.endswith(("_loss", "_accuracy"))}
-        metrics = [Metric(k, v, now, epoch.epoch + 1) for k, v in measured.items() if v is not None]
+        # The fields named after accuracy hold the study's metric, whichever it is.
+        measured = {
+            k.replace("_accuracy", f"_{self._metric}"): v
+            for k, v in epoch.to_json().items()
+            if k.endswith(("_loss", "_accuracy")) and v is not None
+        }
+        metrics = [Metric(k, v, now, epoch.epoch + 1) for k, v in measured.items()]
         metrics += [Metric("lr", rate, now, step) for step, rate in self._open[child].add(rates)]
         self._held.setdefault(child, []).extend(metrics)
         if self._budget.allows():
@@ -306,9 +314,12 @@ def _dataset(config: StudyConfig) -> Any:
 
     checksums = json.dumps(dict(config.data), sort_keys=True)
     digest = hashlib.sha256(checksums.encode()).hexdigest()[:16]
-    source = json.dumps({"url": "https://github.com/zalandoresearch/fashion-mnist"})
+    ours = config.problem == DEFAULT_PROBLEM
+    source = json.dumps(
+        {"url": "https://github.com/zalandoresearch/fashion-mnist"} if ours else {"sha256": config.source}
+    )
     profile = json.dumps({"train_images": config.train_images, "files": dict(config.data)})
-    dataset = Dataset("fashion-mnist", digest, "http", source, profile=profile)
+    dataset = Dataset(config.problem, digest, "http" if ours else "code", source, profile=profile)
     return DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
 
 
