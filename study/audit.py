@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from study.stats.pruning_cost import Cost
     from study.stats.replay import Curves, Replay, Setting
     from study.terminal.tables import Column
-    from study.tuning.rule import MedianRule
 
 #: Settings replayed: first decision as a fraction of the run, epochs between decisions likewise, others needed.
 AFTER = (0.1, 1 / 6, 1 / 4, 1 / 2)
@@ -27,6 +27,18 @@ EVERY = (1 / 30, 1 / 6)
 STARTUP = (2, 3, 4, 6)
 #: Best trials of a family that are never stopped. Below its family's median none is the best: there 0 is as good as 1.
 KEEP = {"family-median": (0,), "median": (0, 1, 2)}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command was asked, an attribute an option."""
+
+    study: str | None
+    storage: str
+    rows: int
+    orders: int
+    out: Path | None
+    markdown: bool
 
 
 @command(
@@ -65,9 +77,7 @@ KEEP = {"family-median": (0,), "median": (0, 1, 2)}
     help="Also write the replay as a figure into this HTML file.",
 )
 @option("--markdown", is_flag=True, group="Output", help="Print the tables as Markdown.")
-def main(
-    *, study: str | None, storage: str, rows: int, orders: int, out: Path | None, markdown: bool
-) -> None:
+def main(**options: Any) -> None:
     """Tell what pruning cost a study. Nothing is trained.
 
     A study that was pruned: how often a stopped trial would have ended above the best that was kept,
@@ -77,20 +87,25 @@ def main(
     the order in which the trials ran. The one is recommended that saves most epochs among those that keep
     the winner and cost no family more than a point, in this order and in the shuffled ones.
     """
+    audit(Options(**options))
+
+
+def audit(options: Options) -> None:
+    """Estimate what pruning cost a study, or replay pruners over one that was not pruned."""
     from study.store.optuna_storage import load
 
-    record = load(storage, study)
+    record, out = load(options.storage, options.study), options.out
     if record.config.pruner == "none":
         if out is not None and not out.absolute().parent.is_dir():
             raise InputError(f"--out {str(out)!r} cannot be written: there is no such folder")
-        print_replay(record, rows, orders, out, markdown=markdown)
+        print_replay(record, options.rows, options.orders, out, markdown=options.markdown)
     elif out is not None:
         raise InputError(f"study {record.config.name!r} was pruned: --out draws a study of --pruner none")
     else:
-        _estimate(record, markdown=markdown)
+        _print_costs(record, markdown=options.markdown)
 
 
-def _estimate(record: StudyRecord, *, markdown: bool) -> None:
+def _print_costs(record: StudyRecord, *, markdown: bool) -> None:
     """Print what the reprieved trials say about the stopped ones."""
     from study.page.text import pruning_sentences
     from study.stats.pruning_cost import cost_of_pruning
@@ -106,25 +121,16 @@ def _estimate(record: StudyRecord, *, markdown: bool) -> None:
 
 def cost_table(costs: Sequence[Cost]) -> tuple[list[Column], list[list[str]]]:
     """Return the estimate's table: a row a family, then all."""
+    from study.terminal.cells import MISSING
     from study.terminal.tables import Column
 
-    columns = [
-        Column("family"),
-        *(Column(name, "right") for name in ("trials", "stopped", "reprieved", "above family's best")),
-        *(Column(name, "right") for name in ("above study's best", "epochs saved")),
-    ]
-    rows = [
-        [
-            cost.family,
-            str(cost.trials),
-            str(cost.stopped),
-            str(cost.reprieved),
-            str(cost.beat_family) if cost.stopped else "-",
-            str(cost.beat_study) if cost.stopped else "-",
-            str(cost.saved),
-        ]
-        for cost in costs
-    ]
+    titles = ("trials", "stopped", "reprieved", "above family's best", "above study's best", "epochs saved")
+    columns = [Column("family"), *(Column(title, "right") for title in titles)]
+    rows = []
+    for cost in costs:
+        above = [str(share) if cost.stopped else MISSING for share in (cost.beat_family, cost.beat_study)]
+        counts = [str(n) for n in (cost.trials, cost.stopped, cost.reprieved)]
+        rows.append([cost.family, *counts, *above, str(cost.saved)])
     return columns, rows
 
 
@@ -132,13 +138,13 @@ def print_replay(record: StudyRecord, rows: int, orders: int, out: Path | None, 
     """Replay every setting over whole curves; print the table, draw it, recommend one."""
     from study.stats.replay import curves, in_other_orders, judge, leaders, recommend
 
-    data, epochs = curves(record), record.config.epochs
+    data = curves(record)
 
     @cache
     def shuffled(setting: Setting) -> list[Replay]:
-        return in_other_orders(setting, data, _rule(setting, epochs), orders)
+        return in_other_orders(setting, data, orders)
 
-    replays = [judge(s, data, _rule(s, epochs)) for s in settings_of(record, data)]
+    replays = [judge(setting, data) for setting in settings_of(data, record.config.epochs)]
     chosen = recommend(replays, lambda replay: shuffled(replay.setting))
     shown = leaders(replays, rows, also=chosen)
     columns, cells = replay_table(shown, [shuffled(r.setting) for r in shown])
@@ -154,30 +160,23 @@ def print_replay(record: StudyRecord, rows: int, orders: int, out: Path | None, 
         _print_false_stops(chosen, markdown=markdown)
     if out is not None:
         from study.core.files import whole_file
-        from study.page.audit_figure import audit_figure
+        from study.page.plots.audit_scatter import audit_figure
 
         with whole_file(out, "--out") as part:
             audit_figure(replays, shown, chosen).write_html(part, include_plotlyjs=True)
         click.echo(f"wrote {out}")
 
 
-def settings_of(record: StudyRecord, data: Curves) -> Iterator[Setting]:
+def settings_of(data: Curves, epochs: int) -> Iterator[Setting]:
     """Yield every setting that is replayed: both pruners, every signal recorded, the grids above."""
+    from study.core.median_rule import MedianRule
     from study.stats.replay import Setting
 
-    epochs = record.config.epochs
     afters = sorted({max(1, round(epochs * share)) for share in AFTER})
     everies = sorted({max(1, round(epochs * share)) for share in EVERY})
     for pruner, signal in product(KEEP, data.signals):
         for after, every, startup, keep in product(afters, everies, STARTUP, KEEP[pruner]):
-            yield Setting(pruner, signal, after, every, startup, keep)
-
-
-def _rule(setting: Setting, epochs: int) -> MedianRule:
-    from study.tuning.rule import MedianRule
-
-    s = setting
-    return MedianRule(s.n_warmup_steps, s.interval_steps, s.n_startup_trials, epochs, s.keep_best)
+            yield Setting(pruner, signal, MedianRule(after, every, startup, epochs, keep))
 
 
 def replay_table(
@@ -191,31 +190,20 @@ def replay_table(
     """
     from statistics import mean
 
-    from study.page.text import percent
+    from study.terminal.cells import percent
     from study.terminal.tables import Column
 
-    names = (
-        "after",
-        "every",
-        "startup",
-        "keep",
-        "stopped",
-        "epochs saved",
-        "winner",
-        "families' best",
-        "worst family's loss",
-    )
-    columns = [Column("pruner"), Column("signal"), *(Column(name, "right") for name in names)]
+    names = ("after", "every", "startup", "keep", "stopped", "epochs saved")
+    losses = ("winner", "families' best", "worst family's loss")
+    columns = [Column("pruner"), Column("signal"), *(Column(name, "right") for name in (*names, *losses))]
     if any(others):
         again = ("winner", "saved", "families' best", "worst family's loss")
         columns += [Column(f"{name} in other orders", "right") for name in again]
     rows = []
     for r, shuffled in zip(replays, others, strict=True):
-        s = r.setting
-        row = [s.pruner, s.prune_on]
-        row += [
-            str(n) for n in (s.n_warmup_steps, s.interval_steps, s.n_startup_trials, s.keep_best, r.stopped)
-        ]
+        rule = r.setting.rule
+        options = (rule.n_warmup_steps, rule.interval_steps, rule.n_startup_trials, rule.keep_best)
+        row = [r.setting.pruner, r.setting.prune_on, *(str(n) for n in (*options, r.stopped))]
         row += [percent(r.saved), "kept" if r.winner_kept else f"lost by {r.regret:.2f}"]
         row += [f"{r.families_kept} of {r.families}", f"{r.worst_loss:.2f}"]
         if shuffled:
@@ -228,7 +216,7 @@ def replay_table(
 
 
 def _print_false_stops(replay: Replay, *, markdown: bool) -> None:
-    from study.page.text import percent
+    from study.terminal.cells import percent
     from study.terminal.tables import Column
 
     rows = [
@@ -247,13 +235,9 @@ def _print(
 
         print_table(columns, rows, title=title, note=note)
         return
-    lines = [
-        [column.title for column in columns],
-        ["---:" if column.align == "right" else "---" for column in columns],
-    ]
-    click.echo(f"{title}\n")
-    for cells in (*lines, *rows):
-        click.echo(f"| {' | '.join(cells)} |")
+    from study.terminal.markdown import markdown_table
+
+    click.echo(f"{title}\n\n{markdown_table(columns, rows)}")
     click.echo(f"\n{note}\n" if note else "")
 
 

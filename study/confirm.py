@@ -127,6 +127,8 @@ def _confirm(
 
     from study.loops.confirmation import Confirmation, open_test_set
     from study.loops.recording import alone_in, closing
+    from study.page.gather import confirmation as read_confirmation
+    from study.page.gather import gather
     from study.page.publish import publish
     from study.problems.fashion_mnist import choose_device, load_final, load_training, require_final
     from study.stats.finalists import choose_finalists
@@ -162,7 +164,8 @@ def _confirm(
         table = open_test_set(confirmation, final)
         _judge(confirmation, table, final.checksums, tracker, level=level, margin=margin, out=out)
     opened = store.existing_study(storage, record.config.name)
-    publish(opened, tracking_uri, out, tracker.run_id)
+    page = gather(record, read_confirmation(record.config.name, out))
+    publish(opened, page, tracking_uri, tracker.run_id)
     store.close(opened)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from study.core.errors import InputError
+from study.core.errors import InputError, given_by
 from study.core.records import ALL_IMAGES
 from study.terminal.command import (
     checkpoints_option,
@@ -21,10 +23,33 @@ from study.terminal.command import (
 from study.terminal.values import Choice, Whole
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from plotly.graph_objects import Figure
+
+    from study.core.records import EpochMetrics
+    from study.problems.fashion_mnist import Split
     from study.store.mlflow_tracking import Tracker
     from study.textbook.runs import Replication
 
 PICTURES = (".html", ".png", ".svg")
+
+
+@dataclass(frozen=True)
+class ReplicateOptions:
+    """The command's options, as its help tells them; ``ways`` are those of ``textbook.runs.WAYS``."""
+
+    source: str
+    seeds: int
+    epochs: int | None
+    train_images: int
+    ways: tuple[str, ...]
+    markdown: Path | None
+    figure: Path | None
+    tracking_uri: str
+    checkpoints: Path
+    device: str
+    data_dir: str | None
 
 
 @command(
@@ -86,54 +111,33 @@ def main(*, as_published: bool, corrected: bool, both: bool, **options: Any) -> 
     """
     if as_published + corrected + both > 1:
         raise InputError("--as-published, --corrected and --both exclude each other; --both is the two")
-    chosen = {both: ("as published", "corrected"), corrected: ("corrected",)}.get(True, ("as published",))
-    _replicate(chosen, **options)
+    ways = ("as published",) * (not corrected) + ("corrected",) * (corrected or both)
+    replicate(ReplicateOptions(ways=ways, **options))
 
 
-def _replicate(
-    ways: tuple[str, ...],
-    *,
-    source: str,
-    seeds: int,
-    epochs: int | None,
-    train_images: int,
-    markdown: Path | None,
-    figure: Path | None,
-    tracking_uri: str,
-    checkpoints: Path,
-    device: str,
-    data_dir: str | None,
-) -> None:
-    from dataclasses import replace
-
+def replicate(options: ReplicateOptions) -> None:
+    """Train what is not trained yet; print the tables, and keep them where the options say."""
     from study.loops.recording import alone_in, closing
-    from study.problems.fashion_mnist import choose_device, load_final
-    from study.store.urls import check_tracking
     from study.terminal.tables import print_table
     from study.textbook.curves_figure import curves_figure
     from study.textbook.result_tables import Section, as_markdown, tables
-    from study.textbook.runs import SOURCES, Replication, settings_of
-    from study.training.process import prepare_process
 
-    section = None if markdown is None else Section(markdown, f"replicate {source}")
+    section = None if options.markdown is None else Section(options.markdown, f"replicate {options.source}")
     if section is not None:
-        section.check()
-    _check_figure(figure)
-    prepare_process()
-    where = choose_device(device)
-    check_tracking(tracking_uri)
-    data = load_final(data_dir, where)
-    split = replace(data, train=data.train.part(0, train_images))
-    config = settings_of(
-        SOURCES[source], epochs=epochs, train_images=train_images, device=where.type, data=data.checksums
-    )
-    replication = Replication(SOURCES[source], ways, seeds, config, checkpoints)
-
-    with alone_in(replication.place), closing(_open_tracker(replication, tracking_uri)) as tracker:
+        with given_by("--markdown"):
+            section.check()
+    if options.figure is not None:
+        with given_by("--figure"):
+            _check_figure(options.figure)
+    replication, split = _prepare(options)
+    with ExitStack() as held:
+        with given_by("--checkpoints"):
+            held.enter_context(alone_in(replication.place))
+        tracker = held.enter_context(closing(_open_tracker(replication, options.tracking_uri)))
         _train(replication, split, tracker)
         measured = replication.measured()
-        found = tables(measured, about=_about(replication))
-        drawn = curves_figure(measured, f"{source.capitalize()}: {_size(replication)}")
+        found = tables(measured, about="" if replication.comparable else f" ({_size(replication)})")
+        drawn = curves_figure(measured, f"{options.source.capitalize()}: {_size(replication)}")
         tracker.log_text(drawn.to_html(include_plotlyjs=True), "curves.html")
         text = f"{_conditions(replication)}\n{as_markdown(found)}"
         tracker.log_text(text, "tables.md")
@@ -145,10 +149,37 @@ def _replicate(
     if not replication.comparable:
         click.echo(_not_comparable(replication))
     if section is not None:
-        section.write(text)
-        click.echo(f"wrote the section {section.name!r} of {markdown}")
-    if figure is not None:
-        _write_figure(drawn, figure)
+        with given_by("--markdown"):
+            section.write(text)
+        click.echo(f"wrote the section {section.name!r} of {section.path}")
+    if options.figure is not None:
+        _write_figure(drawn, options.figure)
+
+
+def _prepare(options: ReplicateOptions) -> tuple[Replication, Split]:
+    """Return what is to be repeated, and the images, the test set measured."""
+    from dataclasses import replace
+
+    from study.problems.fashion_mnist import choose_device, load_final
+    from study.store.urls import check_tracking
+    from study.textbook.runs import SOURCES, Replication
+    from study.training.process import prepare_process
+
+    prepare_process()
+    device = choose_device(options.device)
+    check_tracking(options.tracking_uri)
+    data = load_final(options.data_dir, device)
+    replication = Replication(
+        source=SOURCES[options.source],
+        ways=options.ways,
+        seeds=options.seeds,
+        epochs=options.epochs or SOURCES[options.source].epochs,
+        train_images=options.train_images,
+        device=device.type,
+        data=data.checksums,
+        folder=options.checkpoints,
+    )
+    return replication, replace(data, train=data.train.part(0, options.train_images))
 
 
 def _open_tracker(replication: Replication, tracking_uri: str) -> Tracker:
@@ -161,9 +192,8 @@ def _open_tracker(replication: Replication, tracking_uri: str) -> Tracker:
     kept = replication.place / "mlflow-run"
     tracker = Tracker.open(
         tracking_uri,
-        replication.config,
-        attributes={**provenance(replication.config.device), "ways": ", ".join(replication.ways)},
-        params=replication.parameters,
+        replication,
+        attributes=provenance(replication.device),
         resume_run_id=kept.read_text("utf-8") if kept.exists() else None,
         experiment=EXPERIMENT,
         kind="replicate",
@@ -172,40 +202,37 @@ def _open_tracker(replication: Replication, tracking_uri: str) -> Tracker:
     return tracker
 
 
-def _train(replication: Replication, split: Any, tracker: Tracker) -> None:
+def _train(replication: Replication, split: Split, tracker: Tracker) -> None:
     """Train what is not trained yet, with a display."""
+    from functools import partial
+
     from study.loops.recording import is_recorded, train_recorded
     from study.terminal.progress import Progress
 
-    passes, width = replication.passes(), len(replication.runs)
-    trained = sum(one.trained() for one in passes) * width
-    total = replication.seeds * replication.config.epochs * width
-    if all(map(is_recorded, passes)):
+    width = len(replication.runs)
+    trained = sum(one.trained() for one in replication.passes) * width
+    total = replication.seeds * replication.epochs * width
+    if all(map(is_recorded, replication.passes)):
         click.echo(f"all {total} epochs are trained already, in {replication.place}")
         return
     facts = {} if replication.comparable else {"only": _size(replication)}
-    with Progress(total, replication.config.name) as progress:
+    with Progress(total, replication.name) as progress:
         progress.update(trained, facts)
-        train_recorded(
-            passes,
-            lambda seed: replication.lanes(split, seed),
-            tracker,
-            replication.label,
-            lambda done, seed: progress.update(
-                done, {"seed": f"{seed + 1} of {replication.seeds}", "runs": str(width), **facts}
-            ),
-        )
+        for seed, one in enumerate(replication.passes):
+
+            def show(row: Sequence[EpochMetrics], seed: int = seed) -> None:
+                nonlocal trained
+                trained += len(row)
+                about = {"seed": f"{seed + 1} of {replication.seeds}", "runs": str(width)}
+                progress.update(trained, {**about, **facts})
+
+            label = partial(replication.label, seed=seed)
+            train_recorded(one, replication.lanes(split, seed), tracker, label, show)
 
 
 def _size(replication: Replication) -> str:
-    config = replication.config
     seeds = f"{replication.seeds} seed{'s' * (replication.seeds > 1)}"
-    return f"{seeds}, {config.epochs} epochs, {config.train_images:,} images"
-
-
-def _about(replication: Replication) -> str:
-    """Return what a title must say where the figures are not comparable with the published ones."""
-    return "" if replication.comparable else f" ({_size(replication)})"
+    return f"{seeds}, {replication.epochs} epochs, {replication.train_images:,} images"
 
 
 def _not_comparable(replication: Replication) -> str:
@@ -222,40 +249,38 @@ def _conditions(replication: Replication) -> str:
 
     from study.core.provenance import git_revision, versions
 
-    config = replication.config
-    way = {1: f"--{replication.ways[0].replace(' ', '-')}", 2: "--both"}[len(replication.ways)]
-    arguments = f"--set {replication.source.name} --seeds {replication.seeds} --epochs {config.epochs} {way}"
-    if config.train_images < ALL_IMAGES:
-        arguments += f" --train-images {config.train_images}"
+    way = "both" if len(replication.ways) > 1 else replication.ways[0].replace(" ", "-")
+    arguments = (
+        f"--set {replication.source.name} --seeds {replication.seeds} --epochs {replication.epochs} --{way}"
+    )
+    if replication.train_images < ALL_IMAGES:
+        arguments += f" --train-images {replication.train_images}"
     tools = ", ".join(f"{name} {version}" for name, version in versions().items())
     return (
         f"```\npython -m study.replicate {arguments}\n```\n\n"
-        f"{datetime.now(UTC):%Y-%m-%d}: {_size(replication)}, {config.device}; {tools}; "
+        f"{datetime.now(UTC):%Y-%m-%d}: {_size(replication)}, {replication.device}; {tools}; "
         f"revision {(git_revision() or 'unknown')[:12]}.\n"
         + ("" if replication.comparable else f"\n{_not_comparable(replication)}\n")
     )
 
 
-def _check_figure(path: Path | None) -> None:
+def _check_figure(path: Path) -> None:
     """Refuse a figure's file that cannot be written, before anything is trained."""
-    if path is None:
-        return
     if path.suffix not in PICTURES:
-        raise InputError(f"--figure {path}: must end in {', '.join(PICTURES)}")
+        raise InputError(f"{path}: must end in {', '.join(PICTURES)}")
     if not path.absolute().parent.is_dir():
-        raise InputError(f"--figure {path}: there is no folder {path.parent}")
+        raise InputError(f"{path}: there is no folder {path.parent}")
 
 
-def _write_figure(figure: Any, path: Path) -> None:
+def _write_figure(figure: Figure, path: Path) -> None:
+    from study.core.files import whole_file
+    from study.page.pictures import write_pictures
+
     if path.suffix == ".html":
-        figure.write_html(path, include_plotlyjs=True)
+        with whole_file(path, "`figure`") as part:
+            figure.write_html(part, include_plotlyjs=True)
     else:
-        try:
-            figure.write_image(path, width=1100, scale=2 if path.suffix == ".png" else 1)
-        except Exception as error:  # kaleido raises what the browser does
-            raise InputError(
-                f"--figure {path}: a picture needs Chrome or Chromium ({error}); .html does not"
-            ) from error
+        write_pictures({path: figure}, width=1100)
     click.echo(f"wrote {path}")
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from study.core.errors import InputError
 from study.terminal.command import (
     Function,
     command,
@@ -17,11 +17,21 @@ from study.terminal.command import (
     study_option,
     tracking_option,
 )
+from study.terminal.flags import flag
 
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
 
-    from study.page.drawings import Page
+@dataclass(frozen=True)
+class Options:
+    """What the command was asked, an attribute an option."""
+
+    study: str | None
+    storage: str
+    certificate: Path | None
+    out: Path
+    figures: Path | None
+    export: Path | None
+    publish: bool
+    tracking_uri: str
 
 
 def path_option(
@@ -61,89 +71,47 @@ def path_option(
     help="Also put the page, notes and main figures into MLflow's parent run and optuna-dashboard.",
 )
 @tracking_option
-def main(
-    *,
-    study: str | None,
-    storage: str,
-    certificate: Path | None,
-    out: Path,
-    figures: Path | None,
-    export: Path | None,
-    publish: bool,
-    tracking_uri: str,
-) -> None:
+def main(**options: Any) -> None:
     """Write a study as one self-contained page: the verdict, the families, the curves, how to reproduce.
 
     Works on a study that still runs, on an empty and on a failed one. Nothing is trained.
     """
+    report(Options(**options))
+
+
+def report(options: Options) -> None:
+    """Gather the page once; write it, and what else is asked for."""
     from study.core.files import whole_file
     from study.page.gather import confirmation, gather
     from study.page.html import render
     from study.store import optuna_storage as store
 
-    opened = store.existing_study(storage, study)
+    opened = store.existing_study(options.storage, options.study)
     record = store.record(opened)
-    page = gather(record, confirmation(record.config.name, certificate))
-    if export is not None:
-        from study.page.export import export as write_table
+    with flag("--certificate"):
+        confirmed = confirmation(record.config.name, options.certificate)
+    page = gather(record, confirmed)
+    if options.export is not None:
+        from study.page.export import export
 
-        write_table(record, export)
-        click.echo(f"wrote {export}")
-    if figures is not None:
-        click.echo(f"wrote {_write_pictures(page, figures)} figures into {figures}")
-    with whole_file(out, "--out") as part:
+        with flag("--export"):
+            export(record, options.export)
+        click.echo(f"wrote {options.export}")
+    if options.figures is not None:
+        from study.page.pictures import pictures, write_pictures
+
+        files = {options.figures / f"{name}.png": figure for name, figure in pictures(page).items()}
+        with flag("--figures"):
+            write_pictures(files)
+        click.echo(f"wrote {len(files)} figures into {options.figures}")
+    with whole_file(options.out, "--out") as part:
         part.write_text(render(page), encoding="utf-8")
-    click.echo(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)")
-    if publish:
-        from study.page.publish import publish as put
+    click.echo(f"wrote {options.out} ({options.out.stat().st_size / 1e6:.1f} MB)")
+    if options.publish:
+        from study.page.publish import publish
 
-        put(opened, tracking_uri, certificate)
+        publish(opened, page, options.tracking_uri)
         click.echo("put the page and the notes into MLflow and optuna-dashboard")
-
-
-def _write_pictures(page: Page, folder: Path) -> int:
-    """Write every figure as a PNG file, a row of small ones as one sheet; return how many."""
-    import plotly.io
-
-    figures = _pictures(page)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        plotly.io.write_images(
-            list(figures.values()),
-            [folder / f"{name}.png" for name in figures],
-            width=[960] * len(figures),
-            height=[figure.layout.height for figure in figures.values()],
-            scale=2,
-        )
-    except OSError as error:
-        raise InputError(f"--figures {str(folder)!r} cannot be written: {error.strerror}") from None
-    except RuntimeError as error:
-        # Plotly's own error for it is a plain RuntimeError; what kaleido raised stands behind it.
-        if type(error.__context__).__name__ != "ChromeNotFoundError":
-            raise
-        raise InputError(
-            "--figures needs Chromium or Chrome, and none was found: install one, or name it in BROWSER_PATH"
-        ) from None
-    return len(figures)
-
-
-def _pictures(page: Page) -> dict[str, Figure]:
-    """Return the figures as they stand alone, by the name of their file."""
-    from study.page.figures import grid
-    from study.page.style import on_white
-
-    sheets = {
-        "rates_by_family": "Learning rates by family, coloured by final validation accuracy",
-        "base_rate": "Accuracy against base rate by family",
-    }
-    figures = {}
-    for key, drawings in page.drawings.items():
-        if key in sheets and drawings:
-            sheet = grid({drawing.title: drawing.figure for drawing in drawings})
-            figures[key.replace("_", "-")] = on_white(sheet, sheets[key])
-        else:
-            figures |= {d.id: on_white(d.figure, d.title or d.description) for d in drawings}
-    return figures
 
 
 if __name__ == "__main__":

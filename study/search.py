@@ -324,10 +324,8 @@ def _run(options: SearchOptions) -> None:
         outcome = "finished"
     finally:
         with held_back():
-            close_study(study, tracker, outcome)
-    print_closing(
-        store.record(study), options.storage, options.tracking_uri, tracker.experiment_id, complete=complete
-    )
+            results = close_study(store.record(study), tracker, outcome)
+    print_closing(results, options.storage, options.tracking_uri, tracker.experiment_id, complete=complete)
     store.close(study)
 
 

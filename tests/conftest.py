@@ -6,12 +6,12 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import hypothesis
 import pytest
 
 from study.core.records import StudyConfig
+from tests import making
 
 # Before anything imports them: no telemetry, and no window for a figure.
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
@@ -40,25 +40,8 @@ def repository() -> Path:
 
 @pytest.fixture(scope="session")
 def config_of() -> Callable[..., StudyConfig]:
-    """Makes the settings of a study: the search's defaults, but for what a test says."""
-    usual: dict[str, Any] = {
-        "name": "made up",
-        "epochs": 30,
-        "batch_size": 256,
-        "schedules": ("constant", "cosine"),
-        "sampler": "stratified",
-        "pruner": "family-median",
-        "n_warmup_steps": 5,
-        "interval_steps": 1,
-        "n_startup_trials": 2,
-        "prune_on": "val",
-        "reprieve": 0.1,
-        "seed": 0,
-        "train_images": 50_000,
-        "device": "cpu",
-        "data": {"train-images-idx3-ubyte": "c59f468a"},
-    }
-    return lambda **said: StudyConfig(**{**usual, **said})
+    """Makes the settings of a study: see ``making``."""
+    return making.config_of
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
-import subprocess
+import shutil
 import tomllib
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.running import run_program, run_python
+
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+SCHEDULES = tomllib.loads((ROOT / "lrsched" / "pyproject.toml").read_text("utf-8"))["project"]
 #: The extras that each lock file holds beside what all people need.
 LOCKS = {"requirements.lock": ("dev", "postgres"), "requirements-peers.lock": ("peers",)}
 
@@ -64,10 +69,54 @@ def test_torch_and_torchvision_are_a_pair_that_was_tried() -> None:
     assert (pinned["torch"][0], pinned["torchvision"][0]) == ("2.14.1", "0.29.1")
 
 
-def test_make_alone_lists_every_target_that_people_use() -> None:
-    shown = subprocess.run(
-        ["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True
+def test_nothing_is_promised_at_an_address_that_is_none() -> None:
+    """The project's own address is not known yet: so none stands there."""
+    assert [url for url in PROJECT.get("urls", {}).values() if not url.startswith("https://")] == []
+
+
+def test_the_schedules_alone_agree_with_the_study() -> None:
+    """Two distributions are made of one checkout: of one version, with the same numpy, pictures and torch."""
+    assert SCHEDULES["version"] == PROJECT["version"]
+    assert SCHEDULES["requires-python"] == PROJECT["requires-python"]
+    needed = {r for extra in SCHEDULES["optional-dependencies"].values() for r in extra}
+    assert {*SCHEDULES["dependencies"], *needed} <= set(PROJECT["dependencies"])
+    cited = (ROOT / "CITATION.cff").read_text("utf-8")
+    assert f"\nversion: {PROJECT['version']}\n" in cited
+
+
+@pytest.mark.slow
+def test_the_schedules_alone_need_numpy_only(tmp_path: Path) -> None:
+    """Their wheel holds every module, asks for numpy and nothing else, and works with what it asks for."""
+    shutil.copytree(ROOT / "lrsched", tmp_path / "lrsched", ignore=shutil.ignore_patterns("__pycache__"))
+    run_python(
+        "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "./lrsched", folder=tmp_path
     )
+    (wheel,) = tmp_path.glob("lrsched-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        metadata = archive.read(next(n for n in names if n.endswith("METADATA"))).decode()
+        archive.extractall(tmp_path / "installed")
+    modules = {f"lrsched/{path.name}" for path in (ROOT / "lrsched").glob("*.py")}
+    assert {name for name in names if ".dist-info/" not in name} == {*modules, "lrsched/py.typed"}
+    asked = re.findall(r"^Requires-Dist: (.+)$", metadata, re.MULTILINE)
+    assert [line for line in asked if "extra ==" not in line] == SCHEDULES["dependencies"]
+    # Python without its packages, but for numpy.
+    (tmp_path / "installed" / "numpy").symlink_to(Path(np.__file__).parent)
+    code = "import sys; sys.path.insert(0, 'installed'); import lrsched; print(lrsched.Cosine(10)(5))"
+    assert run_python("-S", "-I", "-c", code, folder=tmp_path) == "0.5\n"
+
+
+@pytest.mark.parametrize("word", ["ruff check", "ruff format --check", "mypy"])
+def test_a_commit_is_checked_by_what_ci_runs(word: str) -> None:
+    """With the tools of the environment: no hook is fetched from anywhere."""
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text("utf-8")
+    assert re.search(rf"^ +entry: {word}\b", hooks, re.MULTILINE)
+    assert f"$(BIN)/{word}\n" in (ROOT / "Makefile").read_text("utf-8")
+    assert set(re.findall(r"repo: (\S+)", hooks)) == {"local"}
+
+
+def test_make_alone_lists_every_target_that_people_use() -> None:
+    shown = run_program(["make", "--no-print-directory"], ROOT)
     listed = set(re.findall(r"^  make (\w+)", shown.stdout, re.MULTILINE))
     assert listed >= {
         "search",

@@ -3,35 +3,77 @@
 from __future__ import annotations
 
 import re
-from importlib import import_module
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from study.__main__ import COMMANDS, Commands
+from tests.running import run_python
+
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCUMENTS = sorted({ROOT / "README.md", *(ROOT / "docs").glob("*.md")})
+DOCUMENTS = sorted({ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")})
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 
-@pytest.mark.parametrize("block", re.findall(r"```python\n(.*?)```", README, re.DOTALL))
-def test_the_readmes_python_runs(block: str) -> None:
-    exec(compile(block, "README.md", "exec"), {})  # noqa: S102 - our own README is what is under test
+def wrong_commands(text: str) -> list[str]:
+    """Return the study's commands that a text shows and that do not exist, or not with these options."""
+    return [shown for shown, options in commands(text) if not options <= known_options(shown.split()[0])]
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_every_command_that_is_shown_exists_with_its_options(document: Path) -> None:
-    text = document.read_text(encoding="utf-8").replace("\\\n", " ")
-    for name, rest in re.findall(r"python -m study\.(\w+)([^\n`]*)", text):
-        command = import_module(f"study.{name}").main
-        known = {option for parameter in command.params for option in parameter.opts}
-        shown = set(re.findall(r"(?<!\S)--[a-z][a-z-]*", rest.split("#")[0]))
-        assert shown <= known | {"--help"}, f"{document.name}: python -m study.{name}"
+def commands(text: str) -> Iterator[tuple[str, set[str]]]:
+    """Yield every command of the study that a text shows, with its options."""
+    for name, rest in re.findall(r"(?:python -m study\.|lrstudy )(\w+)([^\n`]*)", text.replace("\\\n", " ")):
+        yield f"{name}{rest}", set(re.findall(r"(?<!\S)--[a-z][a-z-]*", rest.split("#")[0]))
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_every_file_that_is_named_is_there(document: Path) -> None:
-    text = re.sub(r"```.*?```", "", document.read_text(encoding="utf-8"), flags=re.DOTALL)
-    named = re.findall(r"\]\(([^)#:]+)\)|`((?:docs|benchmarks|tests|study|lrsched|tools)/[\w./]+)`", text)
-    for link, path in named:
-        place = document.parent / link if link else ROOT / path
-        assert place.exists(), f"{document.name} names {link or path}"
+def known_options(name: str) -> set[str]:
+    """Return the options of a command; none, not even --help, where there is no such command."""
+    if name not in COMMANDS:
+        return set()
+    parameters = Commands.named(name).params
+    return {"--help", *(option for parameter in parameters for option in parameter.opts)}
+
+
+def missing_files(document: Path, text: str) -> list[str]:
+    """Return the files that a document names and that are not there."""
+    prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    links = [(document.parent / link, link) for link in re.findall(r"\]\(([^)#:]+)\)", prose)]
+    folders = "docs|benchmarks|examples|tests|study|lrsched|tools"
+    paths = [(ROOT / path, path) for path in re.findall(rf"`((?:{folders})/[\w./]+)`", prose)]
+    return [name for place, name in links + paths if not place.exists()]
+
+
+def test_every_command_that_is_shown_exists_with_its_options() -> None:
+    texts = {document.name: document.read_text("utf-8") for document in DOCUMENTS}
+    assert {name: wrong for name, text in texts.items() if (wrong := wrong_commands(text))} == {}
+    assert {shown.split()[0] for shown, _ in commands(README)} == COMMANDS.keys()
+
+
+def test_every_file_that_is_named_is_there() -> None:
+    texts = {document: document.read_text("utf-8") for document in DOCUMENTS}
+    assert {d.name: missing for d, text in texts.items() if (missing := missing_files(d, text))} == {}
+
+
+def test_a_lie_is_seen() -> None:
+    """What the two tests above would say of a wrong option, command, link and path."""
+    text = "`python -m study.search --trails 5` `lrstudy serch --trials 5`\n[a](docs/none.md) `study/none.py`"
+    assert wrong_commands(text) == ["search --trails 5", "serch --trials 5"]
+    assert missing_files(ROOT / "README.md", text) == ["docs/none.md", "study/none.py"]
+    assert wrong_commands("python -m study.search \\\n --trials 5  # not --so") == []
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
+def test_an_example_runs(example: Path, tmp_path: Path) -> None:
+    printed = run_python(str(example), folder=tmp_path)
+    assert printed.strip()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_readmes_python_is_an_example() -> None:
+    """So it is run as well."""
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    examples = [example.read_text("utf-8") for example in EXAMPLES]
+    assert blocks
+    assert [block for block in blocks if not any(block in example for example in examples)] == []

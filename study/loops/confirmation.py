@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from study.core.records import StudyConfig, TrialSpec
-from study.loops.passes import Pass, schedule_rates
+from study.core.records import EpochMetrics, StudyConfig
+from study.loops.passes import FORM, Pass, schedule_rates
 from study.loops.recording import train_recorded
 from study.problems.fashion_mnist import Split
 from study.stats.finalists import Finalist
@@ -49,16 +49,15 @@ class Confirmation:
     @property
     def place(self) -> Path:
         """The folder of this confirmation alone."""
-        about = [self.config.to_json(), [[f.name, f.spec.to_json()] for f in self.finalists]]
+        about = [FORM, self.config.to_json(), [[f.name, f.spec.to_json()] for f in self.finalists]]
         digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
         return self.folder / digest[:12]
 
     def passes(self) -> list[Pass]:
         """Return one pass a seed."""
-        width = len(self.finalists)
         return [
             Pass(
-                [f.run(seed * width + lane, FRESH + seed) for lane, f in enumerate(self.finalists)],
+                [f.run(lane, FRESH + seed) for lane, f in enumerate(self.finalists)],
                 schedule_rates,
                 self.place / f"seed-{seed:04}.pt",
             )
@@ -90,13 +89,19 @@ def train_finalists(
         tracker: Opened on the study's parent run.
         show: Called with epochs trained so far and the seed in training, after every epoch of a pass.
     """
-    width = len(confirmation.finalists)
+    trained = confirmation.trained()
+    for seed, one in enumerate(confirmation.passes()):
 
-    def label(run: TrialSpec, seed: int) -> tuple[str, dict[str, str]]:
-        name = confirmation.finalists[run.number % width].name
-        return f"confirm {name} seed {seed}", {"finalist": name, "confirm_seed": str(seed)}
+        def label(lane: int, seed: int = seed) -> tuple[str, dict[str, str]]:
+            name = confirmation.finalists[lane].name
+            return f"confirm {name} seed {seed}", {"finalist": name, "confirm_seed": str(seed)}
 
-    train_recorded(confirmation.passes(), lambda seed: confirmation.lanes(split, seed), tracker, label, show)
+        def shown(row: Sequence[EpochMetrics], seed: int = seed) -> None:
+            nonlocal trained
+            trained += len(row)
+            show(trained, seed)
+
+        train_recorded(one, confirmation.lanes(split, seed), tracker, label, shown)
 
 
 @torch.no_grad()
@@ -109,7 +114,7 @@ def open_test_set(confirmation: Confirmation, final: Split) -> NDArray[np.float6
         lanes = confirmation.lanes(final, seed)
         one.load(lanes)
         measured = lanes.evaluate(final.evaluation)
-        for lane, run in enumerate(one.runs):
-            loss, accuracy = measured[run.number]
+        for lane in range(len(one.runs)):
+            loss, accuracy = measured[lane]
             table[seed, lane] = accuracy if math.isfinite(loss) else np.nan
     return table

@@ -17,20 +17,24 @@ import torch
 from numpy.typing import NDArray
 
 from study.core.errors import InputError
+from study.core.files import whole_file
 from study.core.records import EpochMetrics, TrialSpec
 from study.training.lanes import Lanes
 from study.training.rates import Rates
 
-#: Called after each epoch of each run: what was asked, what the epoch gave, the rate of each step.
-OnEpoch = Callable[[TrialSpec, EpochMetrics, NDArray[np.float64]], None]
+#: Called after each epoch of each run: its lane, what the epoch gave, the rate of each step.
+OnEpoch = Callable[[int, EpochMetrics, NDArray[np.float64]], None]
+
+#: Part of what tells two sets of passes apart: checkpoints of another form lie in another folder.
+FORM = 2
 
 
 @dataclass(frozen=True)
 class Pass:
-    """Runs that share one data order.
+    """Runs that share one data order. The key of a run's lane is its place in ``runs``.
 
     Attributes:
-        runs: What each is asked; ``number`` is its key. All have the same number of epochs.
+        runs: What each is to train; all have the same number of epochs.
         rates: Makes a run's rates from what it is asked and the steps an epoch.
         checkpoint: File that keeps its state and, in the end, its final weights.
     """
@@ -48,8 +52,8 @@ class Pass:
         """Return how many epochs an earlier process has trained."""
         return len(self.history())
 
-    def history(self) -> list[dict[int, EpochMetrics]]:
-        """Return what each epoch trained so far gave, by key."""
+    def history(self) -> list[list[EpochMetrics]]:
+        """Return what each epoch trained so far gave, a row an epoch, an entry a run."""
         return self._saved()[0] if self.checkpoint.exists() else []
 
     def train(self, lanes: Lanes, on_epoch: OnEpoch) -> None:
@@ -62,31 +66,31 @@ class Pass:
             InputError: The checkpoint cannot be read, or is of other runs.
         """
         history = self._restore(lanes)
-        rates = {run.number: self.rates(run, lanes.steps) for run in self.runs}
+        rates = [self.rates(run, lanes.steps) for run in self.runs]
         for number in range(self.epochs):
-            table = {key: rate.current() for key, rate in rates.items()}
+            table = {lane: rate.current() for lane, rate in enumerate(rates)}
             if number == len(history):
-                history.append(lanes.train_epoch(table))
+                trained = lanes.train_epoch(table)
+                history.append([trained[lane] for lane in table])
                 self._save(lanes, history)
-            for run in self.runs:
-                epoch = history[number][run.number]
-                rates[run.number].observe(epoch.train_loss)
-                on_epoch(run, epoch, table[run.number])
+            for lane, epoch in enumerate(history[number]):
+                rates[lane].observe(epoch.train_loss)
+                on_epoch(lane, epoch, table[lane])
 
     def load(self, lanes: Lanes) -> None:
         """Put the final weights of a finished pass into empty lanes."""
         lanes.load_state_dict(self._saved()[1])
 
-    def _restore(self, lanes: Lanes) -> list[dict[int, EpochMetrics]]:
+    def _restore(self, lanes: Lanes) -> list[list[EpochMetrics]]:
         if not self.checkpoint.exists():
-            for run in self.runs:
-                lanes.add(run.number, run.seed)
+            for lane, run in enumerate(self.runs):
+                lanes.add(lane, run.seed)
             return []
         history, state = self._saved()
         lanes.load_state_dict(state)
         return history
 
-    def _saved(self) -> tuple[list[dict[int, EpochMetrics]], dict[str, Any]]:
+    def _saved(self) -> tuple[list[list[EpochMetrics]], dict[str, Any]]:
         try:
             saved = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
             spec, history = json.loads(saved["asked"]), json.loads(saved["history"])
@@ -94,22 +98,19 @@ class Pass:
             raise InputError(f"{self.checkpoint}: damaged, or no checkpoint of ours; remove it") from error
         if spec != self._identity():
             raise InputError(f"{self.checkpoint}: is of other runs; remove it, or use another folder")
-        return [{int(k): EpochMetrics.from_json(v) for k, v in row.items()} for row in history], saved[
-            "state"
-        ]
+        return [[EpochMetrics.from_json(epoch) for epoch in row] for row in history], saved["state"]
 
-    def _save(self, lanes: Lanes, history: Sequence[dict[int, EpochMetrics]]) -> None:
+    def _save(self, lanes: Lanes, history: Sequence[Sequence[EpochMetrics]]) -> None:
         """Write the checkpoint whole or not at all."""
-        rows = [{str(k): v.to_json() for k, v in row.items()} for row in history]
+        rows = [[epoch.to_json() for epoch in row] for row in history]
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        part = self.checkpoint.with_suffix(".part")
         saved = {
             "asked": json.dumps(self._identity()),
             "history": json.dumps(rows),
             "state": lanes.state_dict(),
         }
-        torch.save(saved, part)
-        part.replace(self.checkpoint)
+        with whole_file(self.checkpoint) as part:
+            torch.save(saved, part)
 
     def _identity(self) -> Any:
         """Return what makes two passes the same, as plain JSON."""

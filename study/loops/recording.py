@@ -1,4 +1,4 @@
-"""Train passes one after another, each run recorded in MLflow: the loop of ``confirm`` and ``replicate``."""
+"""A pass trained with each of its runs recorded in MLflow: what ``confirm`` and ``replicate`` share."""
 
 from __future__ import annotations
 
@@ -12,40 +12,54 @@ import numpy as np
 from numpy.typing import NDArray
 
 from study.core.errors import InputError
-from study.core.records import EpochMetrics, Outcome, TrialSpec
+from study.core.records import EpochMetrics, Outcome
 from study.loops.passes import Pass
 from study.loops.signals import held_back
 from study.store.mlflow_tracking import RunSpec, Tracker
 from study.training.lanes import Lanes
 
-#: Names a run for MLflow: its name and its further tags, from what it is asked and its pass's number.
-Label = Callable[[TrialSpec, int], tuple[str, Mapping[str, str]]]
+#: Names a run for MLflow, from its lane: its name and its further tags.
+Label = Callable[[int], tuple[str, Mapping[str, str]]]
+#: Called after every epoch that is trained, with what it gave, an entry a run.
+Show = Callable[[Sequence[EpochMetrics]], None]
 
 
-def train_recorded(
-    passes: Sequence[Pass],
-    lanes: Callable[[int], Lanes],
-    tracker: Tracker,
-    label: Label,
-    show: Callable[[int, int], None],
-) -> None:
-    """Train every pass that is not finished yet, recording each of its runs.
+def train_recorded(one: Pass, lanes: Lanes, tracker: Tracker, label: Label, show: Show) -> None:
+    """Train a pass that is not finished yet, recording each of its runs.
 
     What an earlier process left unfinished, be it training or recording, is recorded from its first epoch
     again, in new runs. Runs that are open when this ends early are the tracker's to close.
 
     Args:
-        passes: One a seed, all of as many runs.
-        lanes: Makes empty lanes for a pass, from its number.
+        one: The pass; nothing is done where it ``is_recorded``.
+        lanes: Empty lanes for it.
         tracker: Opened on the parent run.
         label: Names the runs.
-        show: Called with epochs of runs trained so far, by all processes, and the pass in training,
-            after every epoch of a pass.
+        show: Called after every epoch trained here.
     """
-    done = sum(one.trained() * len(one.runs) for one in passes)
-    for number, one in enumerate(passes):
-        if not is_recorded(one):
-            done = _train_one(one, number, done, lanes(number), tracker, label, show)
+    if is_recorded(one):
+        return
+    before = one.trained()
+    row: list[EpochMetrics] = []
+    children: list[str] = []
+
+    def on_epoch(lane: int, epoch: EpochMetrics, rates: NDArray[np.float64]) -> None:
+        tracker.epoch(children[lane], epoch, rates.tolist())
+        row[lane:] = [epoch]
+        if epoch.epoch >= before and len(row) == len(one.runs):
+            show(row)
+
+    with held_back():
+        _mark(one).parent.mkdir(parents=True, exist_ok=True)
+        _mark(one).touch()
+        for lane, run in enumerate(one.runs):
+            name, tags = label(lane)
+            children.append(tracker.start(RunSpec.fixed(run, name, tags)))
+    one.train(lanes, on_epoch)
+    with held_back():
+        for lane, child in enumerate(children):
+            tracker.end(child, "finished" if math.isfinite(row[lane].train_loss) else "diverged")
+        _mark(one).unlink()
 
 
 def is_recorded(one: Pass) -> bool:
@@ -92,42 +106,6 @@ def alone_in(folder: Path) -> Iterator[None]:
                     f"`checkpoints`: another process trains the same runs in {folder}; wait until it ends"
                 ) from None
         yield
-
-
-def _train_one(
-    one: Pass,
-    number: int,
-    done: int,
-    lanes: Lanes,
-    tracker: Tracker,
-    label: Label,
-    show: Callable[[int, int], None],
-) -> int:
-    """Train one pass to its end and close its runs; return ``done`` with the epochs trained here added."""
-    before = one.trained()
-    last: dict[int, EpochMetrics] = {}
-    children: dict[int, str] = {}
-
-    def on_epoch(run: TrialSpec, epoch: EpochMetrics, rates: NDArray[np.float64]) -> None:
-        nonlocal done
-        tracker.epoch(children[run.number], epoch, rates.tolist())
-        last[run.number] = epoch
-        if epoch.epoch >= before:
-            done += 1
-            show(done, number)
-
-    with held_back():
-        _mark(one).parent.mkdir(parents=True, exist_ok=True)
-        _mark(one).touch()
-        for run in one.runs:
-            name, tags = label(run, number)
-            children[run.number] = tracker.start(RunSpec.fixed(run, name, tags))
-    one.train(lanes, on_epoch)
-    with held_back():
-        for key, child in children.items():
-            tracker.end(child, "finished" if math.isfinite(last[key].train_loss) else "diverged")
-        _mark(one).unlink()
-    return done
 
 
 def _mark(one: Pass) -> Path:

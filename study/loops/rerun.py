@@ -8,8 +8,9 @@ from study.core.errors import InputError
 from study.core.records import DEFAULT_PROBLEM, EpochMetrics, TrialRecord
 from study.problems.fashion_mnist import choose_device
 from study.store import optuna_storage as store
+from study.terminal.cells import cell
 from study.terminal.progress import Progress
-from study.terminal.tables import Column, cell, print_table
+from study.terminal.tables import Column, print_table
 from study.training.fused import ProblemLanes
 from study.training.lanes import Lanes
 from study.training.process import prepare_process

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,20 +11,64 @@ from lrsched.pasteable import to_torch_code
 from study.core.errors import InputError
 from study.core.provenance import git_revision, versions
 from study.core.records import StudyRecord, TrialSpec
-from study.page import drawings as page
 from study.page import reproduce
-from study.page import text as page_text
-from study.page.closing import board
-from study.page.drawings import Page
-from study.page.figures_data import accuracy_scale, rate_curves_of
-from study.page.rate_curve_data import rate_curve
+from study.page.family_table import Results
+from study.page.plots import (
+    base_rate_cloud,
+    epochs_spent,
+    expected_best_curve,
+    importance_bars,
+    learning_curves,
+    pruning_cost_intervals,
+    rate_curves,
+    warm_up_cloud,
+)
+from study.page.style import AccuracyScale, Drawing, accuracy_scale, worded
+from study.page.text import VerdictText
 from study.page.verdict_text import Confirmation, open_verdict
 from study.stats import certificate as certificates
-from study.stats.pruning_cost import cost_of_pruning
-from study.tuning.importance import FEWEST_TRIALS, importances
+from study.tuning.importance import Importance, importances
 
 #: Where ``study.confirm`` puts its certificate unless told otherwise.
 CERTIFICATE = Path("certificate.json")
+
+
+@dataclass(frozen=True)
+class Code:
+    """Code to paste, under its title, with a note on what it is for."""
+
+    title: str
+    note: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """All that the template shows; see ``report.html.jinja``.
+
+    Attributes:
+        results: The study and what follows from it.
+        verdict: The verdict in words, or that there is none yet.
+        confirmed: Confirmed accuracy by family.
+        scale: Accuracy to colour.
+        drawings: Figures by section; a section with nothing to draw is empty.
+        importances: Which parameters explain the accuracies, by family.
+        code: The best schedule there is as code.
+        commands: Commands from the source to this page.
+        provenance: Facts under titles: settings, versions, data.
+        written: When it was gathered.
+    """
+
+    results: Results
+    verdict: VerdictText
+    confirmed: Mapping[str, float]
+    scale: AccuracyScale
+    drawings: Mapping[str, Sequence[Drawing]]
+    importances: Sequence[Importance]
+    code: Code | None
+    commands: str
+    provenance: Mapping[str, Mapping[str, str]]
+    written: str
 
 
 def confirmation(study: str, given: Path | None) -> Confirmation | None:
@@ -44,40 +90,40 @@ def confirmation(study: str, given: Path | None) -> Confirmation | None:
     if name != study:
         if given is None:
             return None
-        raise InputError(f"--certificate {str(path)!r} is of study {name!r}, not of {study!r}")
+        raise InputError(f"the certificate {str(path)!r} is of study {name!r}, not of {study!r}")
     problems = certificates.check(data)
     if problems:
-        raise InputError(f"--certificate {str(path)!r} does not hold: {problems[0]}")
+        raise InputError(f"the certificate {str(path)!r} does not hold: {problems[0]}")
     return Confirmation.read(data)
 
 
 def gather(record: StudyRecord, confirmed: Confirmation | None) -> Page:
     """Return all that the page of a study shows, whatever state the study is in."""
-    costs = cost_of_pruning(record)
-    explained = [page.Explained(i.family, i.trials, i.shares) for i in importances(record)]
-    rows = board(record) if record.trials else ()
-    revision = git_revision()
-    parts = page.Parts(
-        curves=rate_curves_of(record, rate_curve),
-        explained=explained,
-        costs=costs,
-        expected_best=page.expected_best_by_family(record),
-        verdict_drawings=() if confirmed is None else confirmed.drawings(),
+    results, explained, revision = Results.of(record), importances(record), git_revision()
+    curves, scale = (
+        rate_curves.rate_curves(record),
+        accuracy_scale((t.value for t in record.trials), record.config.metric),
     )
     return Page(
-        name=record.config.name,
-        facts=page_text.facts(record),
-        notices=page_text.notices(record),
+        results=results,
         verdict=open_verdict(record.config.name) if confirmed is None else confirmed.text(),
-        families=record.families,
-        rows=rows,
         confirmed={} if confirmed is None else confirmed.by_family(),
-        edges={row.family: row.edges for row in rows if row.edges},
-        scale=accuracy_scale(t.value for t in record.trials),
-        drawings=page.drawings(record, parts),
-        fewest=FEWEST_TRIALS,
-        too_few=tuple((e.family, e.trials) for e in explained if e.shares is None),
-        pruning=page_text.pruning_sentences(costs),
+        scale=scale,
+        drawings=worded(
+            record.config.metric,
+            {
+                "verdict": () if confirmed is None else confirmed.drawings(),
+                "rates": rate_curves.draw(curves, scale),
+                "rates_by_family": rate_curves.draw_by_family(record, curves, scale),
+                "learning": learning_curves.draw(record),
+                "base_rate": base_rate_cloud.draw(record),
+                "warm_up": warm_up_cloud.draw(record),
+                "importance": importance_bars.draw(explained),
+                "expected_best": expected_best_curve.draw(record),
+                "pruning": (*epochs_spent.draw(record), *pruning_cost_intervals.draw(results.costs)),
+            },
+        ),
+        importances=explained,
         code=_code(record, confirmed),
         commands=reproduce.commands(record, revision),
         provenance=reproduce.provenance(record, versions(), revision),
@@ -85,7 +131,7 @@ def gather(record: StudyRecord, confirmed: Confirmation | None) -> Page:
     )
 
 
-def _code(record: StudyRecord, confirmed: Confirmation | None) -> page.Code | None:
+def _code(record: StudyRecord, confirmed: Confirmation | None) -> Code | None:
     """Return the winner as code; without one the best there is, and say so."""
     batch = record.config.batch_size
     if confirmed is not None and confirmed.leader is not None:
@@ -93,7 +139,7 @@ def _code(record: StudyRecord, confirmed: Confirmation | None) -> page.Code | No
         won, images = confirmed.verdict.winner is not None, confirmed.images
         title = "The winner as code" if won else "The leader of the tie as code"
         note = f"{confirmed.verdict.leader}, for {spec.epochs} epochs on {images:,} images in batches of {batch}."
-        return page.Code(title, note, torch_code(spec, images, batch))
+        return Code(title, note, torch_code(spec, images, batch))
     best = record.best
     if best is None:
         return None
@@ -102,7 +148,7 @@ def _code(record: StudyRecord, confirmed: Confirmation | None) -> page.Code | No
         f"Trial {best.number}, for {best.spec.epochs} epochs on {images:,} images in batches of {batch}. "
         "It leads the search, which is no verdict."
     )
-    return page.Code("The best trial of the search as code", note, torch_code(best.spec, images, batch))
+    return Code("The best trial of the search as code", note, torch_code(best.spec, images, batch))
 
 
 def torch_code(spec: TrialSpec, images: int, batch: int) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.io.json import to_json_plotly
 from plotly.offline import get_plotlyjs
 
-from study.page.drawings import Page
-from study.page.style import ACCENT, ACCURACY_COLOURS, family_style
+from study.page.family_table import family_table
+from study.page.gather import Page
+from study.page.style import ACCENT, ACCURACY_COLOURS, family_style, words
+from study.page.text import facts, notices, pruning_sentences
+from study.tuning.importance import FEWEST_TRIALS
 
 # Plotly's markers as SVG paths in a box of 12 around the origin, for the key beside a figure.
 _SYMBOLS = {
@@ -33,10 +34,20 @@ def render(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"words": _words, "accuracy": _accuracy, "value": _value}
-    template = environment.get_template("report.html.jinja")
-    return template.render(
+    environment.filters |= {"words": words}
+    record = page.results.record
+    columns, rows = family_table(page.results, page.confirmed)
+    return environment.get_template("report.html.jinja").render(
         page=page,
+        metric=page.results.record.config.metric,
+        record=record,
+        facts=facts(record),
+        notices=notices(record),
+        columns=columns,
+        rows=rows if record.trials else (),
+        pruning=pruning_sentences(page.results.costs),
+        too_few=[row for row in page.importances if row.shares is None],
+        fewest=FEWEST_TRIALS,
         json_of=to_json_plotly,
         style_of=family_style,
         dashes={"solid": "none", "dash": "6 3", "dot": "2 3"},
@@ -45,17 +56,3 @@ def render(page: Page) -> str:
         accent=ACCENT,
         plotly_js=get_plotlyjs(),
     )
-
-
-def _words(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def _accuracy(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return f"({', '.join(map(_value, value))})"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""How every figure looks: one template, one colour a family, one scale for accuracy.
+"""How every figure looks: one template, one colour a family, one scale for accuracy; and what a drawing is.
 
 Backgrounds are transparent and the inks are of middle lightness, so that a figure reads on a light
 and on a dark page; ``on_white`` prepares one for a file of its own.
@@ -7,14 +7,28 @@ and on a dark page; ``on_white`` prepares one for a file of its own.
 from __future__ import annotations
 
 import html
+import json
+import math
+import re
 import zlib
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 from plotly.colors import sample_colorscale
 
-from study.page.figures_data import COLOUR_BINS
+from study.core.metric import ACCURACY, Metric
+
+Floats = NDArray[np.float64]
+
+#: Number of colours between the worst and the best accuracy drawn.
+COLOUR_BINS = 10
+#: Height of one of a row of small figures, in pixels.
+SMALL = 210
+#: Name of the trace that holds nothing but the scale of accuracy.
+COLOUR_BAR = "colour scale"
 
 #: Text and axes, what was not trained to the end, and what shall stand out.
 INK, GREY, ACCENT = "#7b8087", "#9aa0a8", "#d1495b"
@@ -54,6 +68,93 @@ _FIXED = (
 
 
 @dataclass(frozen=True)
+class Drawing:
+    """One figure on the page.
+
+    Attributes:
+        id: Its name in the page and of its file, lower-case words with hyphens.
+        figure: The figure.
+        description: What it shows, for those who cannot see it.
+        title: Heading above it, if it has one of its own.
+        aside: Said after the heading in small.
+    """
+
+    id: str
+    figure: go.Figure
+    description: str
+    title: str = ""
+    aside: str = ""
+
+    @property
+    def on_page(self) -> go.Figure:
+        """The figure without the keys to families and accuracies, which the page itself gives."""
+        figure = go.Figure(self.figure)
+        figure.update_traces(marker_showscale=False, selector={"name": COLOUR_BAR})
+        if any(trace.name == COLOUR_BAR for trace in figure.data):
+            figure.update_layout(margin_t=12)
+        return figure.update_layout(showlegend=any(trace.type == "bar" for trace in figure.data))
+
+
+@dataclass(frozen=True)
+class AccuracyScale:
+    """Accuracy to colour, in ``COLOUR_BINS`` equal steps from ``low``, the worst, to ``high``, clamped outside.
+
+    Of a metric that is minimised ``low`` is the larger number.
+    """
+
+    low: float
+    high: float
+
+    def position(self, accuracy: float) -> float:
+        """Return where an accuracy lies on the colour scale: 0 is ``low``, 1 is ``high``."""
+        return min(1.0, max(0.0, (accuracy - self.low) / (self.high - self.low)))
+
+    def bin(self, accuracy: float) -> int:
+        """Return the number of its colour, from 0 (worst) to ``COLOUR_BINS - 1``."""
+        return min(COLOUR_BINS - 1, int(self.position(accuracy) * COLOUR_BINS))
+
+
+def worded(metric: Metric, drawings: Mapping[str, tuple[Drawing, ...]]) -> dict[str, tuple[Drawing, ...]]:
+    """Return figures in which the metric stands by its name, wherever they say accuracy."""
+    if metric.name == ACCURACY.name:
+        return dict(drawings)
+    return {section: tuple(_worded(metric, drawing) for drawing in own) for section, own in drawings.items()}
+
+
+def _worded(metric: Metric, drawing: Drawing) -> Drawing:
+    def named(text: str) -> str:
+        return text.replace("accuracy", metric.name).replace("Accuracy", metric.name.capitalize())
+
+    figure = go.Figure(json.loads(named(drawing.figure.to_json())))
+    return replace(drawing, figure=figure, description=named(drawing.description), title=named(drawing.title))
+
+
+def accuracy_scale(accuracies: Iterable[float | None], metric: Metric = ACCURACY) -> AccuracyScale:
+    """Return the scale of the metric's values from the lower decile of the runs that learned something to the best.
+
+    Dead runs may be one in five of a search, and bad ones are always some: if either set the lower end,
+    all others would be of one colour. Both are drawn in the lowest colour.
+    """
+    known = np.array([a for a in accuracies if a is not None and math.isfinite(a)])
+    if known.size == 0:
+        return AccuracyScale(0.0, 1.0)
+    gains = np.array([metric.gain(value) for value in known])
+    alive = gains[gains >= metric.gain(metric.failed)]
+    low, high = float(np.quantile(alive if alive.size else gains, 0.1)), float(gains.max())
+    if high - low <= 1e-9:
+        low, high = low - 0.01, high + 0.01
+    return AccuracyScale(metric.gain(low), metric.gain(high))
+
+
+def accuracy_range(accuracies: Iterable[float | None], metric: Metric = ACCURACY) -> tuple[float, float]:
+    """Return the part of the metric's axis worth showing: what ``accuracy_scale`` tells apart, and air."""
+    scale = accuracy_scale(accuracies, metric)
+    air = 0.06 * (scale.high - scale.low)
+    low, high = sorted((scale.low - air, scale.high + air))
+    return low, high
+
+
+@dataclass(frozen=True)
 class FamilyStyle:
     """How a family's lines and points are drawn, wherever they are."""
 
@@ -69,6 +170,16 @@ def family_style(family: str) -> FamilyStyle:
     return FamilyStyle(_HUES[hue], _DASHES[turn % len(_DASHES)], _SYMBOLS[(hue + turn) % len(_SYMBOLS)])
 
 
+def words(name: str) -> str:
+    """Return the name of a family or a parameter as people write it."""
+    return name.replace("_", " ")
+
+
+def slug(text: str) -> str:
+    """Return text as lower-case words with hyphens, fit for an id and a file name."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "unnamed"
+
+
 def safe(text: str) -> str:
     """Return text that plotly shows as it stands, markup and all."""
     return html.escape(text, quote=False)
@@ -76,7 +187,7 @@ def safe(text: str) -> str:
 
 def title_of(family: str) -> str:
     """Return a family's name as people write it, safe to draw."""
-    return safe(family.replace("_", " "))
+    return safe(words(family))
 
 
 def _axis() -> dict[str, object]:
@@ -143,3 +254,21 @@ def on_white(figure: go.Figure, title: str) -> go.Figure:
     if sum(trace.showlegend is not False for trace in alone.data) > LEGEND_FITS:
         alone.update_layout(legend={"orientation": "v", "x": 1.02, "y": 1, "yanchor": "top"})
     return alone
+
+
+def error_bars(centres: Floats, lows: Floats, highs: Floats, colour: str) -> dict[str, object]:
+    """Return intervals around points as plotly takes them."""
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": highs - centres,
+        "arrayminus": centres - lows,
+        "color": colour,
+        "thickness": 1.5,
+        "width": 5,
+    }
+
+
+def f4(values: Floats) -> NDArray[np.float32]:
+    """Half the bytes on the page; seven digits are more than a screen shows."""
+    return values.astype(np.float32)

@@ -3,19 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from study.core.records import DEFAULT_PROBLEM, ENDED, SEARCH_IMAGES, StudyRecord
-from study.stats.pruning_cost import ALL, Cost
+from study.stats.pruning_cost import Cost
+from study.terminal.cells import percent
 
 #: A family is called hardly tried when this many trials ended and fewer than so many learned to their end.
 SEVERAL, FEWEST_LEARNED = 4, 2
 
 
+@dataclass(frozen=True)
+class VerdictText:
+    """The verdict as it is read.
+
+    Attributes:
+        kind: ``winner``, ``tie`` or ``open``.
+        headline: The verdict in one line.
+        sentences: What it rests on.
+        command: What to run next, if anything.
+        columns: Headings of the finalists' table.
+        rows: Its rows, the leader first.
+        legend: How to read the table and the figure.
+    """
+
+    kind: str
+    headline: str
+    sentences: tuple[str, ...] = ()
+    command: str = ""
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    legend: str = ""
+
+
 def facts(record: StudyRecord) -> tuple[str, ...]:
     """Return the study in a few words each: trials by outcome, budget, data."""
-    ended = record.outcomes
     config = record.config
-    counts = [f"{count} {outcome}" for outcome, count in ended.items() if count]
+    counts = [f"{count} {outcome}" for outcome, count in record.outcomes.items() if count]
     return (
         _plural(len(record.trials), "trial"),
         *counts,
@@ -29,11 +53,6 @@ def facts(record: StudyRecord) -> tuple[str, ...]:
             else [f"problem {config.problem}", record.attributes["lanes"]]
         ),
     )
-
-
-def percent(share: float) -> str:
-    """Return a share as our sentences write it."""
-    return f"{100 * share:.0f} %"
 
 
 def notices(record: StudyRecord) -> tuple[str, ...]:
@@ -60,20 +79,20 @@ def hardly_tried(record: StudyRecord) -> tuple[str, ...]:
     """
     said = []
     for family, trials in record.by_family.items():
-        ended = [t for t in trials if t.outcome in ENDED]
-        learned = sum(t.learned for t in ended)
-        if len(ended) >= SEVERAL and learned < FEWEST_LEARNED:
+        ended = sum(t.outcome in ENDED for t in trials)
+        learned = sum(t.learned for t in trials)
+        if ended >= SEVERAL and learned < FEWEST_LEARNED:
             said.append(
-                f"{family} was hardly tried: of {len(ended)} trials {learned} learned something and finished. "
+                f"{family} was hardly tried: of {ended} trials {learned} learned something and finished. "
                 "Its place says little; --pruner none or more trials would."
             )
     return tuple(said)
 
 
 def pruning_sentences(costs: Sequence[Cost]) -> tuple[str, ...]:
-    """Return what pruning saved and what it threw away, in words."""
-    total = next((cost for cost in costs if cost.family == ALL), None)
-    if total is None or total.trials == 0:
+    """Return what pruning saved and what it threw away, in words; of the costs, the last is that of all families."""
+    total = costs[-1]
+    if total.trials == 0:
         return ("No trial has ended yet.",)
     if total.stopped == 0:
         return (f"Nothing was pruned: all {total.trials} ended trials ran their course.",)

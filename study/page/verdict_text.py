@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from study.core.records import ALL_IMAGES
-from study.page.drawings import Drawing, VerdictText
-from study.page.figures_data import Floats
-from study.page.figures_statistics import seeds_figure
-from study.page.text import percent
+from study.page.plots.seeds_figure import seeds_figure
+from study.page.style import Drawing, Floats
+from study.page.text import VerdictText
 from study.stats.verdict import verdict
 from study.stats.verdict_record import Difference, Finalist, Verdict
+from study.terminal.cells import percent
 
 _COLUMNS = (
     "finalist",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from study.core.records import StudyRecord, TrialRecord, best_of
 
@@ -20,11 +21,7 @@ class Row:
         finished: Those trained to the end.
         pruned: Those stopped by the pruner.
         diverged: Those stopped because their loss was not finite.
-        running: Those not ended yet.
-        interrupted: Those cut off.
-        epochs: Epochs its trials trained, ended ones only.
         best: Its finished trial of best validation value; ``None`` if none finished.
-        edges: What lies at an end of its range, a sentence each.
     """
 
     family: str
@@ -32,11 +29,7 @@ class Row:
     finished: int
     pruned: int
     diverged: int
-    running: int
-    interrupted: int
-    epochs: int
     best: TrialRecord | None
-    edges: tuple[str, ...]
 
     @property
     def score(self) -> float | None:
@@ -62,32 +55,25 @@ class Row:
         }
         return shared | own
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the row as plain data."""
+        return {
+            "schedule": self.family,
+            "trials": self.trials,
+            "pruned": self.pruned,
+            "diverged": self.diverged,
+            f"best_val_{self.best.metric.name if self.best else 'accuracy'}": self.score,
+            "trial": None if self.best is None else self.best.number,
+            "parameters": self.parameters,
+        }
 
-def leaderboard(record: StudyRecord, edges: Mapping[str, Sequence[str]] | None = None) -> tuple[Row, ...]:
-    """Return one row a family, best validation value first, families without one last.
 
-    Args:
-        record: The study.
-        edges: Warnings by family, from the search space's edge check.
-    """
-    rows = [
-        _row(family, trials, tuple((edges or {}).get(family, ())))
-        for family, trials in record.by_family.items()
-    ]
+def leaderboard(record: StudyRecord) -> tuple[Row, ...]:
+    """Return one row a family, best validation value first, families without one last."""
+    rows = [_row(family, trials) for family, trials in record.by_family.items()]
     return tuple(sorted(rows, key=lambda row: -row.best.score if row.best else math.inf))
 
 
-def _row(family: str, trials: Sequence[TrialRecord], edges: tuple[str, ...]) -> Row:
+def _row(family: str, trials: Sequence[TrialRecord]) -> Row:
     ended = Counter(trial.outcome for trial in trials)
-    return Row(
-        family=family,
-        trials=len(trials),
-        finished=ended["finished"],
-        pruned=ended["pruned"],
-        diverged=ended["diverged"],
-        running=ended["running"],
-        interrupted=ended["interrupted"],
-        epochs=sum(len(trial.epochs) for trial in trials),
-        best=best_of(trials),
-        edges=edges,
-    )
+    return Row(family, len(trials), ended["finished"], ended["pruned"], ended["diverged"], best_of(trials))

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from study.core.errors import InputError
+from study.core.median_rule import MedianRule
 from study.core.records import CHANCE, StudyRecord
 
 Floats = NDArray[np.float64]
@@ -55,7 +55,7 @@ def curves(study: StudyRecord) -> Curves:
     if any(t.outcome == "pruned" for t in study.trials):
         raise InputError(
             f"study {study.config.name!r} was pruned, so its stopped curves have no end to compare with; "
-            "replay needs one that was searched with --pruner none"
+            "replay needs a study that was not pruned (--pruner none)"
         )
     ended = study.ended
     if not study.finished:
@@ -80,18 +80,8 @@ def curves(study: StudyRecord) -> Curves:
     )
 
 
-class Rule(Protocol):
-    """When a pruner judges a trial, and whether the trial loses (``study.tuning.rule``)."""
-
-    def due(self, epoch: int) -> bool:
-        """Return whether a trial is judged after this epoch."""
-
-    def loses(self, best: float, others: Any, family: Any) -> bool:
-        """Return whether a trial is stopped, given where the others and its family's stood at its epoch."""
-
-
 def epochs_trained(
-    signal: Floats, offsets: Ints, families: Sequence[str], rule: Rule, *, within: bool
+    signal: Floats, offsets: Ints, families: Sequence[str], rule: MedianRule, *, within: bool
 ) -> Ints:
     """Return how many epochs each trial would have trained under a pruning rule.
 
@@ -145,18 +135,16 @@ class Setting:
 
     pruner: str
     prune_on: str
-    n_warmup_steps: int
-    interval_steps: int
-    n_startup_trials: int
-    keep_best: int = 0
+    rule: MedianRule
 
     @property
     def flags(self) -> str:
         """The flags that give this setting to ``study.search``."""
+        rule = self.rule
         return (
-            f"--pruner {self.pruner} --prune-on {self.prune_on} --n-warmup-steps {self.n_warmup_steps} "
-            f"--interval-steps {self.interval_steps} --n-startup-trials {self.n_startup_trials} "
-            f"--keep-best {self.keep_best}"
+            f"--pruner {self.pruner} --prune-on {self.prune_on} --n-warmup-steps {rule.n_warmup_steps} "
+            f"--interval-steps {rule.interval_steps} --n-startup-trials {rule.n_startup_trials} "
+            f"--keep-best {rule.keep_best}"
         )
 
 
@@ -189,15 +177,16 @@ class Replay:
 
     @property
     def worst_loss(self) -> float:
-        """Points that the family loses which loses most."""
+        """Largest loss of any family, in points."""
         return max(self.losses.values(), default=0.0)
 
 
-def judge(setting: Setting, data: Curves, rule: Rule) -> Replay:
+def judge(setting: Setting, data: Curves) -> Replay:
     """Replay one setting and measure what it saved and what it threw away."""
     signal = data.signals[setting.prune_on]
     within = setting.pruner == "family-median"
-    return measure(setting, data, epochs_trained(signal, data.offsets, data.families, rule, within=within))
+    trained = epochs_trained(signal, data.offsets, data.families, setting.rule, within=within)
+    return measure(setting, data, trained)
 
 
 def measure(setting: Setting, data: Curves, trained: Ints) -> Replay:
@@ -243,7 +232,7 @@ def epochs_untouched(signal: Floats) -> Ints:
     return epochs
 
 
-def in_other_orders(setting: Setting, data: Curves, rule: Rule, orders: int, seed: int = 0) -> list[Replay]:
+def in_other_orders(setting: Setting, data: Curves, orders: int, seed: int = 0) -> list[Replay]:
     """Replay one setting in ``orders`` shuffled orders.
 
     Whether one trial survives one order is little evidence. Here each family's trials change places
@@ -258,7 +247,7 @@ def in_other_orders(setting: Setting, data: Curves, rule: Rule, orders: int, see
         for family in dict.fromkeys(data.families):
             mine = np.flatnonzero(names == family)
             offsets[mine] = rng.permutation(offsets[mine])
-        replays.append(judge(setting, replace(data, offsets=offsets), rule))
+        replays.append(judge(setting, replace(data, offsets=offsets)))
     return replays
 
 
@@ -285,16 +274,9 @@ def harmless(replay: Replay) -> bool:
 
 def rank(replay: Replay) -> tuple[float, ...]:
     """Return the key by which settings are ordered, best last; among equals the more careful one."""
-    setting = replay.setting
-    return (
-        harmless(replay),
-        replay.saved,
-        replay.families_kept,
-        setting.keep_best,
-        setting.n_warmup_steps,
-        setting.interval_steps,
-        setting.n_startup_trials,
-    )
+    rule = replay.setting.rule
+    careful = (rule.keep_best, rule.n_warmup_steps, rule.interval_steps, rule.n_startup_trials)
+    return (harmless(replay), replay.saved, replay.families_kept, *careful)
 
 
 def leaders(replays: Collection[Replay], count: int, also: Replay | None = None) -> list[Replay]:
@@ -304,7 +286,7 @@ def leaders(replays: Collection[Replay], count: int, also: Replay | None = None)
     """
     groups: dict[tuple[object, ...], dict[tuple[object, ...], Replay]] = {}
     for r in sorted(replays, key=rank, reverse=True):
-        group = groups.setdefault((r.setting.pruner, r.setting.keep_best, r.setting.prune_on), {})
+        group = groups.setdefault((r.setting.pruner, r.setting.rule.keep_best, r.setting.prune_on), {})
         group.setdefault((r.stopped, r.saved, r.regret, r.worst_loss, r.families_kept), r)
     best = [r for group in groups.values() for r in list(group.values())[:count]]
     if also is not None and also not in best:

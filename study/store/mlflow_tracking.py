@@ -22,9 +22,10 @@ import json
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from study.core.records import DEFAULT_PROBLEM, EpochMetrics, Outcome, StudyConfig, TrialSpec
+from study.core.metric import ACCURACY
+from study.core.records import DEFAULT_PROBLEM, EpochMetrics, Outcome, TrialSpec
 from study.store.budget import Budget
 from study.store.curve import GrowingCurve
 from study.store.mlflow_connection import connect, experiment_in
@@ -81,6 +82,25 @@ class RunSpec:
         return cls(name, spec.epochs, {"schedule": spec.family, **tags}, own)
 
 
+class Recorded(Protocol):
+    """What a parent run is of: a study, or something else that trains runs with fixed settings."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def train_images(self) -> int:
+        """Images trained on."""
+
+    @property
+    def data(self) -> Mapping[str, str]:
+        """Checksums of the data files, by file name."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all that was fixed, as plain data."""
+
+
 class Tracker:
     """Writes one study's runs; made by ``Tracker.open``."""
 
@@ -107,10 +127,9 @@ class Tracker:
     def open(
         cls,
         tracking_uri: str,
-        config: StudyConfig,
+        config: Recorded,
         *,
         attributes: Mapping[str, str],
-        params: Mapping[str, Any] | None = None,
         resume_run_id: str | None = None,
         experiment: str = EXPERIMENT,
         kind: str = "search",
@@ -122,10 +141,8 @@ class Tracker:
 
         Args:
             tracking_uri: MLflow's database or server.
-            config: The study's settings: its name, and the dataset's checksums.
+            config: What is recorded: its name, its settings and the dataset's checksums.
             attributes: Facts for every run's tags, such as git revision, device and versions.
-            params: The parent's parameters; by default the settings. Children repeat ``batch_size``,
-                ``train_images`` and, as ``study_seed``, ``seed`` where they are among them.
             resume_run_id: The parent's id from an earlier ``run_id``; a new run is made where it is
                 ``None`` or no longer there.
             experiment: The experiment's name; made where there is none.
@@ -144,7 +161,7 @@ class Tracker:
         tags["mlflow.user"] = _user()
         if "git_revision" in attributes:
             tags["mlflow.source.git.commit"] = attributes["git_revision"]
-        own = _study_parameters(config) if params is None else params
+        own = _study_parameters(config)
         shared = {"batch_size": "batch_size", "train_images": "train_images", "seed": "study_seed"}
         tracker = cls(
             client,
@@ -153,7 +170,7 @@ class Tracker:
             _dataset(config),
             tags,
             {child: own[name] for name, child in shared.items() if name in own},
-            config.metric.name,
+            config.to_json().get("metric", {}).get("name", ACCURACY.name),
         )
         if not tracker.run_id:
             tracker.run_id = tracker._create(config.name, tags, own)
@@ -308,25 +325,26 @@ def _pages(client: MlflowClient, experiment_id: str, query: str) -> Iterator[Any
             return
 
 
-def _dataset(config: StudyConfig) -> Any:
+def _dataset(config: Recorded) -> Any:
     """Return the data as MLflow's input: the checksums of its files are its digest."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     checksums = json.dumps(dict(config.data), sort_keys=True)
     digest = hashlib.sha256(checksums.encode()).hexdigest()[:16]
-    ours = config.problem == DEFAULT_PROBLEM
+    settings = config.to_json()
+    problem, file = settings.get("problem", DEFAULT_PROBLEM), settings.get("source")
     source = json.dumps(
-        {"url": "https://github.com/zalandoresearch/fashion-mnist"} if ours else {"sha256": config.source}
+        {"sha256": file} if file else {"url": "https://github.com/zalandoresearch/fashion-mnist"}
     )
     profile = json.dumps({"train_images": config.train_images, "files": dict(config.data)})
-    dataset = Dataset(config.problem, digest, "http" if ours else "code", source, profile=profile)
+    dataset = Dataset(problem, digest, "code" if file else "http", source, profile=profile)
     return DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
 
 
-def _study_parameters(config: StudyConfig) -> dict[str, Any]:
+def _study_parameters(config: Recorded) -> dict[str, Any]:
     """Return the settings but for the name and the data, which MLflow shows otherwise."""
-    fields = {k: v for k, v in config.to_json().items() if k not in {"name", "data"}}
-    return {**fields, "schedules": ", ".join(config.schedules)}
+    known = {k: v for k, v in config.to_json().items() if k not in {"name", "data"}}
+    return {k: ", ".join(v) if isinstance(v, list) else v for k, v in known.items()}
 
 
 def _schedule_parameters(spec: TrialSpec) -> dict[str, Any]:

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from rich.console import Console
 
-#: Stands where a figure is missing.
-MISSING = "-"
 #: Narrowest that a flexible column may become before the table grows beyond the terminal instead.
 FLEXIBLE_WIDTH = 24
 
@@ -28,11 +26,6 @@ class Column:
     title: str
     align: Literal["left", "right"] = "left"
     flexible: bool = False
-
-
-def cell(value: float | None, form: str = ".4f") -> str:
-    """Return a figure as a table shows it, or the mark of a missing one."""
-    return MISSING if value is None else format(value, form)
 
 
 def printable(text: str) -> str:
@@ -91,10 +84,3 @@ def print_table(
         out.print(Segments(whole), crop=False, soft_wrap=True, end="")
     if note is not None:
         out.print(Text(printable(note)), soft_wrap=True)
-
-
-def markdown_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table as lines of Markdown."""
-    titles = [column.title for column in columns]
-    marks = ["---:" if column.align == "right" else "---" for column in columns]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (titles, marks, *rows))

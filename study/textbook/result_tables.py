@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from study.core.errors import InputError
+from study.core.files import whole_file
+from study.terminal.cells import MISSING
+from study.terminal.markdown import markdown_table
 from study.terminal.tables import Column
-from study.textbook.statistics import FIGURES, Cell, Cost, Measured, about_outside, compare, costs
+from study.textbook.statistics import FIGURES, Cell, Measured, about_outside, compare, costs
 
-_MARKS = {True: "inside", False: "OUTSIDE", None: "-"}
+#: What stands where there is no figure.
+_MARKS = {True: "inside", False: "OUTSIDE", None: MISSING}
 
 
 @dataclass(frozen=True)
@@ -40,16 +44,10 @@ def tables(measured: Sequence[Measured], *, about: str = "") -> list[Table]:
         )
         for figure in FIGURES
     ]
-    said = tuple(about_outside(compare(repeated)))
-    found[-1] = Table(found[-1].title, found[-1].columns, found[-1].rows, said)
+    found[-1] = replace(found[-1], sentences=tuple(about_outside(compare(repeated))))
     if paid:
-        found.append(
-            Table(
-                f"Corrected minus as published, paired by seed{about}",
-                _COST_COLUMNS,
-                tuple(_cost_row(cost) for cost in paid),
-            )
-        )
+        title = f"Corrected minus as published, paired by seed{about}"
+        found.append(Table(title, _COST_COLUMNS, tuple(map(_cost_row, paid))))
     return found
 
 
@@ -70,39 +68,40 @@ _COST_COLUMNS = (
 def _row(cell: Cell) -> tuple[str, ...]:
     return (
         cell.title,
-        "-" if cell.published is None else f"{cell.published:.3f}",
-        f"{cell.mean:.4f}",
-        "-" if cell.sd is None else f"{cell.sd:.4f}",
-        f"{cell.median:.4f}",
-        f"{min(cell.values):.4f}..{max(cell.values):.4f}",
+        _number(cell.published, ".3f"),
+        _number(cell.mean),
+        _number(cell.sd),
+        _number(cell.median),
+        _range((min(cell.values), max(cell.values))),
         _MARKS[cell.inside],
-        " ".join(f"{value:.4f}" for value in cell.values),
+        " ".join(map(_number, cell.values)),
     )
 
 
-def _cost_row(cost: Cost) -> tuple[str, ...]:
-    low_high = cost.interval
+def _cost_row(cost: Cell) -> tuple[str, ...]:
     return (
-        cost.run,
+        cost.title,
         cost.figure,
-        f"{cost.mean:+.4f}",
-        "-" if low_high is None else f"{low_high[0]:+.4f}..{low_high[1]:+.4f}",
-        f"{cost.median:+.4f}",
-        " ".join(f"{value:+.4f}" for value in cost.differences),
+        _number(cost.mean, "+.4f"),
+        _range(cost.interval, "+.4f"),
+        _number(cost.median, "+.4f"),
+        " ".join(_number(value, "+.4f") for value in cost.values),
     )
+
+
+def _number(value: float | None, form: str = ".4f") -> str:
+    return MISSING if value is None else format(value, form)
+
+
+def _range(ends: tuple[float, float] | None, form: str = ".4f") -> str:
+    return MISSING if ends is None else "..".join(_number(end, form) for end in ends)
 
 
 def as_markdown(found: Sequence[Table]) -> str:
     """Return tables as Markdown, headings in bold, sentences as a list below."""
     parts = []
     for table in found:
-        lines = [
-            [column.title for column in table.columns],
-            ["---:" if column.align == "right" else "---" for column in table.columns],
-            *table.rows,
-        ]
-        parts.append(f"**{table.title}**\n")
-        parts.append("\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n")
+        parts += [f"**{table.title}**\n", markdown_table(table.columns, table.rows)]
         if table.sentences:
             parts.append("\n".join(f"- {sentence}" for sentence in table.sentences) + "\n")
     return "\n".join(parts)
@@ -131,7 +130,7 @@ class Section:
             InputError: The folder is missing, or the marks are not there, once each and in order.
         """
         if not self.path.absolute().parent.is_dir():
-            raise InputError(f"--markdown {self.path}: there is no folder {self.path.parent}")
+            raise InputError(f"{self.path}: there is no folder {self.path.parent}")
         if self.path.exists():
             self._split()
 
@@ -139,9 +138,8 @@ class Section:
         """Put ``text`` between the marks; the rest of the file stays as it is."""
         before, after = self._split() if self.path.exists() else ("", "\n")
         begin, end = self._marks
-        part = self.path.with_suffix(".part")
-        part.write_text(f"{before}{begin}\n\n{text.strip()}\n\n{end}{after}", "utf-8")
-        part.replace(self.path)
+        with whole_file(self.path) as part:
+            part.write_text(f"{before}{begin}\n\n{text.strip()}\n\n{end}{after}", "utf-8")
 
     def _split(self) -> tuple[str, str]:
         """Return the file before its begin mark and after its end mark."""
@@ -149,11 +147,9 @@ class Section:
         try:
             text = self.path.read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"--markdown {self.path}: cannot be read ({error})") from None
+            raise InputError(f"{self.path}: cannot be read ({error})") from None
         before, found, rest = text.partition(begin)
         between, closed, after = rest.partition(end)
         if not (found and closed) or begin in between + after:
-            raise InputError(
-                f"--markdown {self.path}: needs the lines {begin!r} and {end!r}, once each, in order"
-            )
+            raise InputError(f"{self.path}: needs the lines {begin!r} and {end!r}, once each, in order")
         return before, after

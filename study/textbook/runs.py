@@ -20,8 +20,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrsched import Constant, Cosine, Factor, Join, Linear, MultiStep, Schedule, SquareRoot
-from study.core.records import ALL_IMAGES, EpochMetrics, StudyConfig, TrialSpec
-from study.loops.passes import Pass
+from study.core.records import ALL_IMAGES, EpochMetrics, TrialSpec
+from study.loops.passes import FORM, Pass
 from study.problems.fashion_mnist import Split
-from study.textbook.statistics import Measured
+from study.textbook.statistics import Measured, titled
 from study.training.lanes import Lanes
 from study.training.rates import Rates
 
@@ -139,18 +140,21 @@ class Run:
 
     Attributes:
         row: The row.
-        shift: Its shift in this way.
         way: One of ``WAYS``, or ``both`` where the row is the same in both.
     """
 
     row: Row
-    shift: int
     way: str
 
     @property
     def title(self) -> str:
         """Its name, and its way where the other way is another run."""
-        return self.row.name if self.way == "both" else f"{self.row.name}, {self.way}"
+        return titled(self.row.name, self.way)
+
+    @property
+    def shift(self) -> int:
+        """By how many epochs the loop is ahead of the schedule in this way."""
+        return self.row.shift if self.way == "as published" else 0
 
 
 @dataclass(frozen=True)
@@ -161,130 +165,106 @@ class Replication:
         source: Whose runs.
         ways: Which of ``WAYS``.
         seeds: Seeds of each run, shared by all: 0, 1, ...
-        config: What else tells two replications apart; ``config.epochs`` is each run's length.
+        epochs: Length of each run.
+        train_images: Images trained on.
+        device: Device type that the runs are trained on.
+        data: Checksums of the data files, by file name.
         folder: Where checkpoints of all replications lie.
     """
 
     source: Source
     ways: tuple[str, ...]
     seeds: int
-    config: StudyConfig
+    epochs: int
+    train_images: int
+    device: str
+    data: Mapping[str, str]
     folder: Path
 
     @property
+    def name(self) -> str:
+        """What its records are called: ``replicate chapter``."""
+        return f"replicate {self.source.name}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what tells two replications apart; another number of seeds is the same replication."""
+        return {
+            "name": self.name,
+            "ways": list(self.ways),
+            "epochs": self.epochs,
+            "batch_size": BATCH_SIZE,
+            "train_images": self.train_images,
+            "device": self.device,
+            "data": dict(self.data),
+        }
+
+    @cached_property
     def runs(self) -> tuple[Run, ...]:
-        """The runs; a row that is the same in both ways is trained once."""
-        found = []
-        for row in self.source.rows:
-            if row.shift == 0:
-                found.append(Run(row, 0, "both"))
-            else:
-                found += [Run(row, row.shift if way == "as published" else 0, way) for way in self.ways]
-        return tuple(found)
+        """The runs, a lane each; a row that is the same in both ways is trained once."""
+        return tuple(
+            Run(row, way) for row in self.source.rows for way in (self.ways if row.shift else ("both",))
+        )
 
     @property
     def comparable(self) -> bool:
         """Whether the runs are as long and see as many images as the source's."""
-        return self.config.epochs == self.source.epochs and self.config.train_images == ALL_IMAGES
+        return self.epochs == self.source.epochs and self.train_images == ALL_IMAGES
 
-    @property
-    def parameters(self) -> dict[str, Any]:
-        """What MLflow shows of it; the rest of ``config`` only fills a form that searches need."""
-        config = self.config
-        return {
-            "source": self.source.name,
-            "ways": ", ".join(self.ways),
-            "seeds": self.seeds,
-            "epochs": config.epochs,
-            "batch_size": config.batch_size,
-            "train_images": config.train_images,
-        }
-
-    @property
+    @cached_property
     def place(self) -> Path:
         """The folder of this replication alone; more seeds add to it."""
-        about = [self.config.to_json(), [self._asked(run, lane, 0).to_json() for lane, run in self._lanes]]
+        about = [FORM, self.to_json(), [spec.to_json() for spec in self._specs(0)]]
         return self.folder / hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:12]
 
-    def passes(self) -> list[Pass]:
-        """Return one pass a seed: all runs side by side, with the same initial weights and minibatches."""
-        place, width = self.place, len(self.runs)
-        return [
-            Pass(
-                [self._asked(run, seed * width + lane, seed) for lane, run in self._lanes],
-                epoch_rates,
-                place / f"seed-{seed:04}.pt",
-            )
+    @cached_property
+    def passes(self) -> tuple[Pass, ...]:
+        """One pass a seed: all runs side by side, with the same initial weights and minibatches."""
+        return tuple(
+            Pass(self._specs(seed), epoch_rates, self.place / f"seed-{seed:04}.pt")
             for seed in range(self.seeds)
-        ]
+        )
 
     def lanes(self, split: Split, seed: int) -> Lanes:
         """Return empty lanes with a seed's data order."""
         return Lanes(split, batch_size=BATCH_SIZE, order_seed=seed)
 
-    def label(self, spec: TrialSpec, seed: int) -> tuple[str, dict[str, str]]:
-        """Return a run's name in MLflow, ``cosine, corrected seed 3``, and its tags."""
-        run = self.runs[spec.number % len(self.runs)]
+    def label(self, lane: int, seed: int) -> tuple[str, dict[str, str]]:
+        """Return the name in MLflow of a lane's run, ``cosine, corrected seed 3``, and its tags."""
+        run = self.runs[lane]
         return f"{run.title} seed {seed}", {"run": run.row.name, "way": run.way, "seed": str(seed)}
 
     def measured(self) -> list[Measured]:
         """Return what every run gave with every seed, once all passes are finished."""
-        histories = [one.history() for one in self.passes()]
-        width = len(self.runs)
+        histories = [one.history() for one in self.passes]
         return [
             Measured(
                 run.row.name,
                 run.way,
                 run.row.published if self.comparable else None,
-                np.array([[_figures(epoch[seed * width + lane]) for epoch in history]
-                          for seed, history in enumerate(histories)]),
+                np.array([[_figures(row[lane]) for row in history] for history in histories]),
             )
-            for lane, run in self._lanes
-        ]  # fmt: skip
+            for lane, run in enumerate(self.runs)
+        ]
 
-    @property
-    def _lanes(self) -> Sequence[tuple[int, Run]]:
-        return list(enumerate(self.runs))
-
-    def _asked(self, run: Run, number: int, seed: int) -> TrialSpec:
-        return TrialSpec(
-            number=number,
-            family=run.row.family,
-            schedule=run.row.schedule,
-            base_rate=run.row.base_rate,
-            params={"shift": run.shift},
-            epochs=self.config.epochs,
-            seed=seed,
-            offset=0,
-            lanes=len(self.runs),
-        )
-
-
-def settings_of(
-    source: Source, *, epochs: int | None, train_images: int, device: str, data: dict[str, str]
-) -> StudyConfig:
-    """Return a replication as the settings that records are made with: nothing is sampled or pruned."""
-    return StudyConfig(
-        name=f"replicate {source.name}",
-        epochs=epochs or source.epochs,
-        batch_size=BATCH_SIZE,
-        schedules=tuple(dict.fromkeys(row.family for row in source.rows)),
-        sampler="none",
-        pruner="none",
-        n_warmup_steps=0,
-        interval_steps=0,
-        n_startup_trials=0,
-        prune_on="none",
-        reprieve=0.0,
-        seed=0,
-        train_images=train_images,
-        device=device,
-        data=data,
-    )
+    def _specs(self, seed: int) -> list[TrialSpec]:
+        return [
+            TrialSpec(
+                number=lane,
+                family=run.row.family,
+                schedule=run.row.schedule,
+                base_rate=run.row.base_rate,
+                params={"shift": run.shift},
+                epochs=self.epochs,
+                seed=seed,
+                offset=0,
+                lanes=len(self.runs),
+            )
+            for lane, run in enumerate(self.runs)
+        ]
 
 
 def _figures(epoch: EpochMetrics) -> tuple[float, float, float]:
-    """Return an epoch's figures in the order of ``analysis.replication.FIGURES``."""
+    """Return an epoch's figures in the order of ``study.textbook.statistics.FIGURES``."""
     if epoch.test_accuracy is None:
         raise ValueError(f"epoch {epoch.epoch} was not measured on the test set")
     return epoch.train_loss, epoch.train_accuracy, epoch.test_accuracy

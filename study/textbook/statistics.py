@@ -52,24 +52,24 @@ class Measured:
     @property
     def title(self) -> str:
         """Its name, and its way where the other way is another run."""
-        return self.run if self.way == "both" else f"{self.run}, {self.way}"
+        return titled(self.run, self.way)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One figure of one run over the seeds.
+    """One figure of one run over the seeds; or what a figure of a run gained, paired by seed.
 
     Attributes:
         title: The run.
         figure: One of ``FIGURES``.
-        values: The figure of every seed, in order.
+        values: The figure, or the difference, of every seed, in order.
         published: The source's figure, if there is one to compare with.
     """
 
     title: str
     figure: str
     values: tuple[float, ...]
-    published: float | None
+    published: float | None = None
 
     @property
     def mean(self) -> float:
@@ -95,49 +95,30 @@ class Cell:
         return min(self.values) - room <= self.published <= max(self.values) + room
 
     @property
+    def interval(self) -> tuple[float, float] | None:
+        """Student's 95 % interval of the mean, ``mean -+ t * sd / sqrt(S)``; ``None`` for one seed."""
+        return self._around_mean(1 / len(self.values))
+
+    @property
     def predicted(self) -> tuple[float, float] | None:
         """Where one more run ends with 95 % confidence, the runs being normal; ``None`` for one seed.
 
         ``mean -+ t * sd * sqrt(1 + 1 / S)``, t Student's quantile of S - 1 degrees of freedom.
         """
+        return self._around_mean(1 + 1 / len(self.values))
+
+    def _around_mean(self, variances: float) -> tuple[float, float] | None:
+        """Return the interval whose error has so many times the variance of one value."""
         if self.sd is None:
             return None
-        half = _t(len(self.values)) * self.sd * math.sqrt(1 + 1 / len(self.values))
+        quantile = float(stats.t.ppf(0.5 + LEVEL / 2, len(self.values) - 1))
+        half = quantile * self.sd * math.sqrt(variances)
         return self.mean - half, self.mean + half
 
 
-@dataclass(frozen=True)
-class Cost:
-    """What the source's loop costs one run in one figure: corrected minus as published, paired by seed.
-
-    Attributes:
-        run: The run.
-        figure: One of ``FIGURES``; for the loss a negative difference is a gain.
-        differences: One a seed, in order.
-    """
-
-    run: str
-    figure: str
-    differences: tuple[float, ...]
-
-    @property
-    def mean(self) -> float:
-        """Mean difference."""
-        return float(np.mean(self.differences))
-
-    @property
-    def median(self) -> float:
-        """Median difference: a seed that failed in one way does not move it."""
-        return float(np.median(self.differences))
-
-    @property
-    def interval(self) -> tuple[float, float] | None:
-        """Student's 95 % interval of the mean difference; ``None`` for one seed."""
-        n = len(self.differences)
-        if n < 2:
-            return None
-        half = _t(n) * float(np.std(self.differences, ddof=1)) / math.sqrt(n)
-        return self.mean - half, self.mean + half
+def titled(run: str, way: str) -> str:
+    """Return a run's name, with its way where the other way is another run."""
+    return run if way == "both" else f"{run}, {way}"
 
 
 def widening(figure: str, published: float) -> float:
@@ -170,14 +151,17 @@ def compare(measured: Sequence[Measured]) -> list[Cell]:
     ]
 
 
-def costs(measured: Sequence[Measured]) -> list[Cost]:
-    """Return what the source's loop costs each run that was trained in both ways, figure by figure."""
+def costs(measured: Sequence[Measured]) -> list[Cell]:
+    """Return what the source's loop costs each run that was trained in both ways, figure by figure.
+
+    The values are corrected minus as published; for the loss a negative difference is a gain.
+    """
     corrected = {one.run: one for one in measured if one.way == "corrected"}
     pairs = [
         (one, corrected[one.run]) for one in measured if one.way == "as published" and one.run in corrected
     ]
     return [
-        Cost(late.run, figure, tuple((right.final - late.final)[:, place].tolist()))
+        Cell(late.run, figure, tuple((right.final - late.final)[:, place].tolist()))
         for place, figure in enumerate(FIGURES)
         for late, right in pairs
     ]
@@ -201,8 +185,3 @@ def about_outside(cells: Sequence[Cell]) -> list[str]:
             f"of exact repetitions, {chance:.0%} would lie outside of a range that is not widened."
         )
     return said
-
-
-def _t(n: int) -> float:
-    """Return Student's two-sided 95 % quantile for n values."""
-    return float(stats.t.ppf(0.5 + LEVEL / 2, n - 1))

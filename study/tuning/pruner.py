@@ -17,8 +17,8 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from study.core.errors import InputError
+from study.core.median_rule import MedianRule, best_so_far, standing
 from study.core.records import StudyConfig
-from study.tuning.rule import MedianRule, best_so_far, standing
 from study.tuning.space import FAMILY
 
 Decision = Literal["keep", "prune", "reprieve"]

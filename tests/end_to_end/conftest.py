@@ -20,6 +20,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Route, sync_playwright
 
 from study.terminal.command import Command
+from tests.running import run_command
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = [
@@ -78,16 +79,8 @@ def small_study(tmp_path_factory: pytest.TempPathFactory) -> Finished:
         "--device",
         "cpu",
     ]
-    run = subprocess.run(
-        [sys.executable, "-m", "study.search", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
-    return Finished(folder, "small", 12, run.stdout)
+    printed = run_command(folder, "study.search", *arguments)
+    return Finished(folder, "small", 12, printed)
 
 
 def free_port() -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from study.core.records import EpochMetrics, StudyConfig, TrialSpec
+from study.core.records import EpochMetrics, StudyConfig
 from study.store import lifecycle as life
 from study.store import optuna_storage as store
 from study.tuning.pruner import decide, make_pruner
 from study.tuning.sampler import make_sampler
 from study.tuning.space import Space
+from tests.making import epochs_of, spec_of
+from tests.running import run_command
 
 
 def search(url: str, config: StudyConfig, trials: int) -> None:
@@ -27,9 +27,15 @@ def search(url: str, config: StudyConfig, trials: int) -> None:
     offset = 0
     while (trial := life.ask(study, trials)) is not None:
         point = space.suggest(trial)
-        schedule = point.schedule
-        spec = TrialSpec(
-            trial.number, point.family, schedule, point.base_rate, trial.params, config.epochs, 0, offset, 1
+        spec = spec_of(
+            trial.number,
+            family=point.family,
+            schedule=point.schedule,
+            base_rate=point.base_rate,
+            params=trial.params,
+            epochs=config.epochs,
+            offset=offset,
+            lanes=1,
         )
         life.begin(trial, spec)
         rng = np.random.default_rng(trial.number)
@@ -37,7 +43,7 @@ def search(url: str, config: StudyConfig, trials: int) -> None:
         epochs: list[EpochMetrics] = []
         reprieved_at, decision = None, "keep"
         for number, accuracy in enumerate(shown.tolist()):
-            epochs.append(EpochMetrics(number, 0.1, 1.0, 0.5, 1.0, accuracy, accuracy + 0.01, 0.1))
+            epochs.append(replace(epochs_of([accuracy], averaged_accuracy=accuracy + 0.01)[0], epoch=number))
             life.report(trial, accuracy, number)
             decision = decide(study, trial)
             if decision == "reprieve":
@@ -60,16 +66,7 @@ def storage(tmp_path_factory: pytest.TempPathFactory, config_of: Callable[..., S
 
 
 def audit(storage: str, *arguments: str, code: int = 0) -> str:
-    run = subprocess.run(
-        [sys.executable, "-m", "study.audit", "--storage", storage, *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=Path(__file__).resolve().parents[2],
-    )
-    assert run.returncode == code, run.stderr
-    assert "Traceback" not in run.stderr
-    return run.stdout if code == 0 else run.stderr
+    return run_command(None, "study.audit", "--storage", storage, *arguments, code=code)
 
 
 def test_an_unpruned_study_is_replayed(storage: str, tmp_path: Path) -> None:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,37 +15,18 @@ import pytest
 
 from study.confirm import main
 from study.problems import fashion_mnist as images
+from tests.running import PATIENCE, run_command, started, words
 
 Refused = Callable[..., str]
 
 #: Two seeds of two finalists, on few images.
 SMALL = ("--finalists", "2", "--seeds", "2", "--train-images", "5000", "--device", "cpu")
 EPOCHS = 3
-PATIENCE = 300
-
-
-def environment() -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "160"}
-
-
-def words(command: str, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", f"study.{command}", *arguments]
 
 
 def run(folder: Path, command: str, *arguments: str, code: int = 0) -> str:
     """Run a command in a folder; return what it printed."""
-    done = subprocess.run(
-        words(command, *arguments),
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout + done.stderr
+    return run_command(folder, f"study.{command}", *arguments, code=code)
 
 
 def certificate(folder: Path) -> dict[str, Any]:
@@ -169,15 +147,7 @@ def test_cut_off_and_continued(
 ) -> None:
     """Stopped in the middle, the same command ends with the figures of a run that was never stopped."""
     folder = Path(shutil.copytree(study, tmp_path / "copy"))
-    with subprocess.Popen(
-        words("confirm", *SMALL),
-        cwd=folder,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
+    with started(words("study.confirm", *SMALL), folder) as process:
         give_up = time.monotonic() + PATIENCE
         while not list(folder.glob("runs/confirm/*/*/seed-0000.pt")):
             assert process.poll() is None, process.communicate()
@@ -233,7 +203,7 @@ def test_refusals_about_the_study(
     folder = Path(shutil.copytree(study, tmp_path / "copy"))
     monkeypatch.chdir(folder)
     before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-    assert "--baseline linear: study 'lr-schedules' has no finished trial of it" in refused(
+    assert "baseline linear: study 'lr-schedules' has no finished trial of it" in refused(
         main, "--baseline", "linear"
     )
     assert "--study 'other' is not in" in refused(main, "--study", "other")

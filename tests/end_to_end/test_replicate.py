@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,29 +10,15 @@ from pathlib import Path
 import pytest
 
 from study.replicate import main
+from tests.running import PATIENCE, run_command, started, words
 
 #: Five runs of two seeds: a few steps an epoch.
 SMALL = ("--seeds", "2", "--epochs", "2", "--train-images", "500", "--corrected", "--device", "cpu")
 RUNS = ("constant", "square root", "multi-factor", "cosine", "cosine, warm-up")
-PATIENCE = 300
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "study.replicate", *SMALL, *arguments],
-        cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def finish(process: subprocess.Popen[str], code: int = 0) -> str:
-    printed, _ = process.communicate(timeout=PATIENCE)
-    assert process.returncode == code, printed
-    assert "Traceback" not in printed
-    return printed
+def replicate(folder: Path, *arguments: str) -> str:
+    return run_command(folder, "study.replicate", *SMALL, *arguments)
 
 
 def tables(printed: str) -> list[str]:
@@ -50,16 +33,18 @@ def test_a_replication_that_was_cut_off_is_continued_to_the_same_figures(tmp_pat
     cut, whole = tmp_path / "cut", tmp_path / "whole"
     for folder in (cut, whole):
         folder.mkdir()
-    process = start(cut)
+    process = started(words("study.replicate", *SMALL), cut, merged=True)
     give_up = time.monotonic() + PATIENCE
     while not list(cut.glob("runs/replicate/*/seed-0000.pt")):
         assert process.poll() is None
         assert time.monotonic() < give_up
         time.sleep(0.02)
     process.send_signal(signal.SIGTERM)
-    assert "interrupted; the same command continues" in finish(process, 130)
+    printed, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130, printed
+    assert "interrupted; the same command continues" in printed
 
-    printed = finish(start(cut, "--markdown", "results.md", "--figure", "curves.html"))
+    printed = replicate(cut, "--markdown", "results.md", "--figure", "curves.html")
     assert "0%  0/20" not in printed
     written = (cut / "results.md").read_text("utf-8")
     assert written.startswith(
@@ -69,8 +54,8 @@ def test_a_replication_that_was_cut_off_is_continued_to_the_same_figures(tmp_pat
     assert "No published figures beside these" in written
     assert (cut / "curves.html").stat().st_size > 3_000_000  # plotly is inside: it opens offline
 
-    assert tables(finish(start(whole))) == [li for li in tables(printed) if not li.startswith("wrote ")]
-    again = finish(start(cut))
+    assert tables(replicate(whole)) == [li for li in tables(printed) if not li.startswith("wrote ")]
+    again = replicate(cut)
     assert "all 20 epochs are trained already" in again
     _check_records(cut)
 
@@ -86,7 +71,12 @@ def _check_records(folder: Path) -> None:
     (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
     assert parent.info.status == "FINISHED"
     assert {a.path for a in client.list_artifacts(parent.info.run_id)} == {"curves.html", "tables.md"}
+    # Nothing was sampled or pruned, and nothing says so; what was trained is told.
+    fixed = {"ways", "epochs", "batch_size", "train_images", "device"}
+    assert parent.data.params.keys() == fixed
+    assert (parent.data.params["ways"], parent.data.params["train_images"]) == ("corrected", "500")
     children = [run for run in runs if run is not parent]
+    assert not any({"study_seed", "sampler", "pruner"} & run.data.params.keys() for run in children)
     assert {run.info.status for run in children} == {"FINISHED", "KILLED"}
     finished = {run.info.run_name: run for run in children if run.info.status == "FINISHED"}
     names = {f"{name} seed {seed}" for name in RUNS for seed in (0, 1)}

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,13 +19,15 @@ from optuna.trial import TrialState
 from optuna_dashboard import get_note
 from playwright.sync_api import Browser, Page
 
-from study.core.records import EpochMetrics, Outcome, StudyConfig, StudyRecord, TrialSpec
+from study.core.records import EpochMetrics, Outcome, StudyConfig, StudyRecord
 from study.stats import certificate
 from study.stats.leaderboard import leaderboard
 from study.stats.verdict import verdict
 from study.store import lifecycle as life
 from study.store import optuna_storage as store
 from study.tuning.space import Space
+from tests.making import epochs_of, spec_of
+from tests.running import environment, run_program, words
 
 pytestmark = pytest.mark.slow
 
@@ -57,19 +58,11 @@ def made_up_epochs(
 ) -> list[EpochMetrics]:
     """Curves with the shape of real ones; their numbers mean nothing."""
     final = 0.9 - 0.01 * np.log(rate / 0.3) ** 2 + rng.normal(0, 0.002)
+    accuracies = np.clip(final - 0.3 * np.exp(-np.arange(trained)), 0.0, 1.0).tolist()
     loss = float("nan") if outcome == "diverged" else 1.0
     return [
-        EpochMetrics(
-            epoch=e,
-            rate=rate,
-            train_loss=loss * (0.3 + float(np.exp(-e))),
-            train_accuracy=0.9,
-            val_loss=loss * (0.35 + float(np.exp(-e))),
-            val_accuracy=float(np.clip(final - 0.3 * np.exp(-e), 0.0, 1.0)),
-            averaged_accuracy=None,
-            seconds=1.0,
-        )
-        for e in range(trained)
+        dataclasses.replace(one, train_loss=loss * (0.3 + np.exp(-e)), val_loss=loss * (0.35 + np.exp(-e)))
+        for e, one in enumerate(epochs_of(accuracies, rate=rate))
     ]
 
 
@@ -83,16 +76,14 @@ def make_study(folder: Path, made: StudyConfig, outcomes: list[Outcome]) -> Stud
         trial = life.ask(study, len(outcomes))
         assert trial is not None
         point = space.suggest(trial)
-        spec = TrialSpec(
-            number=trial.number,
+        spec = spec_of(
+            trial.number,
             family=point.family,
             schedule=point.schedule,
             base_rate=point.base_rate,
             params=trial.params,
             epochs=EPOCHS,
             seed=number,
-            offset=0,
-            lanes=4,
         )
         life.begin(trial, spec)
         trained = {"finished": EPOCHS, "diverged": 1}.get(outcome, 3)
@@ -120,16 +111,8 @@ def make_certificate(record: StudyRecord, path: Path) -> None:
     certificate.write(certificate.build(held, finalists, range(100, 106), table, verdict(table, names)), path)
 
 
-def report(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "study.report", *arguments],
-        cwd=folder,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+def report(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    return run_program(words("study.report", *arguments), folder, more)
 
 
 @pytest.fixture(scope="module")
@@ -223,7 +206,9 @@ def test_the_page_says_what_the_records_say(reported: Path) -> None:
     kept = certificate.read(reported / "certificate.json")
     assert f"{kept['verdict']['finalists'][0]['mean']:.4f}" in page
     assert "1 diverged" in page
-    assert "The leader of the tie as code" in page or "The winner as code" in page
+    won = kept["verdict"]["winner"] is not None
+    assert ("The winner as code" in page) == won
+    assert ("The leader of the tie as code" in page) == (not won)
     assert "on 60,000 images" in page
     assert "torch.optim.SGD" in page
     assert "python -m study.search" in page
@@ -294,10 +279,10 @@ def test_any_state_of_a_study_gives_a_page(
         (["--storage", "sqlite:///nothing.db"], "holds no study yet"),
         (["--certificate", "none.json"], "cannot read the certificate"),
         (["--certificate", "others.json"], "is of study 'another'"),
-        (["--certificate", "forged.json"], "does not hold"),
+        (["--certificate", "forged.json"], "--certificate: the certificate 'forged.json' does not hold"),
         (["--out", "no/such/report.html"], "cannot be written"),
-        (["--export", "trials.xlsx"], "must end in .csv, .parquet or .json"),
-        (["--figures", "report.html/figures"], "cannot be written"),
+        (["--export", "trials.xlsx"], "--export: 'trials.xlsx' must end in .csv, .parquet or .json"),
+        (["--figures", "report.html/figures"], "--figures: 'report.html/figures' cannot be written"),
     ],
 )
 def test_what_cannot_be_used_is_refused_in_one_line(reported: Path, arguments: list[str], said: str) -> None:
@@ -323,7 +308,7 @@ def test_what_cannot_be_used_is_refused_in_one_line(reported: Path, arguments: l
 def test_pictures_without_a_browser_are_refused_in_one_line(reported: Path) -> None:
     done = report(reported, "--figures", "none", "--out", "other.html", BROWSER_PATH="/no/such/browser")
     assert (done.returncode, len(done.stderr.strip().splitlines())) == (2, 1), done.stderr
-    assert "needs Chromium or Chrome" in done.stderr
+    assert "--figures: a picture needs Chromium or Chrome" in done.stderr
 
 
 def test_publish_puts_the_page_and_the_notes_where_people_browse(tmp_path: Path, config: StudyConfig) -> None:
@@ -367,7 +352,13 @@ def test_a_thousand_trials_take_under_20_seconds_and_1_gigabyte(tmp_path: Path, 
         point = space.suggest(drawn)
         finished = number % 2 == 0
         epochs = made_up_epochs(point.base_rate, 30 if finished else 12, rng, "finished")
-        spec = TrialSpec(number, point.family, point.schedule, point.base_rate, drawn.params, 30, 0, 0, 8)
+        spec = spec_of(
+            number,
+            family=point.family,
+            schedule=point.schedule,
+            base_rate=point.base_rate,
+            params=drawn.params,
+        )
         trials.append(
             optuna.trial.create_trial(
                 state=TrialState.COMPLETE if finished else TrialState.PRUNED,
@@ -385,7 +376,7 @@ def test_a_thousand_trials_take_under_20_seconds_and_1_gigabyte(tmp_path: Path, 
     study.add_trials(trials)
     with (tmp_path / "said").open("w") as said:
         started = subprocess.Popen(
-            [sys.executable, "-m", "study.report"], cwd=tmp_path, stdout=said, stderr=said
+            words("study.report"), cwd=tmp_path, env=environment(), stdout=said, stderr=said
         )
         _, status, used = os.wait4(started.pid, 0)
     started.returncode = os.waitstatus_to_exitcode(status)

@@ -24,40 +24,19 @@ from study.core.records import StudyRecord
 from study.search import FAMILIES, main, pruning_defaults
 from study.store import optuna_storage as store
 from study.terminal.command import Option
+from tests.running import PATIENCE, run_command, run_program, started, words
 
 Refused = Callable[..., str]
 
 LANES = 4
 SMALL = ("--epochs", "2", "--train-images", "1000", "--lanes", str(LANES), "--device", "cpu")
-PATIENCE = 300
 #: MLflow's metrics of an epoch.
 MEASURED = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
 
 
-def environment() -> dict[str, str]:
-    """One thread, so that numbers and times depend less on what else the machine does."""
-    return {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
-
-
-def words(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "study.search", *arguments]
-
-
 def search(folder: Path, *arguments: str, code: int = 0) -> str:
     """Run the command in a folder; return what it printed."""
-    run = subprocess.run(
-        words(*arguments),
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert run.returncode == code, run.stdout + run.stderr
-    assert "Traceback" not in run.stderr
-    assert "Warning" not in run.stderr
-    return run.stdout + run.stderr
+    return run_command(folder, "study.search", *arguments, code=code)
 
 
 def record(folder: Path) -> StudyRecord:
@@ -274,16 +253,7 @@ def wait_for_training(process: subprocess.Popen[str], folder: Path) -> None:
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_cut_off_and_continued(tmp_path: Path, stop: signal.Signals) -> None:
     """Stopped in the middle, the same command ends with exactly 12 finished trials and nothing left open."""
-    command = words("--trials", "12", *SMALL)
-    with subprocess.Popen(
-        command,
-        cwd=tmp_path,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,  # so that no Ctrl-C of the person who tests reaches it
-    ) as process:
+    with started(words("study.search", "--trials", "12", *SMALL), tmp_path) as process:
         wait_for_training(process, tmp_path)
         process.send_signal(stop)
         _, said = process.communicate(timeout=PATIENCE)
@@ -322,12 +292,7 @@ def test_help_is_quick() -> None:
     """Less than a second of work, and none of the heavy imports."""
     best = min(seconds_of_help() for _ in range(3))
     assert best < 1.0
-    listed = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "study.search", "--help"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    listed = run_program([sys.executable, "-X", "importtime", "-m", "study.search", "--help"])
     imported = {line.rpartition("|")[2].strip() for line in listed.stderr.splitlines()}
     assert not imported & {"torch", "optuna", "mlflow", "plotly", "scipy", "pandas", "torchvision"}
     assert "--list-schedules" in listed.stdout
@@ -336,7 +301,7 @@ def test_help_is_quick() -> None:
 def seconds_of_help() -> float:
     """Processor seconds of one ``--help``: what the clock says on a machine that does nothing else."""
     before = os.times()
-    subprocess.run(words("--help"), check=True, capture_output=True)
+    run_command(None, "study.search", "--help")
     after = os.times()
     return after.children_user + after.children_system - before.children_user - before.children_system
 

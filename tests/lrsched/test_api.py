@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import doctest
 import importlib
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import pytest
 import lrsched
 from lrsched import optimizer, picture, pytorch
 from lrsched.__main__ import markdown
+from tests.running import run_python
 
 #: Widening this list is a decision.
 PUBLIC = {
@@ -112,13 +111,9 @@ def test_importing_it_is_quick_and_needs_numpy_alone() -> None:
         "print(time.process_time() - began);"
         "print(sorted({m.split('.')[0] for m in sys.modules} & {'torch', 'plotly', 'scipy', 'pandas', 'study'}))"
     )
-    root = Path(lrsched.__file__).parents[1]
     seconds = []
     for _ in range(3):
-        ran = subprocess.run(
-            [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
-        )
-        took, heavy = ran.stdout.splitlines()
+        took, heavy = run_python("-c", code).splitlines()
         assert heavy == "[]"
         seconds.append(float(took))
     assert min(seconds) < 0.3

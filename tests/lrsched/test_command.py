@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,42 +10,29 @@ import pytest
 
 import lrsched
 from lrsched.__main__ import main
+from tests.running import run_command, run_program, started, words
 
 
-def test_it_runs_as_a_module(repository: Path) -> None:
-    ran = subprocess.run(
-        [sys.executable, "-m", "lrsched", "cosine", "--T_max", "10", "--final", "0.5", "--json"],
-        cwd=repository,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert lrsched.from_json(json.loads(ran.stdout)) == lrsched.Cosine(10, 0.5)
+def test_it_runs_as_a_module() -> None:
+    printed = run_command(None, "lrsched", "cosine", "--T_max", "10", "--final", "0.5", "--json")
+    assert lrsched.from_json(json.loads(printed)) == lrsched.Cosine(10, 0.5)
 
 
-def test_values_are_printed_without_plotly(repository: Path) -> None:
+def test_values_are_printed_without_plotly() -> None:
     """Only a picture needs it: ``lrsched`` itself is promised to need numpy alone."""
     code = (
         "import sys; sys.modules['plotly'] = None; from lrsched.__main__ import main;"
         "print(main(['cosine']), main(['cosine', '--plot', 'a.html']))"
     )
-    ran = subprocess.run(
-        [sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True
-    )
+    ran = run_program([sys.executable, "-c", code])
     assert ran.stdout.splitlines()[-1] == "0 2"
     assert ran.stderr.startswith("error: ")
     assert len(ran.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("arguments", [[], ["cosine"]])
-def test_a_reader_that_has_seen_enough_is_no_error(arguments: list[str], repository: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-m", "lrsched", *arguments],
-        cwd=repository,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+def test_a_reader_that_has_seen_enough_is_no_error(arguments: list[str]) -> None:
+    with started(words("lrsched", *arguments)) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()

@@ -12,30 +12,18 @@ import pytest
 import torch
 
 import lrsched
-from study.core.records import EpochMetrics, Outcome, StudyConfig, StudyRecord, TrialRecord, TrialSpec
+from study.core.records import EpochMetrics, Outcome, StudyConfig, StudyRecord, TrialRecord
 from study.problems.fashion_mnist import Images, Split, load_search
+from tests.making import config_of, spec_of
 
 
 @pytest.fixture
 def config() -> StudyConfig:
     """The settings of a small study."""
-    return StudyConfig(
-        name="small",
-        epochs=3,
-        batch_size=256,
-        schedules=("constant", "cosine"),
-        sampler="random",
-        pruner="none",
-        n_warmup_steps=1,
-        interval_steps=1,
-        n_startup_trials=1,
-        prune_on="val",
-        reprieve=0.1,
-        seed=0,
-        train_images=50_000,
-        device="cpu",
+    return config_of(
+        name="small", epochs=3, sampler="random", pruner="none", n_warmup_steps=1, n_startup_trials=1,
         data={"train-images-idx3-ubyte.gz": "8d4f"},
-    )
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -114,15 +102,14 @@ def made_up_trial(number: int, config: StudyConfig, rng: np.random.Generator) ->
     accuracy = final - 0.30 * np.exp(-t / 2.0) - 0.02 * decay + rng.normal(0, 0.004, len(t)) * decay
     loss = 1.9 * np.exp(-t / 1.5) + 0.30 - 0.1 * t / epochs
     rates = base_rate * (1 + np.cos(np.pi * (t + 1) / epochs)) / 2
-    spec = TrialSpec(
-        number=number,
+    spec = spec_of(
+        number,
         family=family,
         schedule=lrsched.schedule_class(family).example(),
         base_rate=base_rate,
         params={"schedule": family, "base_rate": base_rate, "warmup": warmup, f"{family}.final": 0.01},
         epochs=epochs,
         seed=number,
-        offset=0,
         lanes=8,
     )
     return TrialRecord(
@@ -150,7 +137,7 @@ def made_up_trial(number: int, config: StudyConfig, rng: np.random.Generator) ->
 
 
 @pytest.fixture
-def made_up(config_of: Callable[..., StudyConfig]) -> Maker:
+def made_up() -> Maker:
     """Makes a study of so many trials that nobody ran."""
     config = config_of(schedules=FAMILIES)
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-import lrsched
 from study.core.records import StudyConfig, TrialSpec
+from tests.making import spec_of
 
 
 @pytest.fixture
@@ -33,7 +33,6 @@ def spec() -> Callable[..., TrialSpec]:
     """Makes what a run is asked: a cosine from rate 0.2."""
 
     def make(number: int = 0, *, seed: int = 11, base_rate: float = 0.2, epochs: int = 3) -> TrialSpec:
-        schedule = lrsched.Cosine(T_max=float(epochs))
-        return TrialSpec(number, "cosine", schedule, base_rate, {"base_rate": base_rate}, epochs, seed, 0, 2)
+        return spec_of(number, base_rate=base_rate, params={"base_rate": base_rate}, epochs=epochs, seed=seed)
 
     return make

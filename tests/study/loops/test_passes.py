@@ -32,8 +32,8 @@ class Seen:
         self.rates: list[NDArray[np.float64]] = []
         self._stop_after = stop_after
 
-    def __call__(self, spec: TrialSpec, epoch: EpochMetrics, rates: NDArray[np.float64]) -> None:
-        self.epochs.append((spec.number, replace(epoch, seconds=0.0)))
+    def __call__(self, lane: int, epoch: EpochMetrics, rates: NDArray[np.float64]) -> None:
+        self.epochs.append((lane, replace(epoch, seconds=0.0)))
         self.rates.append(rates)
         if len(self.epochs) == self._stop_after:
             raise Stop
@@ -66,11 +66,11 @@ def test_a_pass_trains_each_run_to_its_end(one: Pass, few: Split) -> None:
     seen, trained = Seen(), lanes(few)
     assert one.trained() == 0
     one.train(trained, seen)
-    assert [(key, e.epoch) for key, e in seen.epochs] == [(k, e) for e in range(3) for k in (5, 6)]
+    assert [(key, e.epoch) for key, e in seen.epochs] == [(k, e) for e in range(3) for k in (0, 1)]
     assert seen.rates[0] == pytest.approx(4 * seen.rates[1])
     assert one.trained() == 3
-    assert trained.keys == [5, 6]
-    assert same(final_weights(one, few), {key: trained.weights(key) for key in (5, 6)})
+    assert trained.keys == [0, 1]
+    assert same(final_weights(one, few), {key: trained.weights(key) for key in (0, 1)})
     assert sorted(p.name for p in one.checkpoint.parent.iterdir()) == [one.checkpoint.name]
 
 
@@ -108,7 +108,7 @@ def test_a_half_written_checkpoint_is_not_looked_at(one: Pass, few: Split) -> No
     """A process killed while it writes leaves the last whole checkpoint, and a part beside it."""
     with pytest.raises(Stop):
         one.train(lanes(few), Seen(2))
-    one.checkpoint.with_suffix(".part").write_bytes(b"half")
+    one.checkpoint.with_name(f".{one.checkpoint.name}.part").write_bytes(b"half")
     assert one.trained() == 1
     one.train(lanes(few), Seen())
     assert one.trained() == 3

@@ -33,12 +33,9 @@ def one(spec: Make, tmp_path: Path) -> Pass:
 def train(one: Pass, split: Split, tracker: Tracker) -> list[int]:
     """Train and record one pass as a command does; return what was shown."""
     shown: list[int] = []
+    lanes = Lanes(split, batch_size=64, order_seed=9)
     train_recorded(
-        [one],
-        lambda _: Lanes(split, batch_size=64, order_seed=9),
-        tracker,
-        lambda run, number: (f"{run.number} of pass {number}", {}),
-        lambda done, _: shown.append(done),
+        one, lanes, tracker, lambda lane: (f"lane {lane}", {}), lambda row: shown.append(row[0].epoch)
     )
     return shown
 
@@ -78,7 +75,7 @@ def test_a_pass_that_was_killed_before_its_runs_were_closed_is_recorded_again(
     assert is_recorded(one)
     assert one.checkpoint.stat().st_mtime_ns == written
     found = children(uri)
-    assert {name for name, state in found if state == "finished"} == {"0 of pass 0", "1 of pass 0"}
+    assert {name for name, state in found if state == "finished"} == {"lane 0", "lane 1"}
     assert {state for _, state in found} <= {"finished", "interrupted"}
     assert sorted(p.name for p in one.checkpoint.parent.iterdir()) == [one.checkpoint.name]
 
@@ -97,7 +94,7 @@ def test_runs_that_are_open_when_training_stops_are_closed_with_their_parent(
     monkeypatch.setattr(tracker, "epoch", stop)
     with pytest.raises(KeyboardInterrupt), closing(tracker):
         train(one, few, tracker)
-    assert children(uri) == {("0 of pass 0", "interrupted"): 1, ("1 of pass 0", "interrupted"): 1}
+    assert children(uri) == {("lane 0", "interrupted"): 1, ("lane 1", "interrupted"): 1}
     assert MlflowClient(uri).get_run(tracker.run_id).info.status == "KILLED"
     with closing(Tracker.open(uri, config, attributes={}, resume_run_id=tracker.run_id)):
         pass

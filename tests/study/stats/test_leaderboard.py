@@ -18,9 +18,7 @@ def test_every_trial_is_counted_once_in_its_family(made_up: Maker) -> None:
     assert {row.family for row in rows} == set(record.config.schedules)
     assert sum(row.trials for row in rows) == 100
     for row in rows:
-        ended = row.finished + row.pruned + row.diverged + row.running + row.interrupted
-        assert ended == row.trials
-        assert row.epochs == sum(len(t.epochs) for t in record.trials if t.family == row.family)
+        assert row.finished + row.pruned + row.diverged == row.trials
 
 
 def test_the_score_is_the_best_finished_value_and_sorts_the_table(made_up: Maker) -> None:
@@ -65,13 +63,6 @@ def test_parameters_are_base_rate_warm_up_and_what_was_drawn_of_the_schedule(mad
     row = leaderboard(record)[0]
     assert row.family == "multi_step"
     assert row.parameters == {"base_rate": 0.3, "warmup": 2.0, "milestones": (3.0, 7.5), "factor": 0.5}
-
-
-def test_edge_warnings_stand_with_their_family(made_up: Maker) -> None:
-    rows = leaderboard(made_up(24), {"linear": ["base_rate at the high edge: widen it"]})
-    assert {row.family: row.edges for row in rows if row.edges} == {
-        "linear": ("base_rate at the high edge: widen it",)
-    }
 
 
 def test_an_empty_study_has_its_families_and_no_scores(made_up: Maker) -> None:

@@ -13,8 +13,9 @@ from optuna.trial import TrialState
 
 import lrsched
 from study.core.errors import InputError
+from study.core.median_rule import MedianRule
 from study.core.records import EpochMetrics, Outcome, StudyConfig, StudyRecord, TrialRecord, TrialSpec
-from study.page.audit_figure import audit_figure
+from study.page.plots.audit_scatter import audit_figure
 from study.stats.pruning_cost import ALL, Cost, cost_of_pruning, estimate
 from study.stats.replay import (
     Curves,
@@ -29,9 +30,9 @@ from study.stats.replay import (
     recommend,
 )
 from study.tuning.pruner import MedianPruner, decide, is_reprieved
-from study.tuning.rule import MedianRule
 
-SETTING = Setting("family-median", "val", 2, 1, 2)
+RULE = MedianRule(n_warmup_steps=2, interval_steps=1, n_startup_trials=2, epochs=4)
+SETTING = Setting("family-median", "val", RULE)
 
 
 @pytest.fixture
@@ -254,18 +255,19 @@ def test_a_family_of_which_nothing_is_kept_loses_down_to_guessing() -> None:
 
 def test_a_pruner_that_never_stops_costs_nothing() -> None:
     signal = late_bloomers(12, 6, seed=0)
-    got = judge(SETTING, data(signal, "ab" * 6), MedianRule(n_warmup_steps=6, epochs=6))
+    never = replace(SETTING, rule=MedianRule(n_warmup_steps=6, epochs=6))
+    got = judge(never, data(signal, "ab" * 6))
     assert (got.stopped, got.saved, got.winner_kept, got.families_kept, got.regret) == (0, 0.0, True, 2, 0.0)
     assert got.false_prunes == {"a": None, "b": None}
 
 
 def test_other_orders_move_trials_within_their_family_only() -> None:
     """A winner that bloomed late survives where it comes first, in about half the orders of two."""
-    rule = MedianRule(n_warmup_steps=1, n_startup_trials=1, epochs=4)
+    early = replace(SETTING, rule=MedianRule(n_warmup_steps=1, n_startup_trials=1, epochs=4))
     signal = np.array([[0.1, 0.9, 0.9, 0.9], [0.5, 0.5, 0.5, 0.5], [0.3] * 4])
     late = Curves(("a", "a", "b"), np.array([0, 4, 2]), {"val": signal}, signal[:, -1])
-    assert judge(SETTING, late, rule).winner_kept
-    kept = sum(r.winner_kept for r in in_other_orders(SETTING, late, rule, 100))
+    assert judge(early, late).winner_kept
+    kept = sum(r.winner_kept for r in in_other_orders(early, late, 100))
     assert 35 < kept < 65
 
 
@@ -287,10 +289,10 @@ def test_recommend_takes_the_most_saving_that_does_no_harm() -> None:
 
 
 def test_leaders_are_the_best_different_ones_of_each_kind() -> None:
-    same = replace(BASE, setting=replace(SETTING, n_startup_trials=1))
+    same = replace(BASE, setting=replace(SETTING, rule=replace(RULE, n_startup_trials=1)))
     less, least = replace(BASE, saved=0.2), replace(BASE, saved=0.1)
     other = replace(least, setting=replace(SETTING, pruner="median"))
-    keeping = replace(other, setting=replace(other.setting, keep_best=1), saved=0.05)
+    keeping = replace(other, setting=replace(other.setting, rule=replace(RULE, keep_best=1)), saved=0.05)
     assert leaders([least, same, other, less, BASE, keeping], 2) == [BASE, less, other, keeping]
     assert leaders([least, less, BASE], 1, also=least) == [BASE, least]
     assert leaders([least, less, BASE], 1, also=BASE) == [BASE]

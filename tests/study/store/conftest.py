@@ -8,15 +8,16 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import optuna
 import pytest
 
-import lrsched
 from study.core.records import EpochMetrics, TrialSpec
 from study.store import lifecycle as life
+from tests.making import epochs_of, spec_of
+from tests.running import started
 
 WORKER = Path(__file__).with_name("worker.py")
 
@@ -32,9 +33,8 @@ def spec() -> Callable[..., TrialSpec]:
     """Makes what a trial was asked."""
 
     def make(number: int = 0, base_rate: float = 0.1, epochs: int = 3) -> TrialSpec:
-        schedule = lrsched.Cosine(T_max=3.0)
         params = {"schedule": "cosine", "base_rate": base_rate, "cosine.final": 0.05}
-        return TrialSpec(number, "cosine", schedule, base_rate, params, epochs, seed=7, offset=2, lanes=4)
+        return spec_of(number, base_rate=base_rate, params=params, epochs=epochs, seed=7, offset=2, lanes=4)
 
     return make
 
@@ -44,10 +44,8 @@ def epochs() -> Callable[..., list[EpochMetrics]]:
     """Makes what some epochs gave, the last of them with a given accuracy."""
 
     def make(count: int = 3, accuracy: float = 0.8, averaged: float | None = None) -> list[EpochMetrics]:
-        return [
-            EpochMetrics(e, 0.1, 0.5, 0.75, 0.6, accuracy - 0.01 * (count - 1 - e), averaged, 1.5)
-            for e in range(count)
-        ]
+        accuracies = [accuracy - 0.01 * (count - 1 - e) for e in range(count)]
+        return epochs_of(accuracies, averaged_accuracy=averaged)
 
     return make
 
@@ -69,25 +67,17 @@ def start(spec: Callable[..., TrialSpec]) -> Callable[..., optuna.Trial]:
 @pytest.fixture
 def worker() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Starts processes that work on a study; see ``worker.py``. They are ended with the test."""
-    started: list[subprocess.Popen[str]] = []
+    running: list[subprocess.Popen[str]] = []
 
     def run(*arguments: str) -> subprocess.Popen[str]:
-        command: Sequence[str] = [sys.executable, str(WORKER), *arguments]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=_environment())
-        started.append(process)
+        process = started([sys.executable, str(WORKER), *arguments])
+        running.append(process)
         return process
 
     yield run
-    for process in started:
+    for process in running:
         process.kill()
-        process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
-
-
-def _environment() -> dict[str, str]:
-    top = str(Path(__file__).resolve().parents[3])
-    return {**os.environ, "PYTHONPATH": top, "OMP_NUM_THREADS": "1"}
+        process.communicate()
 
 
 @pytest.fixture(scope="session")

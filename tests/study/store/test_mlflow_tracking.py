@@ -8,7 +8,6 @@ import json
 import math
 import sqlite3
 import subprocess
-import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -25,6 +24,8 @@ from study.core.records import EpochMetrics, StudyConfig, TrialSpec
 from study.store import optuna_storage as store
 from study.store.mlflow_tracking import RunSpec, Tracker
 from study.store.urls import check_tracking
+from study.textbook.runs import CHAPTER, Replication
+from tests.running import run_python
 
 MakeAsked = Callable[..., TrialSpec]
 Epochs = Callable[..., list[EpochMetrics]]
@@ -92,12 +93,15 @@ def test_a_child_holds_what_was_asked(
 
 
 def test_a_fixed_run_shows_nothing_of_the_lane_that_trained_it(
-    uri: str, client: MlflowClient, config: StudyConfig, spec: MakeAsked
+    uri: str, client: MlflowClient, spec: MakeAsked
 ) -> None:
     """A lane's key is no trial's number, the search's lanes are not those of a confirmation."""
-    params = {"source": "chapter", "batch_size": 256, "train_images": 60_000}
-    tracker = Tracker.open(uri, config, attributes={}, params=params, kind="replicate")
-    assert client.get_run(tracker.run_id).data.params == {k: str(v) for k, v in params.items()}
+    repeated = Replication(
+        CHAPTER, ("corrected",), 2, 30, 60_000, "cpu", {"train-images": "c59f"}, Path("runs")
+    )
+    tracker = Tracker.open(uri, repeated, attributes={}, kind="replicate")
+    shown = client.get_run(tracker.run_id).data.params
+    assert not {"sampler", "pruner", "schedules", "reprieve"} & shown.keys()
     tracker.start(RunSpec.fixed(spec(12, 0.3), "cosine seed 3", {"run": "cosine"}))
     (run,) = children(client, tracker)
     assert (run.info.run_name, run.data.tags["run"], run.data.tags["schedule"]) == (
@@ -334,10 +338,10 @@ def test_the_file_can_be_read_while_it_is_written(uri: str, tracker: Tracker) ->
     reader.close()
 
 
-def test_importing_the_records_does_not_import_mlflow(repository: Path) -> None:
+def test_importing_the_records_does_not_import_mlflow() -> None:
     """It takes two seconds, which `--help` does not have."""
     code = "import sys, study.store.mlflow_tracking; sys.exit('mlflow' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=repository).returncode == 0
+    run_python("-c", code)
 
 
 @pytest.mark.slow

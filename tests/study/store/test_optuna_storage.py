@@ -7,7 +7,6 @@ import math
 import os
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -24,6 +23,7 @@ from study.store import lifecycle as life
 from study.store import optuna_storage as store
 from study.store import urls
 from study.store.liveness import current
+from tests.running import run_python
 
 Start = Callable[..., optuna.Trial]
 Epochs = Callable[..., list[EpochMetrics]]
@@ -195,7 +195,7 @@ def test_looking_keeps_this_process_in_the_file(url: str, config: StudyConfig) -
     script = (
         "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('CREATE TABLE new (x)'); c.close()"
     )
-    subprocess.run([sys.executable, "-c", script, path], check=True)
+    run_python("-c", script, path)
     assert Path(f"{path}-wal").exists()
     assert "new" in urls.tables(urls.parse(url, "storage"), "storage")
     holder.close()

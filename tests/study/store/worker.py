@@ -12,29 +12,18 @@ import time
 import optuna
 
 import lrsched
-from study.core.records import EpochMetrics, StudyConfig, TrialSpec
+from study.core.records import TrialSpec
 from study.store import lifecycle as life
 from study.store import optuna_storage as store
 from study.store.database import exclusively
 from study.store.mlflow_tracking import RunSpec, Tracker
 from study.store.urls import parse
+from tests.making import config_of, epochs_of, spec_of
 
-SETTINGS = StudyConfig(
-    name="shared",
-    epochs=2,
-    batch_size=256,
-    schedules=("constant",),
-    sampler="random",
-    pruner="none",
-    n_warmup_steps=1,
-    interval_steps=1,
-    n_startup_trials=1,
-    prune_on="val",
-    reprieve=0.0,
-    seed=0,
-    train_images=50_000,
-    device="cpu",
-)
+SETTINGS = config_of(
+    name="shared", epochs=2, schedules=("constant",), sampler="random", pruner="none", n_warmup_steps=1,
+    n_startup_trials=1, reprieve=0.0, data={},
+)  # fmt: skip
 
 
 def begin(study: optuna.Study, total: int) -> tuple[optuna.Trial, TrialSpec] | None:
@@ -43,7 +32,9 @@ def begin(study: optuna.Study, total: int) -> tuple[optuna.Trial, TrialSpec] | N
     if trial is None:
         return None
     rate = trial.suggest_float("base_rate", 0.01, 1.0, log=True)
-    spec = TrialSpec(trial.number, "constant", lrsched.Constant(), rate, trial.params, 2, 0, 0, 1)
+    spec = spec_of(
+        trial.number, family="constant", schedule=lrsched.Constant(), base_rate=rate, params=trial.params, epochs=2, lanes=1
+    )  # fmt: skip
     life.begin(trial, spec)
     return trial, spec
 
@@ -62,12 +53,11 @@ def work(study: optuna.Study, total: int, tracker: Tracker | None) -> None:
     while (begun := begin(study, total)) is not None:
         trial, spec = begun
         child = tracker.start(RunSpec.trial(spec)) if tracker else ""
-        epochs = []
-        for number in range(2):
-            epochs.append(EpochMetrics(number, spec.base_rate, 0.5, 0.8, 0.5, 0.8, None, 0.01))
-            assert life.report(trial, 0.8, number)
+        epochs = epochs_of([0.8, 0.8], rate=spec.base_rate)
+        for epoch in epochs:
+            assert life.report(trial, 0.8, epoch.epoch)
             if tracker:
-                tracker.epoch(child, epochs[-1], [spec.base_rate] * 20)
+                tracker.epoch(child, epoch, [spec.base_rate] * 20)
         if tracker:
             tracker.end(child, "finished")
         assert life.finish(study, trial, epochs, "finished")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shlex
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from study.terminal.command import (
     train_images_option,
 )
 from study.terminal.values import Choice, Names, Real, Whole
+from tests.running import started
 
 
 def ours(seen: dict[str, Any]) -> Command:
@@ -267,10 +267,7 @@ def stopped(*signals: signal.Signals) -> tuple[int, str, str]:
     Returns:
         Its exit code, what it printed once it had cleaned up, and its errors.
     """
-    pipe = subprocess.PIPE
-    with subprocess.Popen(
-        [sys.executable, "-c", STOPPABLE], stdin=pipe, stdout=pipe, stderr=pipe, text=True
-    ) as process:
+    with started([sys.executable, "-c", STOPPABLE]) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         os.kill(process.pid, signals[0])

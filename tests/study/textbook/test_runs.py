@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from study.core.errors import InputError
-from study.core.records import StudyConfig
 from study.problems.fashion_mnist import Split
 from study.textbook.result_tables import Section, as_markdown, tables
 from study.textbook.runs import ARTICLE, CHAPTER, SOURCES, Replication, Source, epoch_rates
@@ -57,17 +56,18 @@ FIRST_SIX: dict[tuple[str, str, str], list[float]] = {
 
 
 def replication(
-    config: StudyConfig, source: Source = CHAPTER, ways: tuple[str, ...] = BOTH, folder: Path = Path("runs")
+    source: Source = CHAPTER, ways: tuple[str, ...] = BOTH, folder: Path = Path("runs")
 ) -> Replication:
-    return Replication(source, ways, 2, replace(config, epochs=source.epochs, train_images=60_000), folder)
+    """A source's whole runs, with two seeds."""
+    return Replication(source, ways, 2, source.epochs, 60_000, "cpu", {"train-images": "c59f"}, folder)
 
 
 def rates_of(repeated: Replication, name: str, way: str) -> list[float]:
     """The rate of every epoch as the trainer is given it; it is one rate within an epoch."""
     lane = next(i for i, run in enumerate(repeated.runs) if (run.row.name, run.way) == (name, way))
-    rates = epoch_rates(repeated.passes()[0].runs[lane], steps=7)
+    rates = epoch_rates(repeated.passes[0].runs[lane], steps=7)
     given = []
-    for _ in range(repeated.config.epochs):
+    for _ in range(repeated.epochs):
         within = rates.current()
         assert within.shape == (7,)
         assert len(set(within.tolist())) == 1
@@ -77,25 +77,23 @@ def rates_of(repeated: Replication, name: str, way: str) -> list[float]:
 
 
 @pytest.mark.parametrize(("source", "name", "way"), FIRST_SIX, ids="-".join)
-def test_the_first_six_epochs_are_those_written_by_hand(
-    config: StudyConfig, source: str, name: str, way: str
-) -> None:
-    given = rates_of(replication(config, SOURCES[source]), name, way)
+def test_the_first_six_epochs_are_those_written_by_hand(source: str, name: str, way: str) -> None:
+    given = rates_of(replication(SOURCES[source]), name, way)
     assert given[:6] == pytest.approx(FIRST_SIX[source, name, way], abs=1e-9)
 
 
-def test_every_run_of_both_sources_is_written_by_hand(config: StudyConfig) -> None:
+def test_every_run_of_both_sources_is_written_by_hand() -> None:
     trained = {
         (source.name, run.row.name, run.way)
         for source in (CHAPTER, ARTICLE)
-        for run in replication(config, source).runs
+        for run in replication(source).runs
     }
     assert trained == FIRST_SIX.keys()
 
 
-def test_late_schedules_never_use_their_last_value(config: StudyConfig) -> None:
+def test_late_schedules_never_use_their_last_value() -> None:
     """As published, epoch n runs at what epoch n - 1 runs at when corrected, for n > 0."""
-    repeated = replication(config)
+    repeated = replication()
     for name in ("square root", "cosine", "cosine, warm-up"):
         late, right = (rates_of(repeated, name, way) for way in BOTH)
         assert late[1:] == right[:-1]
@@ -104,7 +102,7 @@ def test_late_schedules_never_use_their_last_value(config: StudyConfig) -> None:
     assert rates_of(repeated, "multi-factor", "corrected") == [0.5] * 15 + [0.25] * 15
 
 
-def test_the_chapter_trains_its_multi_factor_run_with_a_spent_scheduler(config: StudyConfig) -> None:
+def test_the_chapter_trains_its_multi_factor_run_with_a_spent_scheduler() -> None:
     """The scheduler of torch itself, stepped 30 times to be drawn and then once after each epoch, gives our rates."""
     optimizer = torch.optim.SGD(torch.nn.Linear(1, 1).parameters(), lr=0.5)
     scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones=[15, 30], gamma=0.5)
@@ -116,53 +114,57 @@ def test_the_chapter_trains_its_multi_factor_run_with_a_spent_scheduler(config: 
                 stage.append(optimizer.param_groups[0]["lr"])
                 optimizer.step()
                 scheduler.step()
-    repeated = replication(config)
+    repeated = replication()
     assert rates["drawn"] == rates_of(repeated, "multi-factor", "corrected")
     assert rates["trained"] == rates_of(repeated, "multi-factor", "as published") == [0.125] * 30
 
 
-def test_what_is_the_same_in_both_ways_is_trained_once(config: StudyConfig) -> None:
-    """Nine lanes for the chapter's both ways, five for one; a seed is shared by a whole pass, keys by nobody."""
-    repeated = replication(config)
+def test_what_is_the_same_in_both_ways_is_trained_once() -> None:
+    """Nine lanes for the chapter's both ways, five for one; a seed is shared by a whole pass."""
+    repeated = replication()
     assert [run.title for run in repeated.runs] == [
         "constant",
         *(f"{name}, {way}" for name in ("square root", "multi-factor", "cosine", "cosine, warm-up") for way in BOTH),
     ]  # fmt: skip
-    assert len(replication(config, ways=("corrected",)).runs) == 5
-    passes = repeated.passes()
+    assert len(replication(ways=("corrected",)).runs) == 5
+    passes = repeated.passes
     assert [{run.seed for run in one.runs} for one in passes] == [{0}, {1}]
-    keys = [run.number for one in passes for run in one.runs]
-    assert sorted(keys) == list(range(18))
-    assert repeated.label(passes[1].runs[0], 1)[0] == "constant seed 1"
-    assert repeated.label(passes[1].runs[-1], 1)[0] == "cosine, warm-up, corrected seed 1"
+    assert repeated.label(0, 1)[0] == "constant seed 1"
+    assert repeated.label(8, 1)[0] == "cosine, warm-up, corrected seed 1"
+    # A lane's label says what its run trains, whatever the seed.
+    named = {lane: repeated.label(lane, 1)[1]["run"] for lane in range(9)}
+    assert {lane: run.base_rate for lane, run in enumerate(passes[1].runs)} == {
+        lane: next(row.base_rate for row in CHAPTER.rows if row.name == name) for lane, name in named.items()
+    }
 
 
-def test_every_replication_has_its_own_folder(config: StudyConfig) -> None:
+def test_every_replication_has_its_own_folder() -> None:
     """Other ways, epochs, images or sources lie elsewhere; more seeds add to the same place."""
-    first = replication(config)
+    first = replication()
     others = [
-        replication(config, ways=("corrected",)),
-        replication(config, ARTICLE),
-        replace(first, config=replace(first.config, epochs=3)),
-        replace(first, config=replace(first.config, train_images=100)),
+        replication(ways=("corrected",)),
+        replication(ARTICLE),
+        replace(first, epochs=3),
+        replace(first, train_images=100),
     ]
     assert len({r.place for r in [first, *others]}) == 5
     more = replace(first, seeds=5)
-    assert [p.checkpoint for p in more.passes()[:2]] == [p.checkpoint for p in first.passes()]
+    assert [p.checkpoint for p in more.passes[:2]] == [p.checkpoint for p in first.passes]
 
 
-def test_a_replication_gives_what_its_epochs_gave(config: StudyConfig, few: Split, tmp_path: Path) -> None:
+def test_a_replication_gives_what_its_epochs_gave(few: Split, tmp_path: Path) -> None:
     """The curves are the epochs' figures, seed by seed; a short run is not set beside published figures."""
     repeated = replace(
-        replication(config, ways=("corrected",), folder=tmp_path),
-        config=replace(config, epochs=2, train_images=len(few.train)),
+        replication(ways=("corrected",), folder=tmp_path),
+        epochs=2,
+        train_images=len(few.train),
         seeds=1,
     )
-    (one,) = repeated.passes()
+    (one,) = repeated.passes
     seen: dict[int, list[tuple[float, float, float | None]]] = {}
     one.train(
         repeated.lanes(replace(few, on_test=True), 0),
-        lambda run, epoch, _: seen.setdefault(run.number, []).append(
+        lambda lane, epoch, _: seen.setdefault(lane, []).append(
             (epoch.train_loss, epoch.train_accuracy, epoch.test_accuracy)
         ),
     )
@@ -172,11 +174,11 @@ def test_a_replication_gives_what_its_epochs_gave(config: StudyConfig, few: Spli
         assert measured.curves[0].tolist() == [list(row) for row in seen[lane]]
 
 
-def test_published_figures_stand_beside_whole_runs_only(config: StudyConfig) -> None:
-    whole = replication(config)
+def test_published_figures_stand_beside_whole_runs_only() -> None:
+    whole = replication()
     assert whole.comparable
-    assert not replace(whole, config=replace(whole.config, epochs=29)).comparable
-    assert not replace(whole, config=replace(whole.config, train_images=50_000)).comparable
+    assert not replace(whole, epochs=29).comparable
+    assert not replace(whole, train_images=50_000).comparable
 
 
 def some(way: str, shift: float, published: tuple[float, float, float] | None) -> Measured:

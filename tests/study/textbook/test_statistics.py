@@ -12,7 +12,6 @@ from study.textbook.curves_figure import curves_figure
 from study.textbook.statistics import (
     FIGURES,
     Cell,
-    Cost,
     Measured,
     about_outside,
     compare,
@@ -64,7 +63,7 @@ def test_a_cell_shows_every_seed_and_its_median_ignores_a_failed_one() -> None:
 def test_one_seed_has_no_spread_and_no_interval() -> None:
     cell = Cell("run", "test accuracy", (0.89,), 0.89)
     assert (cell.sd, cell.predicted, cell.inside) == (None, None, True)
-    assert Cost("run", "test accuracy", (0.01,)).interval is None
+    assert Cell("run", "test accuracy", (0.01,)).interval is None
 
 
 def test_a_further_run_ends_where_predicted_19_times_of_20() -> None:
@@ -106,13 +105,13 @@ def test_the_cost_is_paired_by_seed_and_only_of_runs_in_both_ways() -> None:
             measured("other", "corrected", right),
         ]
     )
-    assert [(c.run, c.figure) for c in found] == [("cosine", figure) for figure in FIGURES]
+    assert [(c.title, c.figure) for c in found] == [("cosine", figure) for figure in FIGURES]
     test = found[2]
-    assert test.differences == pytest.approx((0.01, 0.012, 0.009))
+    assert test.values == pytest.approx((0.01, 0.012, 0.009))
     low, high = test.interval or (0.0, 0.0)
-    expected = stats.ttest_1samp(test.differences, 0).confidence_interval(0.95)
+    expected = stats.ttest_1samp(test.values, 0).confidence_interval(0.95)
     assert (low, high) == pytest.approx((expected.low, expected.high))
-    assert found[0].differences == pytest.approx((-0.01,) * 3)
+    assert found[0].values == pytest.approx((-0.01,) * 3)
 
 
 def test_sentences_name_what_is_outside_and_what_chance_does() -> None:

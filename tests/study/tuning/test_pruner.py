@@ -13,9 +13,9 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
 from study.core.errors import InputError
+from study.core.median_rule import MedianRule
 from study.core.records import StudyConfig
 from study.tuning.pruner import Decision, MedianPruner, decide, is_reprieved, make_pruner
-from study.tuning.rule import MedianRule
 
 FAMILIES = ("a", "b")
 NAN = float("nan")
@@ -275,10 +275,10 @@ def test_works_in_plain_optimize() -> None:
     ("change", "message"),
     [
         ({"pruner": "mean"}, "pruner must be one of family-median, median, none, got 'mean'"),
-        ({"n_warmup_steps": -1}, "after must be at least 0, got -1"),
-        ({"interval_steps": 0}, "every must be at least 1, got 0"),
-        ({"n_startup_trials": 0}, "startup must be at least 1, got 0"),
-        ({"keep_best": -1}, "keep must be at least 0, got -1"),
+        ({"n_warmup_steps": -1}, "n_warmup_steps must be at least 0, got -1"),
+        ({"interval_steps": 0}, "interval_steps must be at least 1, got 0"),
+        ({"n_startup_trials": 0}, "n_startup_trials must be at least 1, got 0"),
+        ({"keep_best": -1}, "keep_best must be at least 0, got -1"),
         ({"reprieve": 1.5}, r"reprieve must be in \[0, 1\], got 1.5"),
     ],
 )

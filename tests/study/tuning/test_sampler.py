@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import signal
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -27,6 +25,7 @@ from study.core.errors import InputError
 from study.core.records import StudyConfig
 from study.tuning.sampler import StratifiedSampler, make_sampler
 from study.tuning.space import Space
+from tests.running import run_python, started
 
 FAMILIES = tuple("abcd")
 
@@ -219,24 +218,10 @@ def test_null_study(repository: Path) -> None:
     The script returns 1 if shares differ by more than one, or if the chi-square test of equal chances to
     come first gives p <= .01. Beside it the joint TPE, whose shares differ widely.
     """
-    script = repository / "benchmarks" / "null_study.py"
-    environment = {**os.environ, "PYTHONPATH": str(repository)}
-    run = subprocess.run(
-        [sys.executable, str(script), "--samplers", "stratified"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment,
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
-    joint = subprocess.run(
-        [sys.executable, str(script), "--samplers", "tpe", "--studies", "10"],
-        capture_output=True,
-        text=True,
-        check=True,
-        env=environment,
-    )
-    fewest, most = (int(line.split(":")[1].split()[0]) for line in joint.stdout.splitlines()[1:3])
+    script = str(repository / "benchmarks" / "null_study.py")
+    run_python(script, "--samplers", "stratified")
+    joint = run_python(script, "--samplers", "tpe", "--studies", "10")
+    fewest, most = (int(line.split(":")[1].split()[0]) for line in joint.splitlines()[1:3])
     assert most >= 3 * fewest
 
 
@@ -246,31 +231,33 @@ WORKER = """
 import sys, time
 from study.store import lifecycle as life
 from study.store import optuna_storage as store
-from study.core.records import Asked, Epoch, Settings
+from dataclasses import replace
+from study.core.records import StudyConfig
+from tests.making import epochs_of, spec_of
 from study.tuning.space import Space
 from study.tuning.sampler import make_sampler
 import json
 import math
 
-url, settings, total = sys.argv[1], Settings.from_json(json.loads(sys.argv[2])), int(sys.argv[3])
-space = Space(settings.schedules, settings.epochs)
-study = store.open_study(url, settings)
-study.sampler = make_sampler(settings, space)
+url, config, total = sys.argv[1], StudyConfig.from_json(json.loads(sys.argv[2])), int(sys.argv[3])
+space = Space(config.schedules, config.epochs)
+study = store.open_study(url, config)
+study.sampler = make_sampler(config, space)
 life.CLAIM_SECONDS = 0  # a trial that was killed before it was signed is dead at once
 life.recover(study)
 lanes = []
 while True:
     while len(lanes) < 4 and (trial := life.ask(study, total)) is not None:
         point = space.suggest(trial)
-        asked = Asked(trial.number, point.family, point.schedule.to_json(), point.base_rate, trial.params,
-                      settings.epochs, 0, 0, 4)
-        life.begin(trial, asked)
+        spec = spec_of(trial.number, family=point.family, schedule=point.schedule, base_rate=point.base_rate,
+                       params=trial.params, epochs=config.epochs, lanes=4)
+        life.begin(trial, spec)
         lanes.append((trial, point, []))
     if not lanes:
         break
     for trial, point, epochs in list(lanes):
         e = len(epochs)
-        epochs.append(Epoch(e, 0.1, 1.0, 0.5, 1.0, point.base_rate, None, 0.0))
+        epochs.append(replace(epochs_of([point.base_rate])[0], epoch=e))
         life.report(trial, point.base_rate, e)
         time.sleep(0.005)
         if e == 2:
@@ -281,14 +268,13 @@ while True:
 
 
 @pytest.mark.slow
-def test_shares_stay_equal_after_sigkill(config: StudyConfig, tmp_path: Path, repository: Path) -> None:
+def test_shares_stay_equal_after_sigkill(config: StudyConfig, tmp_path: Path) -> None:
     """A worker that is killed three times in mid-training leaves a study that ends with equal shares."""
     config = replace(config, schedules=("constant", "cosine", "multi_step", "plateau", "linear"))
     url = f"sqlite:///{tmp_path}/optuna.db"
     command = [sys.executable, "-c", WORKER, url, json.dumps(config.to_json()), "23"]
-    environment = {**os.environ, "PYTHONPATH": str(repository)}
     for seen in (2, 9, 15):
-        worker = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+        worker = started(command)
         assert worker.stdout is not None
         while int(worker.stdout.readline()) < seen:
             pass
@@ -296,7 +282,7 @@ def test_shares_stay_equal_after_sigkill(config: StudyConfig, tmp_path: Path, re
         worker.send_signal(signal.SIGKILL)
         worker.communicate()
         assert worker.returncode == -signal.SIGKILL
-    subprocess.run(command, check=True, env=environment, capture_output=True)
+    run_python(*command[1:])
     trials = optuna.load_study(study_name="s", storage=url).trials
     ended = [t for t in trials if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
     counts = Counter(t.params["schedule"] for t in ended)

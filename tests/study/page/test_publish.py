@@ -8,10 +8,14 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+import lrsched
 from study.core.records import StudyRecord
-from study.page.drawings import VerdictText
-from study.page.notes import plain, sparkline, study_note, trial_note
-from study.page.text import hardly_tried, notices
+from study.page.family_table import Results
+from study.page.plots.rate_curves import rate_curve
+from study.page.publish import sparkline, study_note, trial_note
+from study.page.text import VerdictText, hardly_tried, notices
+from study.terminal.markdown import markdown_table, plain
+from study.terminal.tables import Column
 
 Maker = Callable[..., StudyRecord]
 
@@ -41,6 +45,16 @@ def test_markup_is_shown_as_it_stands() -> None:
     )
 
 
+def test_a_table_in_markdown_has_a_row_each_and_numbers_to_the_right() -> None:
+    table = markdown_table([Column("family"), Column("trials", "right")], [["cosine", "8"], ["linear", "10"]])
+    assert table.splitlines() == [
+        "| family | trials |",
+        "| --- | ---: |",
+        "| cosine | 8 |",
+        "| linear | 10 |",
+    ]
+
+
 def test_a_trials_note_tells_how_it_ended(made_up: Maker) -> None:
     record = made_up(100)
     for outcome, words in (
@@ -49,10 +63,12 @@ def test_a_trials_note_tells_how_it_ended(made_up: Maker) -> None:
         ("diverged", "diverged"),
     ):
         trial = next(t for t in record.trials if t.outcome == outcome)
-        note = trial_note(trial, "value = 1", np.array([0.0, 30.0]), np.array([0.3, 0.1]))
+        note = trial_note(trial)
+        curve = rate_curve(trial)
         assert words in note
-        assert "value = 1" in note
-        assert "from 0.1 to 0.3" in note
+        assert lrsched.REGISTRY[trial.family].formula() in note
+        assert f"from {curve.rates.min():.3g} to {curve.rates.max():.3g}" in note
+        assert sparkline(curve.rates) in note
         assert f"base rate {trial.spec.base_rate:.4g}" in note
 
 
@@ -78,20 +94,24 @@ def test_a_family_that_was_hardly_tried_is_named(made_up: Maker) -> None:
 
 def test_a_reprieved_trial_says_so(made_up: Maker) -> None:
     trial = dataclasses.replace(made_up(1).trials[0], reprieved_at=7)  # the epoch's number, from 0
-    assert "would have stopped it after 8 epochs" in trial_note(trial, "", np.empty(0), np.empty(0))
-    assert "```" not in trial_note(trial, "", np.empty(0), np.empty(0))
+    assert "would have stopped it after 8 epochs" in trial_note(trial)
+
+
+def test_a_trial_that_trained_nothing_has_no_picture(made_up: Maker) -> None:
+    trial = dataclasses.replace(made_up(1).trials[0], epochs=(), reported={})
+    assert "Learning rate over epochs" not in trial_note(trial)
 
 
 def test_the_studys_note_leads_with_the_verdict_and_calls_search_scores_a_shortlist(made_up: Maker) -> None:
     record = made_up(100)
-    note = study_note(record, VerdictText("winner", "cosine <b>wins</b>.", ("It is ahead.",)))
+    note = study_note(Results.of(record), VerdictText("winner", "cosine <b>wins</b>.", ("It is ahead.",)))
     assert note.startswith("## cosine &lt;b&gt;wins&lt;/b&gt;.\n")
     assert "It is ahead." in note
-    assert note.count("\n| ") == 1 + len(record.config.schedules)
+    assert note.count("\n| ") == 2 + len(record.config.schedules)
     assert "not a result" in note
 
 
 def test_an_empty_studys_note_says_that_it_is_empty(made_up: Maker) -> None:
-    note = study_note(made_up(0), VerdictText("open", "No verdict yet."))
+    note = study_note(Results.of(made_up(0)), VerdictText("open", "No verdict yet."))
     assert "no trials yet" in note
     assert "|" not in note

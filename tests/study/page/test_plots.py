@@ -9,78 +9,61 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from study.core.records import StudyRecord, TrialRecord
-from study.page.figures import COLOUR_BAR, grid, learning_figure, rate_curves
-from study.page.figures_data import (
-    COLOUR_BINS,
+from study.page.pictures import grid
+from study.page.plots.base_rate_cloud import base_rate_figure, by_base_rate
+from study.page.plots.epochs_spent import epochs_figure, epochs_spent
+from study.page.plots.expected_best_curve import by_family, expected_best_figure
+from study.page.plots.importance_bars import importance_figure
+from study.page.plots.learning_curves import joined, learning_figure, learning_lines
+from study.page.plots.pruning_cost_intervals import pruning_cost_figure
+from study.page.plots.rate_curves import (
     RATE_TOLERANCE,
-    AccuracyScale,
     RateCurve,
-    accuracy_scale,
     binned,
-    by_base_rate,
-    by_warm_up,
-    epochs_spent,
-    joined,
-    learning_curves,
-    rate_curves_of,
-    thin,
-    thinned,
-    trend,
+    rate_curves,
+    rate_figure,
 )
-from study.page.figures_families import base_rate_figure, epochs_figure, importance_figure, warm_up_figure
-from study.page.figures_statistics import expected_best_figure, intervals_figure, seeds_figure
-from study.page.style import family_style, on_white
+from study.page.plots.seeds_figure import seeds_figure
+from study.page.plots.warm_up_cloud import by_warm_up, trend, warm_up_figure
+from study.page.style import (
+    COLOUR_BAR,
+    COLOUR_BINS,
+    AccuracyScale,
+    accuracy_scale,
+    family_style,
+    on_white,
+)
+from study.stats.expected_best import BestOf
+from study.stats.pruning_cost import Cost, estimate
 
 Maker = Callable[..., StudyRecord]
 
 
-def recorded(trial: TrialRecord) -> tuple[Any, Any]:
-    """The rates that a trial recorded, one an epoch."""
-    rates = np.array([epoch.rate for epoch in trial.epochs])
-    return np.arange(1.0, len(rates) + 1.0), rates
-
-
-@given(
-    st.lists(st.floats(0, 2), min_size=1, max_size=60),
-    st.floats(0, 0.5),
-)
-def test_a_thinned_curve_leaves_the_full_one_by_at_most_the_tolerance(
-    values: list[float], tolerance: float
-) -> None:
-    times, curve = np.arange(float(len(values))), np.array(values)
-    kept = thin(times, curve, tolerance)
-    assert kept[0] == 0
-    assert kept[-1] == len(values) - 1
-    assert list(kept) == sorted(set(kept.tolist()))
-    assert np.abs(np.interp(times, times[kept], curve[kept]) - curve).max() <= tolerance + 1e-12
-
-
-def test_a_jump_keeps_its_two_sides() -> None:
+def curve_of(trial: TrialRecord, rates: Callable[[Any], Any]) -> RateCurve:
+    """A trial's rates over 30 epochs, as a function of the time makes them."""
     times = np.linspace(0, 30, 601)
-    rates = np.where(times < 8, 1.0, 0.5)
-    curve = thinned(RateCurve(0, "multi_step", "finished", 0.9, times, rates))
+    return RateCurve(trial, times, rates(times))
+
+
+def test_a_jump_keeps_its_two_sides(made_up: Maker) -> None:
+    curve = curve_of(made_up(1).trials[0], lambda times: np.where(times < 8, 1.0, 0.5)).thinned
     assert curve.rates.tolist() == [1.0, 1.0, 0.5, 0.5]
     assert curve.times[2] == 8.0
 
 
-def test_a_line_needs_two_points() -> None:
-    times = np.linspace(0, 30, 601)
-    curve = thinned(RateCurve(0, "linear", "finished", 0.9, times, 1 - times / 30))
-    assert len(curve.times) == 2
+def test_a_line_needs_two_points(made_up: Maker) -> None:
+    assert len(curve_of(made_up(1).trials[0], lambda times: 1 - times / 30).thinned.times) == 2
 
 
-def test_thinning_is_relative_to_the_highest_rate() -> None:
-    times = np.linspace(0, 30, 601)
-    shape = (1 + np.cos(np.pi * times / 30)) / 2
-    low = thinned(RateCurve(0, "cosine", "finished", 0.9, times, 1e-3 * shape))
-    high = thinned(RateCurve(0, "cosine", "finished", 0.9, times, 10 * shape))
-    assert low.times.tolist() == high.times.tolist()
-    full = np.interp(times, low.times, low.rates)
-    assert np.abs(full - 1e-3 * shape).max() <= RATE_TOLERANCE * 1e-3
+def test_thinning_is_relative_to_the_highest_rate(made_up: Maker) -> None:
+    (trial,) = made_up(1).trials
+    low = curve_of(trial, lambda times: 1e-3 * (1 + np.cos(np.pi * times / 30)) / 2)
+    high = curve_of(trial, lambda times: 10 * (1 + np.cos(np.pi * times / 30)) / 2)
+    assert low.thinned.times.tolist() == high.thinned.times.tolist()
+    full = np.interp(low.times, low.thinned.times, low.thinned.rates)
+    assert np.abs(full - low.rates).max() <= RATE_TOLERANCE * 1e-3
 
 
 def test_lines_joined_into_one_trace_come_apart_at_the_gaps() -> None:
@@ -124,7 +107,7 @@ def test_failed_runs_do_not_set_the_scale_however_many(
 
 def test_every_finished_curve_is_in_the_bin_of_its_accuracy_and_the_others_are_grey(made_up: Maker) -> None:
     record = made_up(100)
-    curves = rate_curves_of(record, recorded)
+    curves = rate_curves(record)
     scale = accuracy_scale(t.value for t in record.trials)
     groups = binned(curves, scale)
     place = {n: key for key, lines in groups.items() for n in lines.numbers.tolist()}
@@ -137,7 +120,7 @@ def test_every_finished_curve_is_in_the_bin_of_its_accuracy_and_the_others_are_g
 
 def test_a_thousand_trials_are_a_dozen_traces_and_none_is_lost(made_up: Maker) -> None:
     record = made_up(1000)
-    figure = rate_curves(rate_curves_of(record, recorded))
+    figure = rate_figure(rate_curves(record))
     assert len(figure.data) <= COLOUR_BINS + 2
     drawn = {int(text.split()[1].rstrip(",")) for trace in figure.data if trace.text for text in trace.text}
     assert drawn == {t.number for t in record.trials if t.epochs}
@@ -147,14 +130,14 @@ def test_the_best_curve_is_drawn_last(made_up: Maker) -> None:
     record = made_up(60)
     best = record.best
     assert best is not None
-    *_, last, bar = rate_curves(rate_curves_of(record, recorded)).data
+    *_, last, bar = rate_figure(rate_curves(record)).data
     assert bar.name == COLOUR_BAR
     assert any(text.startswith(f"trial {best.number},") for text in last.text)
 
 
 def test_the_scale_says_that_its_lowest_colour_is_for_all_below(made_up: Maker) -> None:
     scale = AccuracyScale(0.86, 0.91)
-    bar = rate_curves(rate_curves_of(made_up(60), recorded), scale).data[-1].marker.colorbar
+    bar = rate_figure(rate_curves(made_up(60)), scale).data[-1].marker.colorbar
     assert (bar.tickvals[0], bar.tickvals[-1]) == pytest.approx((0.86, 0.91))
     assert bar.ticktext[0] == "≤ 0.860"
     assert bar.ticktext[-1] == "0.910"
@@ -162,7 +145,7 @@ def test_the_scale_says_that_its_lowest_colour_is_for_all_below(made_up: Maker) 
 
 def test_learning_curves_are_the_records(made_up: Maker) -> None:
     record = made_up(30)
-    lines = learning_curves(record.trials, "val_accuracy")
+    lines = learning_lines(record.trials, "val_accuracy")
     for trial in record.trials:
         mine = (lines.numbers == trial.number) & ~np.isnan(lines.x)
         assert lines.x[mine].tolist() == [epoch.epoch + 1 for epoch in trial.epochs]
@@ -172,7 +155,7 @@ def test_learning_curves_are_the_records(made_up: Maker) -> None:
 def test_a_loss_that_is_not_finite_is_a_gap(made_up: Maker) -> None:
     record = made_up(100)
     diverged = next(trial for trial in record.trials if trial.outcome == "diverged")
-    assert np.isnan(learning_curves([diverged], "train_loss").y).all()
+    assert np.isnan(learning_lines([diverged], "train_loss").y).all()
 
 
 def test_points_hold_each_trial_of_the_family_once(made_up: Maker) -> None:
@@ -220,15 +203,14 @@ def test_the_learning_figure_has_everyone_in_grey_and_each_familys_best(
 def test_every_figure_has_traces_with_points(made_up: Maker) -> None:
     record = made_up(100)
     clouds = {family: by_base_rate(trials) for family, trials in record.by_family.items()}
-    rows = [("a", 0.5, 0.2, 0.8), ("b", 0.1, 0.0, 0.3)]
-    trials = np.arange(1.0, 6.0)
+    cost = Cost("linear", 9, 4, 2, estimate(1, 2, 4), estimate(0, 2, 4), 10, 5, 36)
     figures = [
         base_rate_figure("cosine", clouds["cosine"], (0.02, 2.0), (0.88, 0.91)),
-        warm_up_figure({f: by_warm_up(trials) for f, trials in record.by_family.items()}),
+        warm_up_figure(record.by_family),
         importance_figure({"base rate": 0.8, "warm-up": 0.2}),
         epochs_figure(epochs_spent(record)),
-        intervals_figure(rows, "share"),
-        expected_best_figure({"all families": (trials, trials / 10, trials / 20, trials / 5)}),
+        pruning_cost_figure([cost]),
+        expected_best_figure(by_family(record)),
         seeds_figure(
             {"cosine": np.array([0.9, 0.91]), "linear": np.array([0.89, np.nan])},
             {"cosine": (0.905, 0.9, 0.91)},
@@ -256,7 +238,7 @@ def test_a_finished_trial_below_the_warm_up_picture_lies_on_its_floor_and_keeps_
     record = made_up(100)
     first = next(t for t in record.trials if t.outcome == "finished")
     dead = [dataclasses.replace(t, value=0.1) if t.number == first.number else t for t in record.trials]
-    figure = warm_up_figure({"all": by_warm_up(dead)})
+    figure = warm_up_figure({"all": dead})
     dots = figure.data[0]
     told = {int(number): (y, value) for (number, value), y in zip(dots.customdata, dots.y, strict=True)}
     assert told[first.number] == (figure.layout.yaxis.range[0], 0.1)
@@ -281,8 +263,8 @@ def test_seeds_without_any_interval_fill_the_picture() -> None:
 
 
 def test_the_expected_best_is_shown_within_the_limits_given() -> None:
-    n = np.arange(1.0, 4.0)
-    figure = expected_best_figure({"all families": (n, n / 4, n / 5, n / 3)}, (0.5, 0.8))
+    n = np.arange(1, 4)
+    figure = expected_best_figure({"all families": BestOf(n, n / 4, n / 5, n / 3)}, (0.5, 0.8))
     assert figure.layout.yaxis.range == (0.5, 0.8)
 
 
@@ -332,9 +314,9 @@ def test_a_figure_of_its_own_is_white_and_taller_by_its_title(made_up: Maker) ->
 
 def test_an_empty_study_gives_empty_data_and_figures_that_can_be_drawn(made_up: Maker) -> None:
     record = made_up(0)
-    assert rate_curves_of(record, recorded) == ()
-    assert learning_curves(record.trials, "val_loss").x.size == 0
+    assert rate_curves(record) == ()
+    assert learning_lines(record.trials, "val_loss").x.size == 0
     assert trend(by_warm_up(record.trials)) is None
-    assert len(rate_curves([]).data) == 0
+    assert len(rate_figure([]).data) == 0
     assert len(learning_figure(record, "val_loss").data) == 0
     assert sum(row.finished + row.stopped + row.saved for row in epochs_spent(record)) == 0

@@ -22,7 +22,7 @@ def audit_figure(replays: Sequence[Replay], shown: Sequence[Replay], recommended
     """Draw every replayed setting, and the false stops per family of some.
 
     Args:
-        replays: All settings: a point each, epochs saved against the points that the worst family loses.
+        replays: All settings: a point each, epochs saved against the largest loss of any family.
         shown: Settings that get a row of false-stop shares by family, best first.
         recommended: The setting to point out, if any.
     """
@@ -101,8 +101,8 @@ def _shares(replays: Sequence[Replay]) -> go.Heatmap:
 
 
 def _short_name(replay: Replay) -> str:
-    s = replay.setting
+    setting, rule = replay.setting, replay.setting.rule
     return (
-        f"{s.pruner} of {s.prune_on}, after {s.n_warmup_steps}, every {s.interval_steps}, startup {s.n_startup_trials}, "
-        f"keep {s.keep_best}"
+        f"{setting.pruner} of {setting.prune_on}, after {rule.n_warmup_steps}, every {rule.interval_steps}, "
+        f"startup {rule.n_startup_trials}, keep {rule.keep_best}"
     )

@@ -9,7 +9,7 @@ import pytest
 
 import lrsched
 from study.core.records import EpochMetrics, TrialRecord, TrialSpec
-from study.page.rate_curve_data import POINTS, rate_curve
+from study.page.plots.rate_curves import POINTS, rate_curve
 
 
 def trial(schedule: lrsched.Schedule, trained: int, losses: tuple[float, ...] = ()) -> TrialRecord:
@@ -23,7 +23,8 @@ def trial(schedule: lrsched.Schedule, trained: int, losses: tuple[float, ...] = 
 @pytest.mark.parametrize("trained", [1, 7, 30])
 def test_it_is_base_rate_times_schedule_to_the_last_epoch_trained(trained: int) -> None:
     schedule = lrsched.Warmup(lrsched.Cosine(T_max=20, final=0.01), 5)
-    times, rates = rate_curve(trial(schedule, trained))
+    curve = rate_curve(trial(schedule, trained))
+    times, rates = curve.times, curve.rates
     assert times[0] == 0
     assert times[-1] == trained
     assert len(times) == POINTS * trained + 1
@@ -33,7 +34,8 @@ def test_it_is_base_rate_times_schedule_to_the_last_epoch_trained(trained: int) 
 def test_a_schedule_driven_by_a_metric_sees_the_training_losses_again() -> None:
     plateau = lrsched.Plateau(patience=1, factor=0.5)
     losses = (1.0, 0.5, 0.5, 0.5, 0.4)
-    times, rates = rate_curve(trial(lrsched.Warmup(plateau, 2), 5, losses))
+    curve = rate_curve(trial(lrsched.Warmup(plateau, 2), 5, losses))
+    times, rates = curve.times, curve.rates
     multipliers = lrsched.follow(plateau, losses)
     assert multipliers == [1.0, 1.0, 1.0, 1.0, 0.5]
     for epoch, multiplier in enumerate(multipliers):
@@ -44,10 +46,11 @@ def test_a_schedule_driven_by_a_metric_sees_the_training_losses_again() -> None:
 
 def test_a_running_trial_is_drawn_as_far_as_it_reported() -> None:
     running = dataclasses.replace(trial(lrsched.Constant(), 0), outcome="running", reported={0: 0.5, 1: 0.6})
-    times, rates = rate_curve(running)
-    assert times[-1] == 2
-    assert set(rates.tolist()) == {0.3}
+    curve = rate_curve(running)
+    assert curve.times[-1] == 2
+    assert set(curve.rates.tolist()) == {0.3}
 
 
 def test_nothing_trained_is_an_empty_curve() -> None:
-    assert [part.size for part in rate_curve(trial(lrsched.Constant(), 0))] == [0, 0]
+    curve = rate_curve(trial(lrsched.Constant(), 0))
+    assert (curve.times.size, curve.rates.size) == (0, 0)

@@ -1,0 +1,138 @@
+"""Learning curves: every trial in grey, each family's best in its colour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from study.core.records import StudyRecord, TrialRecord, best_of
+from study.page.style import (
+    GREY,
+    Drawing,
+    Floats,
+    accuracy_range,
+    blank,
+    f4,
+    family_style,
+    title_of,
+)
+
+Quantity = Literal["val_accuracy", "val_loss", "train_loss"]
+_TITLES: dict[Quantity, tuple[str, str]] = {
+    "val_accuracy": ("accuracy", "Validation accuracy"),
+    "val_loss": ("validation-loss", "Validation loss"),
+    "train_loss": ("training-loss", "Training loss"),
+}
+# Few enough to be read; Plotly's own choice on a short log axis shows a lone "5".
+_LOG_TICKS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Several lines as one trace, with a gap after each: a thousand trials are then a dozen traces.
+
+    Attributes:
+        x: All points' abscissae, NaN after each line but the last, shape [points].
+        y: All points' ordinates, likewise.
+        numbers: The trial that each point belongs to, shape [points].
+    """
+
+    x: Floats
+    y: Floats
+    numbers: NDArray[np.int64]
+
+
+def joined(lines: Iterable[tuple[int, Floats, Floats]]) -> Lines:
+    """Return lines given as (trial number, x, y) as one trace with a gap after each."""
+    xs: list[Floats] = []
+    ys: list[Floats] = []
+    numbers: list[NDArray[np.int64]] = []
+    gap = np.array([np.nan])
+    for number, x, y in lines:
+        xs += [x, gap]
+        ys += [y, gap]
+        numbers.append(np.full(len(x) + 1, number, dtype=np.int64))
+    if not xs:
+        return Lines(np.empty(0), np.empty(0), np.empty(0, dtype=np.int64))
+    return Lines(np.concatenate(xs)[:-1], np.concatenate(ys)[:-1], np.concatenate(numbers)[:-1])
+
+
+def learning_lines(trials: Iterable[TrialRecord], quantity: Quantity) -> Lines:
+    """Return a quantity after each epoch of each trial; epochs count from 1 on the axis."""
+    lines = []
+    for trial in trials:
+        if not trial.epochs:
+            continue
+        y = np.array([getattr(epoch, quantity) for epoch in trial.epochs], dtype=np.float64)
+        y[~np.isfinite(y)] = np.nan
+        lines.append((trial.number, np.arange(1.0, len(y) + 1.0), y))
+    return joined(lines)
+
+
+def draw(record: StudyRecord) -> tuple[Drawing, ...]:
+    """Return a figure of each quantity that was measured."""
+    return tuple(
+        Drawing(id_, learning_figure(record, quantity), f"{title} after each epoch of each trial", title)
+        for quantity, (id_, title) in _TITLES.items()
+        # A metric that is the loss is drawn once.
+        if not (quantity == "val_accuracy" and record.config.metric.name == "loss")
+        and np.isfinite(learning_lines(record.trials, quantity).y).any()
+    )
+
+
+def learning_figure(record: StudyRecord, quantity: Quantity, *, height: int = 340) -> go.Figure:
+    """Draw a quantity after each epoch: every trial in grey, each family's best in its colour."""
+    figure = blank("epoch", _TITLES[quantity][1].lower(), height=height)
+    every = learning_lines(record.trials, quantity)
+    if len(every.x):
+        figure.add_scatter(
+            x=f4(every.x),
+            y=f4(every.y),
+            mode="lines",
+            line={"color": GREY, "width": 0.7},
+            opacity=0.35,
+            hoverinfo="skip",
+            showlegend=False,
+        )
+    for family, trials in record.by_family.items():
+        best = best_of(trials)
+        if best is None:
+            continue
+        style, lines = family_style(family), learning_lines([best], quantity)
+        figure.add_scatter(
+            x=lines.x,
+            y=f4(lines.y),
+            mode="lines",
+            line={"color": style.colour, "dash": style.dash, "width": 2},
+            name=title_of(family),
+            hovertemplate=f"{title_of(family)}, trial {best.number}<br>"
+            "epoch %{x}: %{y:.4f}<extra></extra>",
+        )
+    if quantity == "val_accuracy":
+        finals = [t.epochs[-1].val_accuracy for t in record.finished if t.epochs]
+        metric = record.config.metric
+        low, high = accuracy_range(finals, metric)
+        wide = 1.5 * (high - low)
+        shown = [max(metric.low, low - wide), high] if metric.maximized else [low, high + wide]
+        figure.update_yaxes(range=shown, tickformat=".2f")
+    else:
+        figure.update_yaxes(
+            type="log",
+            range=_log_range(every.y),
+            tickvals=_LOG_TICKS,
+            ticktext=[f"{v:g}" for v in _LOG_TICKS],
+        )
+    return figure
+
+
+def _log_range(values: Floats) -> list[float] | None:
+    known = values[np.isfinite(values) & (values > 0)]
+    if not known.size:
+        return None
+    low, high = np.log10(np.quantile(known, [0.0, 0.98]))
+    return [float(low) - 0.03, float(high) + 0.03]
