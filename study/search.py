@@ -103,7 +103,17 @@ class SearchOptions:
 
 
 #: Settings that a problem brings.
-WORKLOAD = ("epochs", "batch_size", "train_images", "base_rate", "metric", "data", "source")
+WORKLOAD = (
+    "epochs",
+    "batch_size",
+    "train_images",
+    "base_rate",
+    "metric",
+    "data",
+    "source",
+    "optimizer",
+    "weight_decay",
+)
 
 
 def pruning_defaults(pruner: str, epochs: int) -> dict[str, int]:

@@ -51,6 +51,8 @@ class Workload:
         metric: What trials are measured by.
         data: Checksums of the data.
         source: SHA-256 of the user's file; empty for the default problem.
+        optimizer: Name of the optimizer; ``own`` where the problem brings it.
+        weight_decay: Its weight decay; 0 where the problem brings it.
         facts: What the study keeps beside its settings: where the problem is found, whether its lanes are fused.
         make: Makes lanes; see :meth:`lanes`.
     """
@@ -63,6 +65,8 @@ class Workload:
     metric: Metric
     data: Mapping[str, str]
     source: str
+    optimizer: str
+    weight_decay: float
     facts: Mapping[str, str]
     make: Callable[..., Lanes | ProblemLanes] = field(repr=False)
 
@@ -130,6 +134,8 @@ def _own(loaded: Loaded, device: torch.device, train_images: int | None) -> Work
         metric=problem.measured,
         data=data,
         source=loaded.source,
+        optimizer="own",
+        weight_decay=0.0,
         facts={"problem_reference": loaded.reference, "lanes": str(proof)},
         make=_maker(problem, device, proof, train_images),
     )
@@ -145,6 +151,7 @@ def _default(
     shared: dict[str, Any] = {
         "name": DEFAULT_PROBLEM, "epochs": 30, "batch_size": 256, "train_images": train_images,
         "base_rate": base_rate, "metric": ACCURACY, "data": split.checksums, "source": "",
+        "optimizer": optimizer, "weight_decay": weight_decay,
     }  # fmt: skip
     if optimizer == "sgd" and weight_decay == 0:
         fast = "lanes are fused: LeNet's hand-made path for plain SGD"
