@@ -344,7 +344,7 @@ def _dataset(config: Recorded) -> Any:
 def _study_parameters(config: Recorded) -> dict[str, Any]:
     """Return the settings but for the name and the data, which MLflow shows otherwise."""
     known = {k: v for k, v in config.to_json().items() if k not in {"name", "data"}}
-    return {k: ", ".join(v) if isinstance(v, list) else v for k, v in known.items()}
+    return {k: ", ".join(map(str, v)) if isinstance(v, list) else v for k, v in known.items()}
 
 
 def _schedule_parameters(spec: TrialSpec) -> dict[str, Any]:

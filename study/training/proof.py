@@ -1,4 +1,4 @@
-"""May a problem's lanes be fused? Decided by trying: two networks, two steps, both ways.
+"""May a problem's lanes be fused? Decided by trying: two networks, three steps, both ways.
 
 Fused (``torch.func``) and one after the other, from the same seeds, on the same minibatches, each network with its
 own rates: outputs, losses, weights, buffers and measured outputs must agree. Dropout is left out on both
@@ -46,7 +46,9 @@ class Proof:
 
 
 def prove(problem: Problem, device: torch.device) -> Proof:
-    """Train two networks both ways for two steps and compare everything.
+    """Train two networks both ways for three steps and compare everything.
+
+    The first step is batched anew, the second is traced, the third runs the trace again: what a trace froze shows.
 
     In float64; in float32 where the network cannot compute in float64.
     """
@@ -65,13 +67,13 @@ def prove(problem: Problem, device: torch.device) -> Proof:
         except Exception as error:  # noqa: BLE001 - vmap raises many kinds
             return Proof(fused=False, reason=f"torch.func cannot batch the network ({_why(error)})")
         return _compared(alone, together, dtype)
-    return Proof(fused=False, reason="two steps one after the other failed")
+    return Proof(fused=False, reason="three steps one after the other failed")
 
 
 def _trained(
     kind: type[Stacked | Separate], problem: Problem, device: torch.device, dtype: torch.dtype
 ) -> dict[str, torch.Tensor]:
-    """Train two networks for two steps; return all that can be compared, by what it is."""
+    """Train two networks for three steps; return all that can be compared, by what it is."""
     networks = kind(problem, device, dtype=dtype, averaging=0.5, bfloat16=False)
     if isinstance(networks, Stacked):
         networks.trace_after = 1  # the second step is a traced one
@@ -86,8 +88,8 @@ def _trained(
         torch.manual_seed(0)
         for seed in (0, 1):
             networks.add(seed)
-        networks.begin_epoch(middle * np.array([[1.0, 0.3], [0.5, 0.1]]), None)
-        for step in range(2):
+        networks.begin_epoch(middle * np.array([[1.0, 0.3], [0.5, 0.1], [0.7, 0.6]]), None)
+        for step in range(3):
             start = step * size % max(1, len(train) - size + 1)
             losses, outputs = networks.step(step, *train.part(start, start + size))
             found |= {f"losses of step {step}": losses, f"outputs of step {step}": outputs}
@@ -114,7 +116,7 @@ def _compared(
             return Proof(fused=False, reason=f"fused, {what} differ by {difference:.1e} from those alone")
         worst = max(worst, difference)
     bits = torch.finfo(dtype).bits
-    return Proof(fused=True, reason=f"two steps both ways agree to {worst:.0e} in float{bits}")
+    return Proof(fused=True, reason=f"three steps both ways agree to {worst:.0e} in float{bits}")
 
 
 def _difference(given: torch.Tensor, expected: torch.Tensor) -> float:

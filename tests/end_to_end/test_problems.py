@@ -110,7 +110,7 @@ def test_lenet_by_another_optimizer(optimizer: str, tmp_path: Path) -> None:
     )
     record = store.load(f"sqlite:///{tmp_path}/optuna.db", "o")
     assert (record.config.optimizer, record.config.weight_decay) == (optimizer, 0.001)
-    assert "lanes are fused: two steps" in record.attributes["lanes"]
+    assert "lanes are fused: three steps" in record.attributes["lanes"]
     assert record.best is not None
     assert record.best.learned
 
