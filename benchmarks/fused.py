@@ -9,8 +9,8 @@ b. LeNet on 28 x 28 images, minibatches of 256, 8 lanes: the hand-made fast path
    the general engine takes at most 1.8 times as long.
 c. The other examples, 8 lanes: fused against one after the other, for information.
 
-Printed: median seconds an epoch of each way, the median of the ratios of each turn, and their range. Only ratios mean
-something on a machine that others use too.
+Printed: median seconds an epoch of each way and the median of the ratios of each turn with their range, in processor time
+of all threads and by the clock. The bars are judged by processor time: beside other work the clock's ratios swing.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,9 @@ from study.training.proof import prove
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 CPU = torch.device("cpu")
+
+#: Epochs before the clock starts: a fused step is traced once it has been repeated.
+WARM_UP = 5
 
 Epoch = Callable[[], object]
 
@@ -59,7 +63,7 @@ def main() -> int:
     for name in ("fashion_resnet", "char_transformer"):
         problem = load_problem(f"{EXAMPLES / f'{name}.py'}:problem").problem
         print(f"  {name}: {prove(problem, CPU)}")
-        one, fused = example(problem, 8, max(1, options.steps // 5))
+        one, fused = example(problem, 8, max(5, options.steps // 2))
         compare(f"{name}, 8 lanes: one after the other / fused", one, fused, min(3, options.repetitions))
     print(f"digits_mlp at least 5 times as fast: {'reached' if faster >= 5 else 'MISSED'}")
     print(f"LeNet at most 1.8 times as slow: {'reached' if slower <= 1.8 else 'MISSED'}")
@@ -101,12 +105,20 @@ def epoch_of(side_by_side: ProblemLanes | Lanes, lanes: int, rate: float) -> Epo
 
 def compare(title: str, one: Epoch, other: Epoch, repetitions: int) -> float:
     """Time two ways by turns; print and return the median of the ratios of their times."""
-    for way in (one, other):
+    for way in (one, other) * WARM_UP:
         way()
-    taken = [(seconds(one), seconds(other)) for _ in range(repetitions)]
+    pairs = [(seconds(one), seconds(other)) for _ in range(repetitions)]
+    ratio = shown(f"{title}, processor time", [(a.cpu, b.cpu) for a, b in pairs])
+    shown(f"{title}, by the clock", [(a.clock, b.clock) for a, b in pairs])
+    return ratio
+
+
+def shown(title: str, taken: list[tuple[float, float]]) -> float:
+    """Print and return the median of the ratios."""
     ratios = [first / second for first, second in taken]
     ratio = statistics.median(ratios)
     first, second = (statistics.median(way) for way in zip(*taken, strict=True))
+    repetitions = len(taken)
     print(
         f"{title}: {ratio:.2f} ({min(ratios):.2f}..{max(ratios):.2f}, n = {repetitions}); {first:.3f} s / {second:.3f} s",
         flush=True,
@@ -114,11 +126,19 @@ def compare(title: str, one: Epoch, other: Epoch, repetitions: int) -> float:
     return ratio
 
 
-def seconds(way: Epoch) -> float:
-    """Return the seconds one epoch takes."""
-    started = time.perf_counter()
+@dataclass(frozen=True)
+class Seconds:
+    """What an epoch took: processor time of all threads, and time by the clock."""
+
+    cpu: float
+    clock: float
+
+
+def seconds(way: Epoch) -> Seconds:
+    """Run an epoch."""
+    cpu, clock = time.process_time(), time.perf_counter()
     way()
-    return time.perf_counter() - started
+    return Seconds(time.process_time() - cpu, time.perf_counter() - clock)
 
 
 if __name__ == "__main__":

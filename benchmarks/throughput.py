@@ -9,10 +9,10 @@ a. the textbook's loop: torchvision's dataset, ToTensor, DataLoader, torch.optim
 b. the same network alone, on tensors in memory;
 c. lanes: the study's own training, several networks side by side, in float32 and in bfloat16.
 
-Each measurement has a process of its own, so that what the study sets in its process (the allocator) does
-not help the others. Repetitions are interleaved: one of every way, then the next of every way. Printed:
-median and range of the seconds per trial-epoch, and how many times the best textbook loop takes. The bar:
-lanes are at least 6.5 times faster than (a).
+Each measurement has a process of its own, so that what the study sets in its process (the allocator, how threads
+wait) does not help the others. Repetitions are interleaved: one of every way, then the next of every way. Printed:
+median and range of the seconds per trial-epoch, and how many times the best textbook loop takes. The bars:
+lanes are at least 5 times faster than (a) in float32 and 7.5 times in bfloat16.
 
 With --steps N only the first N of 196 minibatches are trained on (and a fifth of as many images measured);
 times are scaled to the whole. The DataLoader's start-up is then scaled too, which makes workers look worse.
@@ -41,6 +41,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Subset
 
 from study.core.records import SEARCH_IMAGES
+from study.core.threads import prepare_environment
 from study.problems import fashion_mnist as data
 from study.problems.fashion_mnist import Images, Split, load_search
 from study.training.lanes import Lanes
@@ -50,7 +51,7 @@ from study.training.process import prepare_process
 BATCH = 256
 STEPS = -(-SEARCH_IMAGES // BATCH)
 RATE = 0.1
-BAR = 6.5
+BARS = {"float32": 5.0, "bfloat16": 7.5}
 CPU = torch.device("cpu")
 
 
@@ -74,13 +75,18 @@ class Way:
     trials: int = 1
     bfloat16: bool = False
 
+    @property
+    def precision(self) -> str:
+        """Name of the arithmetic."""
+        return "bfloat16" if self.bfloat16 else "float32"
+
     def __str__(self) -> str:
         """Return its name in the table."""
         if self.kind == "textbook":
             return f"a. textbook loop, {self.workers} workers"
         if self.kind == "alone":
             return "b. alone, tensors in memory"
-        return f"c. {self.trials} lanes, {'bfloat16' if self.bfloat16 else 'float32'}"
+        return f"c. {self.trials} lanes, {self.precision}"
 
 
 def main() -> int:
@@ -151,8 +157,15 @@ def lay_out(root: Path) -> None:
 
 def in_a_process(way: Way, images: int, root: str) -> float:
     """Return a way's seconds per trial-epoch, measured in a fresh process."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(measure, way, images, root).result()
+    before = dict(os.environ)
+    if way.kind == "lanes":
+        prepare_environment()
+    try:
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            return pool.submit(measure, way, images, root).result()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def measure(way: Way, images: int, root: str) -> float:
@@ -198,8 +211,8 @@ def alone(_way: Way, images: int, _root: str) -> EpochMetrics:
         evaluate(
             network,
             zip(
-                torch.split(held_out.pixels.unsqueeze(1), 1_000),
-                torch.split(held_out.labels, 1_000),
+                torch.split(held_out.pixels.unsqueeze(1), 500),
+                torch.split(held_out.labels, 500),
                 strict=True,
             ),
         )
@@ -261,11 +274,14 @@ def report(seconds: dict[Way, list[float]]) -> int:
         spread = f"{min(taken):.2f}..{max(taken):.2f}"
         times = textbook_best / medians[way]
         print(f"{way!s:32} {medians[way]:14.2f} {spread:>15} {len(taken):3} {times:9.1f}")
-    best = min((way for way in medians if way.kind == "lanes"), key=medians.__getitem__)
-    times = textbook_best / medians[best]
-    reached = times >= BAR
-    print(f"\nBest: {best}, {times:.1f} times faster than the best textbook loop; the bar is {BAR}: "
-          f"{'reached' if reached else 'MISSED'}")  # fmt: skip
+    reached = True
+    for precision, bar in BARS.items():
+        lanes_only = [way for way in medians if way.kind == "lanes" and way.precision == precision]
+        best = min(lanes_only, key=medians.__getitem__)
+        times = textbook_best / medians[best]
+        reached &= times >= bar
+        print(f"{best}: {times:.1f} times faster than the best textbook loop; the bar is {bar}: "
+              f"{'reached' if times >= bar else 'MISSED'}")  # fmt: skip
     return 0 if reached else 1
 
 

@@ -10,9 +10,7 @@ from lrsched.optimizer import Scheduler
 model = torch.nn.Linear(784, 10)
 optimizer = torch.optim.SGD(model.parameters(), lr=0.3)
 schedule = Warmup(Cosine(T_max=30, final=0.01), length=2)  # time in epochs here; any unit will do
-scheduler = Scheduler(
-    optimizer, schedule, steps_per_epoch=196
-)  # a torch LRScheduler: step() after each batch
+scheduler = Scheduler(optimizer, schedule, steps_per_epoch=196)  # an LRScheduler: step() after each batch
 
 for epoch in range(30):
     for _ in range(196):

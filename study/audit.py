@@ -162,7 +162,7 @@ def print_replay(record: StudyRecord, rows: int, orders: int, out: Path | None, 
         from study.core.files import whole_file
         from study.page.plots.audit_scatter import audit_figure
 
-        with whole_file(out, "--out") as part:
+        with whole_file(out, "`out`") as part:
             audit_figure(replays, shown, chosen).write_html(part, include_plotlyjs=True)
         click.echo(f"wrote {out}")
 

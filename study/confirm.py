@@ -20,7 +20,7 @@ from study.terminal.command import (
     tracking_option,
     train_images_option,
 )
-from study.terminal.values import Real, Whole
+from study.terminal.values import Choice, Real, Whole
 
 if TYPE_CHECKING:
     from study.core.records import StudyConfig
@@ -80,6 +80,13 @@ SECOND_LOOK = "each further look adds to the chance of a false winner (about 6.6
 @storage_option
 @tracking_option
 @checkpoints_option("runs/confirm")
+@option(
+    "--precision",
+    type=Choice(["float32", "bfloat16", "auto"]),
+    default="float32",
+    group="Machine",
+    help="Arithmetic of the training steps, whatever the search's was; auto takes what the hardware has.",
+)
 @device_option
 @data_dir_option
 def main(*, check: Path | None, **options: Any) -> int:
@@ -112,6 +119,7 @@ def _confirm(
     storage: str,
     tracking_uri: str,
     device: str,
+    precision: str,
     data_dir: str | None,
     finalists: int,
     per_family: int,
@@ -134,6 +142,7 @@ def _confirm(
     from study.stats.finalists import choose_finalists
     from study.store import optuna_storage as store
     from study.store.urls import check_tracking
+    from study.training.precision import choose_precision
     from study.training.process import prepare_process
 
     if not out.absolute().parent.is_dir():
@@ -152,7 +161,12 @@ def _confirm(
     chosen = choose_finalists(
         record, finalists=finalists, per_family=per_family, baseline=None if baseline == "none" else baseline
     )
-    config = replace(record.config, device=where.type, train_images=train_images)
+    config = replace(
+        record.config,
+        device=where.type,
+        precision=choose_precision(precision, where),
+        train_images=train_images,
+    )
     confirmation = Confirmation(config, chosen, seeds, checkpoints / record.config.name)
     click.echo("finalists: " + ", ".join(f"{f.name} ({f.score:.4f} in the search)" for f in chosen))
     require_final(data_dir)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from study.core.errors import InputError, given_by
+from study.core.errors import InputError
 from study.core.records import ALL_IMAGES
 from study.terminal.command import (
     checkpoints_option,
@@ -37,13 +36,15 @@ PICTURES = (".html", ".png", ".svg")
 
 @dataclass(frozen=True)
 class ReplicateOptions:
-    """The command's options, as its help tells them; ``ways`` are those of ``textbook.runs.WAYS``."""
+    """The command's options, as its help tells them."""
 
     source: str
     seeds: int
     epochs: int | None
     train_images: int
-    ways: tuple[str, ...]
+    as_published: bool
+    corrected: bool
+    both: bool
     markdown: Path | None
     figure: Path | None
     tracking_uri: str
@@ -51,9 +52,17 @@ class ReplicateOptions:
     device: str
     data_dir: str | None
 
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """How the rates are set, of ``textbook.runs.WAYS``; refused where two options say it."""
+        if self.as_published + self.corrected + self.both > 1:
+            raise InputError("`as_published`, `corrected` and `both` exclude each other; `both` is the two")
+        return ("as published",) * (not self.corrected) + ("corrected",) * (self.corrected or self.both)
+
 
 @command(
     "replicate",
+    takes=ReplicateOptions,
     examples=[
         ("the chapter's table, as its loop ran it, over five seeds", ""),
         ("and what its loop costs, with the tables put into a document", "--both --markdown docs/results.md"),
@@ -102,21 +111,13 @@ class ReplicateOptions:
 @checkpoints_option("runs/replicate")
 @device_option
 @data_dir_option
-def main(*, as_published: bool, corrected: bool, both: bool, **options: Any) -> None:
+def main(options: ReplicateOptions) -> None:
     """Train a source's runs as it did, over several seeds, beside the figures that it printed.
 
     All 60,000 images, batches of 256, plain SGD, test accuracy after the last epoch. Nothing is chosen by
     it. The chapter's loop does not use the rates that its schedules are named after (docs/results.md);
     --corrected does.
     """
-    if as_published + corrected + both > 1:
-        raise InputError("--as-published, --corrected and --both exclude each other; --both is the two")
-    ways = ("as published",) * (not corrected) + ("corrected",) * (corrected or both)
-    replicate(ReplicateOptions(ways=ways, **options))
-
-
-def replicate(options: ReplicateOptions) -> None:
-    """Train what is not trained yet; print the tables, and keep them where the options say."""
     from study.loops.recording import alone_in, closing
     from study.terminal.tables import print_table
     from study.textbook.curves_figure import curves_figure
@@ -124,16 +125,14 @@ def replicate(options: ReplicateOptions) -> None:
 
     section = None if options.markdown is None else Section(options.markdown, f"replicate {options.source}")
     if section is not None:
-        with given_by("--markdown"):
-            section.check()
+        section.check()
     if options.figure is not None:
-        with given_by("--figure"):
-            _check_figure(options.figure)
+        _check_figure(options.figure)
     replication, split = _prepare(options)
-    with ExitStack() as held:
-        with given_by("--checkpoints"):
-            held.enter_context(alone_in(replication.place))
-        tracker = held.enter_context(closing(_open_tracker(replication, options.tracking_uri)))
+    with (
+        alone_in(replication.place),
+        closing(_open_tracker(replication, options.tracking_uri)) as tracker,
+    ):
         _train(replication, split, tracker)
         measured = replication.measured()
         found = tables(measured, about="" if replication.comparable else f" ({_size(replication)})")
@@ -149,8 +148,7 @@ def replicate(options: ReplicateOptions) -> None:
     if not replication.comparable:
         click.echo(_not_comparable(replication))
     if section is not None:
-        with given_by("--markdown"):
-            section.write(text)
+        section.write(text)
         click.echo(f"wrote the section {section.name!r} of {section.path}")
     if options.figure is not None:
         _write_figure(drawn, options.figure)
@@ -267,9 +265,9 @@ def _conditions(replication: Replication) -> str:
 def _check_figure(path: Path) -> None:
     """Refuse a figure's file that cannot be written, before anything is trained."""
     if path.suffix not in PICTURES:
-        raise InputError(f"{path}: must end in {', '.join(PICTURES)}")
+        raise InputError(f"`figure` {path}: must end in {', '.join(PICTURES)}")
     if not path.absolute().parent.is_dir():
-        raise InputError(f"{path}: there is no folder {path.parent}")
+        raise InputError(f"`figure` {path}: there is no folder {path.parent}")
 
 
 def _write_figure(figure: Figure, path: Path) -> None:
@@ -280,7 +278,7 @@ def _write_figure(figure: Figure, path: Path) -> None:
         with whole_file(path, "`figure`") as part:
             figure.write_html(part, include_plotlyjs=True)
     else:
-        write_pictures({path: figure}, width=1100)
+        write_pictures({path: figure}, named="`figure`", width=1100)
     click.echo(f"wrote {path}")
 
 

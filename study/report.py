@@ -17,7 +17,6 @@ from study.terminal.command import (
     study_option,
     tracking_option,
 )
-from study.terminal.flags import flag
 
 
 @dataclass(frozen=True)
@@ -88,23 +87,20 @@ def report(options: Options) -> None:
 
     opened = store.existing_study(options.storage, options.study)
     record = store.record(opened)
-    with flag("--certificate"):
-        confirmed = confirmation(record.config.name, options.certificate)
+    confirmed = confirmation(record.config.name, options.certificate)
     page = gather(record, confirmed)
     if options.export is not None:
         from study.page.export import export
 
-        with flag("--export"):
-            export(record, options.export)
+        export(record, options.export)
         click.echo(f"wrote {options.export}")
     if options.figures is not None:
         from study.page.pictures import pictures, write_pictures
 
         files = {options.figures / f"{name}.png": figure for name, figure in pictures(page).items()}
-        with flag("--figures"):
-            write_pictures(files)
+        write_pictures(files, named="`figures`")
         click.echo(f"wrote {len(files)} figures into {options.figures}")
-    with whole_file(options.out, "--out") as part:
+    with whole_file(options.out, "`out`") as part:
         part.write_text(render(page), encoding="utf-8")
     click.echo(f"wrote {options.out} ({options.out.stat().st_size / 1e6:.1f} MB)")
     if options.publish:

@@ -92,13 +92,13 @@ class SearchOptions:
     tracking_uri: str
     rerun: int | None
 
-    def config(self, device: str, workload: Workload) -> StudyConfig:
-        """Return the study's settings on a device type: what was asked for, else what the problem says."""
+    def config(self, device: str, precision: str, workload: Workload) -> StudyConfig:
+        """Return the study's settings on a device type, in one arithmetic: what was asked for, else what the problem says."""
         known = {field.name for field in fields(StudyConfig)}
         chosen = {name: value for name, value in vars(self).items() if name in known and value is not None}
         own = {name: getattr(workload, name) for name in WORKLOAD}
         defaults = pruning_defaults(self.pruner, self.epochs or workload.epochs)
-        named = {"name": self.study, "problem": workload.name, "device": device}
+        named = {"name": self.study, "problem": workload.name, "device": device, "precision": precision}
         return StudyConfig(**{**own, **defaults, **chosen, **named})
 
 
@@ -242,10 +242,10 @@ _study, _search, _other = (partial(option, group=group) for group in ("Study", "
 @lanes_option
 @option(
     "--precision",
-    type=Choice(["float32", "bfloat16"]),
-    default="float32",
+    type=Choice(["auto", "float32", "bfloat16"]),
+    default="auto",
     group="Machine",
-    help="Arithmetic of the training steps; bfloat16 is faster where the processor has it.",
+    help="Arithmetic of the training steps; auto takes bfloat16 where the hardware has it, or as the study does.",
 )
 @device_option
 @data_dir_option
@@ -281,13 +281,13 @@ def _run(options: SearchOptions) -> None:
     """Open everything, each thing checked before anything is created; then train."""
     from study.loops.search_loop import SearchLoop, next_clock
     from study.loops.signals import held_back
-    from study.page.closing import close_study, print_closing
     from study.problems.fashion_mnist import choose_device
     from study.store import lifecycle
     from study.store import optuna_storage as store
     from study.store.urls import check_tracking
     from study.terminal.progress import Progress
     from study.training.lanes import automatic_lanes
+    from study.training.precision import choose_precision
     from study.training.process import prepare_process
     from study.training.workload import open_workload
     from study.tuning.pruner import make_pruner
@@ -300,7 +300,9 @@ def _run(options: SearchOptions) -> None:
         options.problem, device, data_dir=options.data_dir, train_images=options.train_images,
         optimizer=options.optimizer, weight_decay=options.weight_decay,
     )  # fmt: skip
-    config = options.config(device.type, workload)
+    recorded = store.settings_of(options.storage, options.study)
+    precision = choose_precision(options.precision, device, recorded.precision if recorded else None)
+    config = options.config(device.type, precision, workload)
     space = Space(config.schedules, config.epochs, config.base_rate)
     sampler, pruner = make_sampler(config, space), make_pruner(config)
     check_tracking(options.tracking_uri, options.storage)
@@ -334,6 +336,11 @@ def _run(options: SearchOptions) -> None:
         outcome = "finished"
     finally:
         with held_back():
+            from study.page.closing import (
+                close_study,
+                print_closing,
+            )  # half a second that no start should wait for
+
             results = close_study(store.record(study), tracker, outcome)
     print_closing(results, options.storage, options.tracking_uri, tracker.experiment_id, complete=complete)
     store.close(study)

@@ -175,8 +175,8 @@ def export(record: StudyRecord, path: Path) -> None:
     }
     writer = writers.get(path.suffix.lower())
     if writer is None:
-        raise InputError(f"{str(path)!r} must end in .csv, .parquet or .json")
-    with whole_file(path, "the table") as part:
+        raise InputError(f"`export` {str(path)!r} must end in .csv, .parquet or .json")
+    with whole_file(path, "`export`") as part:
         writer(record, part)
 
 

@@ -90,10 +90,10 @@ def confirmation(study: str, given: Path | None) -> Confirmation | None:
     if name != study:
         if given is None:
             return None
-        raise InputError(f"the certificate {str(path)!r} is of study {name!r}, not of {study!r}")
+        raise InputError(f"`certificate` {str(path)!r} is of study {name!r}, not of {study!r}")
     problems = certificates.check(data)
     if problems:
-        raise InputError(f"the certificate {str(path)!r} does not hold: {problems[0]}")
+        raise InputError(f"`certificate` {str(path)!r} does not hold: {problems[0]}")
     return Confirmation.read(data)
 
 

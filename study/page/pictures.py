@@ -51,11 +51,12 @@ def grid(figures: Mapping[str, go.Figure], columns: int = 4) -> go.Figure:
     return sheet.update_layout(template=TEMPLATE, height=80 + 240 * rows, margin_t=48)
 
 
-def write_pictures(figures: Mapping[Path, go.Figure], width: int = 960) -> None:
+def write_pictures(figures: Mapping[Path, go.Figure], *, named: str, width: int = 960) -> None:
     """Write figures into files, in the format that each file's ending names.
 
     Args:
         figures: The figures by file, at least one; missing folders are made.
+        named: What an error calls the argument that asked for them, such as `` `figures` ``.
         width: Pixels; heights are the figures' own. Formats of pixels get two a point.
 
     Raises:
@@ -72,11 +73,11 @@ def write_pictures(figures: Mapping[Path, go.Figure], width: int = 960) -> None:
             scale=2,
         )
     except OSError as error:
-        raise InputError(f"{error.filename!r} cannot be written: {error.strerror or error}") from None
+        raise InputError(f"{named} {error.filename!r} cannot be written: {error.strerror or error}") from None
     except RuntimeError as error:
         # Plotly's own error for it is a plain RuntimeError; what kaleido raised stands behind it.
         if type(error.__context__).__name__ != "ChromeNotFoundError":
             raise
         raise InputError(
-            "a picture needs Chromium or Chrome, and none was found: install one, or name it in BROWSER_PATH"
+            f"{named}: a picture needs Chromium or Chrome, and none was found: install one, or name it in BROWSER_PATH"
         ) from None

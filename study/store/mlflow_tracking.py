@@ -22,10 +22,10 @@ import json
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from study.core.metric import ACCURACY
-from study.core.records import DEFAULT_PROBLEM, EpochMetrics, Outcome, TrialSpec
+from study.core.records import DEFAULT_PROBLEM, EpochMetrics, Outcome, Recorded, TrialSpec
 from study.store.budget import Budget
 from study.store.curve import GrowingCurve
 from study.store.mlflow_connection import connect, experiment_in
@@ -82,25 +82,6 @@ class RunSpec:
         return cls(name, spec.epochs, {"schedule": spec.family, **tags}, own)
 
 
-class Recorded(Protocol):
-    """What a parent run is of: a study, or something else that trains runs with fixed settings."""
-
-    @property
-    def name(self) -> str:
-        """What it is called."""
-
-    @property
-    def train_images(self) -> int:
-        """Images trained on."""
-
-    @property
-    def data(self) -> Mapping[str, str]:
-        """Checksums of the data files, by file name."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return all that was fixed, as plain data."""
-
-
 class Tracker:
     """Writes one study's runs; made by ``Tracker.open``."""
 
@@ -141,7 +122,8 @@ class Tracker:
 
         Args:
             tracking_uri: MLflow's database or server.
-            config: What is recorded: its name, its settings and the dataset's checksums.
+            config: What is recorded: its settings are the parent's parameters. Children repeat
+                ``batch_size``, ``train_images`` and, as ``study_seed``, ``seed`` where they are among them.
             attributes: Facts for every run's tags, such as git revision, device and versions.
             resume_run_id: The parent's id from an earlier ``run_id``; a new run is made where it is
                 ``None`` or no longer there.
@@ -343,8 +325,8 @@ def _dataset(config: Recorded) -> Any:
 
 def _study_parameters(config: Recorded) -> dict[str, Any]:
     """Return the settings but for the name and the data, which MLflow shows otherwise."""
-    known = {k: v for k, v in config.to_json().items() if k not in {"name", "data"}}
-    return {k: ", ".join(map(str, v)) if isinstance(v, list) else v for k, v in known.items()}
+    fields = {k: v for k, v in config.to_json().items() if k not in {"name", "data"}}
+    return {k: ", ".join(map(str, v)) if isinstance(v, list) else v for k, v in fields.items()}
 
 
 def _schedule_parameters(spec: TrialSpec) -> dict[str, Any]:

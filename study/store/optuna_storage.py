@@ -149,6 +149,17 @@ def existing_study(storage: str, name: str | None = None) -> optuna.Study:
     return optuna.load_study(study_name=name or names[-1], storage=opened)
 
 
+def settings_of(storage: str, name: str) -> StudyConfig | None:
+    """Return the settings of the study of this name; ``None`` where there is none. Nothing is created or migrated."""
+    url = urls.parse(storage, "storage")
+    if not urls.is_made(url, "storage", "Optuna"):
+        return None
+    opened = _connect(url, create=False)
+    kept = _settings_by_name(opened).get(name)
+    opened.engine.dispose()
+    return None if kept is None else StudyConfig.from_json(kept)
+
+
 def _settings_by_name(storage: optuna.storages.BaseStorage) -> dict[str, Mapping[str, Any]]:
     """Return the settings of every study of ours, oldest first."""
     studies = sorted(storage.get_all_studies(), key=lambda study: study._study_id)  # noqa: SLF001 - order of creation

@@ -24,6 +24,7 @@ from typing import Any, NoReturn
 import click
 
 from study.core.errors import InputError
+from study.core.threads import prepare_environment
 from study.terminal.values import AUTO, Choice, Whole
 
 Function = Callable[..., Any]
@@ -133,6 +134,7 @@ class Command(click.Command):
             standalone_mode: ``False`` returns the command's value and lets its exceptions through.
             extra: Passed on to click.
         """
+        prepare_environment()  # before a command imports PyTorch
         run = partial(
             super().main, args, prog_name or self.name, complete_var, standalone_mode=False, **extra
         )

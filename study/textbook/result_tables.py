@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from study.core.errors import InputError
-from study.core.files import whole_file
+from study.core.files import write_text
 from study.terminal.cells import MISSING
 from study.terminal.markdown import markdown_table
 from study.terminal.tables import Column
@@ -130,7 +130,7 @@ class Section:
             InputError: The folder is missing, or the marks are not there, once each and in order.
         """
         if not self.path.absolute().parent.is_dir():
-            raise InputError(f"{self.path}: there is no folder {self.path.parent}")
+            raise InputError(f"`markdown` {self.path}: there is no folder {self.path.parent}")
         if self.path.exists():
             self._split()
 
@@ -138,8 +138,7 @@ class Section:
         """Put ``text`` between the marks; the rest of the file stays as it is."""
         before, after = self._split() if self.path.exists() else ("", "\n")
         begin, end = self._marks
-        with whole_file(self.path) as part:
-            part.write_text(f"{before}{begin}\n\n{text.strip()}\n\n{end}{after}", "utf-8")
+        write_text(self.path, f"{before}{begin}\n\n{text.strip()}\n\n{end}{after}", "`markdown`")
 
     def _split(self) -> tuple[str, str]:
         """Return the file before its begin mark and after its end mark."""
@@ -147,9 +146,11 @@ class Section:
         try:
             text = self.path.read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{self.path}: cannot be read ({error})") from None
+            raise InputError(f"`markdown` {self.path}: cannot be read ({error})") from None
         before, found, rest = text.partition(begin)
         between, closed, after = rest.partition(end)
         if not (found and closed) or begin in between + after:
-            raise InputError(f"{self.path}: needs the lines {begin!r} and {end!r}, once each, in order")
+            raise InputError(
+                f"`markdown` {self.path}: needs the lines {begin!r} and {end!r}, once each, in order"
+            )
         return before, after

@@ -1,10 +1,17 @@
-"""A grouped convolution with a faster gradient for its input on CPUs.
+"""A grouped convolution, laid out so that CPUs are faster at it.
 
 Notation: G groups (lanes), B images, C channels a group comes from and D it goes to, a K x K kernel.
 
-For that gradient the CPU kernels pad a group's C channels to the 16 of a vector register; LeNet's second
-convolution has 6 and wastes most of the work, in the slowest part of a training step. Two neighbouring
-columns together make 2C channels of one plain convolution over the output's gradient with stride (1, 2)::
+The CPU kernels pad a group's C channels to the 16 of a vector register; LeNet's second convolution has 6 and
+wastes most of the work, in the slowest part of a training step.
+
+In bfloat16, where products cost least, two groups become one of 2C channels: block-diagonal kernels, half of them
+zeros, and yet a step's three convolutions take 11 ms where they took 17 (8 lanes, 256 images, one thread). Zero
+times infinity is NaN, so what is not finite is set to zero before it meets the partner's zeros, forward and
+backward; the bias of a group that it came from becomes NaN instead.
+
+Otherwise only the gradient for the input is mended. Two neighbouring columns together make 2C channels of one
+plain convolution over the output's gradient with stride (1, 2)::
 
     dX[2j + p] = sum over u of dY[2j - (K - 1) + u] * W[p + (K - 1) - u],    u = 0..K, p = 0, 1
 
@@ -17,6 +24,8 @@ from typing import Any
 
 import torch
 from torch.nn import functional
+
+from study.training.finite import only_finite
 
 
 def grouped_convolution(
@@ -35,10 +44,49 @@ def grouped_convolution(
     """
     if images.device.type != "cpu":
         return functional.conv2d(images, kernels, bias, groups=groups)
-    convolved: torch.Tensor = _PairedColumns.apply(
-        images, kernels.to(images.dtype), bias.to(images.dtype), groups
-    )
+    kernels, bias = kernels.to(images.dtype), bias.to(images.dtype)
+    if images.dtype is torch.bfloat16 and groups % 2 == 0:
+        return _two_by_two(images, kernels, bias, groups)
+    convolved: torch.Tensor = _PairedColumns.apply(images, kernels, bias, groups)
     return convolved
+
+
+def _two_by_two(images: torch.Tensor, kernels: torch.Tensor, bias: torch.Tensor, groups: int) -> torch.Tensor:
+    """Return the convolution by half as many groups; a group that is not finite becomes NaN, alone."""
+    sums = images.detach().sum((0, 2, 3)).view(groups, -1).sum(1)  # not finite if one value is not
+    bias = bias + (0 * sums).repeat_interleave(len(bias) // groups)
+    channels = kernels.shape[1]
+    first, second = kernels.view(groups // 2, 2, -1, *kernels.shape[1:]).unbind(1)  # [G / 2, D, C, K, K] each
+    first = functional.pad(first, (0, 0, 0, 0, 0, channels))
+    second = functional.pad(second, (0, 0, 0, 0, channels, 0))
+    pairs = torch.stack([first, second], dim=1).flatten(0, 2).contiguous(memory_format=torch.channels_last)
+    convolved = functional.conv2d(_Finite.apply(images), pairs, bias, groups=groups // 2)
+    finite: torch.Tensor = _FiniteGradient.apply(convolved)
+    return finite
+
+
+class _Finite(torch.autograd.Function):
+    """Zero for what is not finite; the gradient passes."""
+
+    @staticmethod
+    def forward(_ctx: Any, tensor: torch.Tensor) -> torch.Tensor:
+        return only_finite(tensor)
+
+    @staticmethod
+    def backward(_ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        return gradient
+
+
+class _FiniteGradient(torch.autograd.Function):
+    """The tensor itself; zero for what is not finite in its gradient."""
+
+    @staticmethod
+    def forward(_ctx: Any, tensor: torch.Tensor) -> torch.Tensor:
+        return tensor.view_as(tensor)
+
+    @staticmethod
+    def backward(_ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        return only_finite(gradient)
 
 
 class _PairedColumns(torch.autograd.Function):

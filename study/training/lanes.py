@@ -25,7 +25,7 @@ from study.core.records import EpochMetrics
 from study.problems.fashion_mnist import Images, Split
 from study.training.lenet import forward, lenet, stack, unstack
 
-EVALUATION_BATCH = 1_000
+EVALUATION_BATCH = 500
 
 
 @dataclass

@@ -19,6 +19,7 @@ from torch import nn
 from torch.nn import functional
 
 from study.training.convolution import grouped_convolution
+from study.training.pooling import pool_relu
 
 CLASSES = 10
 Weights = Mapping[str, torch.Tensor]
@@ -77,9 +78,9 @@ def forward(weights: Weights, pixels: torch.Tensor) -> torch.Tensor:
     h = functional.conv2d(
         images, _kernels(weights["conv1.weight"]), weights["conv1.bias"].flatten(), padding=2
     )
-    h = functional.relu(functional.max_pool2d(h, 2))
+    h = pool_relu(h)
     h = grouped_convolution(h, _kernels(weights["conv2.weight"]), weights["conv2.bias"].flatten(), lanes)
-    h = functional.relu(functional.max_pool2d(h, 2))
+    h = pool_relu(h)
     h = h.reshape(batch, lanes, 400).transpose(0, 1)
     h = functional.relu(torch.baddbmm(weights["linear1.bias"], h, weights["linear1.weight"]))
     h = functional.relu(torch.baddbmm(weights["linear2.bias"], h, weights["linear2.weight"]))

@@ -223,7 +223,7 @@ def test_flags_are_a_decision() -> None:
     """Adding or removing an option is one: this list changes with it."""
     flags = """
         --study --finalists --per-family --baseline --seeds --train-images --level --margin --out --check
-        --storage --tracking-uri --checkpoints --device --data-dir
+        --storage --tracking-uri --checkpoints --precision --device --data-dir
     """
     options = [p for p in main.params if isinstance(p, click.Option)]
     assert sorted(o for p in options for o in p.opts) == sorted(flags.split())

@@ -279,10 +279,10 @@ def test_any_state_of_a_study_gives_a_page(
         (["--storage", "sqlite:///nothing.db"], "holds no study yet"),
         (["--certificate", "none.json"], "cannot read the certificate"),
         (["--certificate", "others.json"], "is of study 'another'"),
-        (["--certificate", "forged.json"], "--certificate: the certificate 'forged.json' does not hold"),
+        (["--certificate", "forged.json"], "--certificate 'forged.json' does not hold"),
         (["--out", "no/such/report.html"], "cannot be written"),
-        (["--export", "trials.xlsx"], "--export: 'trials.xlsx' must end in .csv, .parquet or .json"),
-        (["--figures", "report.html/figures"], "--figures: 'report.html/figures' cannot be written"),
+        (["--export", "trials.xlsx"], "--export 'trials.xlsx' must end in .csv, .parquet or .json"),
+        (["--figures", "report.html/figures"], "--figures 'report.html/figures' cannot be written"),
     ],
 )
 def test_what_cannot_be_used_is_refused_in_one_line(reported: Path, arguments: list[str], said: str) -> None:

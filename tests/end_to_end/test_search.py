@@ -24,6 +24,7 @@ from study.core.records import StudyRecord
 from study.search import FAMILIES, main, pruning_defaults
 from study.store import optuna_storage as store
 from study.terminal.command import Option
+from study.training.precision import has_bfloat16
 from tests.running import PATIENCE, run_command, run_program, started, words
 
 Refused = Callable[..., str]
@@ -406,6 +407,26 @@ def test_a_file_that_is_no_database(
 
 
 @pytest.mark.slow
+def test_the_arithmetic_is_chosen_once_and_then_followed(copy: Path, tmp_path: Path) -> None:
+    """Auto records what it chose; asked for the other one by name, the study refuses; auto joins either."""
+    chosen = "bfloat16" if has_bfloat16(torch.device("cpu")) else "float32"
+    other = ({"float32", "bfloat16"} - {chosen}).pop()
+    assert store.load(f"sqlite:///{copy}/optuna.db").config.precision == chosen
+    said = search(copy, "--trials", "12", *SMALL, "--precision", other, code=2)
+    assert f"precision is {chosen}, not {other}; give --precision {chosen} to continue it" in said
+
+    few = ("--trials", "1", "--epochs", "1", "--train-images", "256", "--device", "cpu")
+    search(tmp_path, *few, "--precision", other)
+    if chosen == "float32":
+        said = search(tmp_path, *few, code=2)
+        assert said.startswith(
+            "error: --precision auto: the study computes in bfloat16, which this cpu has not"
+        )
+    else:
+        search(tmp_path, *few)
+    assert store.load(f"sqlite:///{tmp_path}/optuna.db").config.precision == other
+
+
 def test_other_settings_are_refused_and_change_nothing(copy: Path) -> None:
     """The field, both values and the way out are named; the study stays as it was, down to the bytes."""
     before = {p: p.read_bytes() for p in copy.rglob("*") if p.is_file()}

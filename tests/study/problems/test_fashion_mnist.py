@@ -170,8 +170,8 @@ def test_a_named_folder_is_the_only_one_tried(source: Path, monkeypatch: pytest.
     """Who names a folder without the data is told so, though data/ holds it."""
     place(source, Path("data"), *TRAIN)
     Path("empty").mkdir()
-    assert refusal("empty").startswith("--data-dir empty: train-images-idx3-ubyte[.gz] is not there")
-    assert refusal("missing").startswith("--data-dir missing: train-images-idx3-ubyte[.gz] is not there")
+    assert refusal("empty").startswith("`data_dir` empty: train-images-idx3-ubyte[.gz] is not there")
+    assert refusal("missing").startswith("`data_dir` missing: train-images-idx3-ubyte[.gz] is not there")
     monkeypatch.setenv(data.ENVIRONMENT, "empty")
     assert refusal(None).startswith("FASHION_MNIST_DIR empty: train-images-idx3-ubyte[.gz] is not there")
 

@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import asdict
 
 from study.store.liveness import Process, current
 
@@ -36,7 +35,7 @@ def test_a_process_of_another_machine_or_container_cannot_be_seen() -> None:
 
 
 def test_a_record_reads_back() -> None:
-    assert Process(**json.loads(json.dumps(asdict(current())))) == current()
+    assert Process(**json.loads(json.dumps(dataclasses.asdict(current())))) == current()
 
 
 def _started(pid: int) -> str:

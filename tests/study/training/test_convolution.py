@@ -65,3 +65,38 @@ def test_autocast_changes_the_arithmetic_not_the_type(dtype: torch.dtype) -> Non
     assert output.dtype is dtype
     expected = functional.conv2d(images, kernels, bias, groups=3)
     assert (output.float() - expected).abs().max() < (1e-4 if dtype is torch.float32 else 0.5)
+
+
+@pytest.mark.parametrize("groups", [1, 2, 3, 8])
+def test_bfloat16_gradients_are_torchs(groups: int) -> None:
+    """Whether groups are taken in pairs or not: as near to float64's as torch's own bfloat16 gradients are."""
+    inputs = drawn(0, 8, groups, 6, 16, 5, 14, 14)
+    exact = outputs_and_gradients("torch", inputs, groups)
+    rounded = [tensor.bfloat16() for tensor in inputs]
+    ours, theirs = (outputs_and_gradients(name, rounded, groups) for name in ("ours", "torch"))
+    for one, other, truth in zip(ours, theirs, exact, strict=True):
+        assert one.dtype is torch.bfloat16
+        off, allowed = ((t.double() - truth).norm() / truth.norm() for t in (one, other))
+        assert off < 1.2 * allowed + 1e-3
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("where", ["images", "kernels", "gradient"])
+def test_what_is_not_finite_stays_in_its_group(value: float, where: str) -> None:
+    """Groups taken in pairs share products with zeros, and yet nothing of one reaches the other."""
+    found = []
+    for put in (1.0, value):
+        images, kernels, bias = (t.to(torch.bfloat16) for t in drawn(0, 2, 2, 6, 16, 5, 14, 14))
+        images = images.contiguous(memory_format=torch.channels_last)
+        gradient = torch.ones(2, 32, 10, 10, dtype=torch.bfloat16)
+        {"images": images[0, 1, 3], "kernels": kernels[4, 2, 1], "gradient": gradient[1, 5, 2]}[where][0] = (
+            put
+        )
+        copies = [t.requires_grad_() for t in (images, kernels, bias)]
+        output = grouped_convolution(images, kernels, bias, 2)
+        back = torch.autograd.grad(output, copies, gradient)
+        found.append([output[:, 16:], back[0][:, 6:], back[1][16:], back[2][16:]])
+    assert where == "gradient" or not output[0, 4].isfinite().all()
+    for tame, wild in zip(*found, strict=True):
+        assert wild.isfinite().all()
+        assert torch.equal(wild, tame)

@@ -237,13 +237,12 @@ from tests.making import epochs_of, spec_of
 from study.tuning.space import Space
 from study.tuning.sampler import make_sampler
 import json
-import math
 
 url, config, total = sys.argv[1], StudyConfig.from_json(json.loads(sys.argv[2])), int(sys.argv[3])
 space = Space(config.schedules, config.epochs)
 study = store.open_study(url, config)
 study.sampler = make_sampler(config, space)
-life.CLAIM_SECONDS = 0  # a trial that was killed before it was signed is dead at once
+life.CLAIM_SECONDS = 0  # a trial that was killed before it had an owner is dead at once
 life.recover(study)
 lanes = []
 while True:

@@ -1,0 +1,45 @@
+"""Which arithmetic a study's training steps are computed in: bfloat16 where it is made in hardware."""
+
+from __future__ import annotations
+
+import torch
+
+from study.core.errors import InputError
+
+AUTO = "auto"
+FLOAT32 = "float32"
+BFLOAT16 = "bfloat16"
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 in hardware: AVX512-BF16 or AMX; CUDA from capability 8.0 up.
+
+    Elsewhere it is emulated and slower than float32, or unmeasured.
+    """
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    capabilities = torch.cpu.get_capabilities() if device.type == "cpu" else {}
+    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+
+
+def choose_precision(asked: str, device: torch.device, recorded: str | None = None) -> str:
+    """Return ``float32`` or ``bfloat16``.
+
+    Args:
+        asked: As ``--precision`` names it: one of them, or ``auto``.
+        device: What is trained on.
+        recorded: What the study that is joined computes in; ``None`` for a new one. ``auto`` follows it.
+
+    Raises:
+        InputError: ``auto`` on a device without bfloat16 joins a study that computes in it.
+    """
+    if asked != AUTO:
+        return asked
+    if recorded is None:
+        return BFLOAT16 if has_bfloat16(device) else FLOAT32
+    if recorded == BFLOAT16 and not has_bfloat16(device):
+        raise InputError(
+            f"`precision` auto: the study computes in bfloat16, which this {device.type} has not in hardware; "
+            "join from another machine, give `precision` bfloat16 to compute it slowly, or `study` OTHER to start another"
+        )
+    return recorded
