@@ -287,7 +287,7 @@ def _run(options: SearchOptions) -> None:
     from study.store.urls import check_tracking
     from study.terminal.progress import Progress
     from study.training.lanes import automatic_lanes
-    from study.training.precision import choose_precision
+    from study.training.precision import AUTO, FLOAT32, choose_precision
     from study.training.process import prepare_process
     from study.training.workload import open_workload
     from study.tuning.pruner import make_pruner
@@ -302,6 +302,8 @@ def _run(options: SearchOptions) -> None:
     )  # fmt: skip
     recorded = store.settings_of(options.storage, options.study)
     precision = choose_precision(options.precision, device, recorded.precision if recorded else None)
+    if options.precision == AUTO and workload.source:
+        precision = FLOAT32  # bfloat16 is measured for LeNet alone; a user's problem has to ask for it
     config = options.config(device.type, precision, workload)
     space = Space(config.schedules, config.epochs, config.base_rate)
     sampler, pruner = make_sampler(config, space), make_pruner(config)

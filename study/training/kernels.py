@@ -85,7 +85,9 @@ class _Convolution(_Rule):
         x = _channels_last(x)
         plain = (stride, padding, dilation) == ((1, 1), (0, 0), (1, 1))
         square = kernels.shape[2] == kernels.shape[3]
-        if groups > 1 and plain and square and joined is not None and x.shape[3] % 2 == 0:
+        # In bfloat16 the grouped convolution calls compiled loops, which a trace of torch's operations does not see.
+        traceable = x.dtype is not torch.bfloat16
+        if groups > 1 and plain and square and joined is not None and x.shape[3] % 2 == 0 and traceable:
             out = grouped_convolution(x, kernels, joined, groups)
         else:
             out = functional.conv2d(x, kernels, joined, stride, padding, dilation, groups)

@@ -16,6 +16,7 @@ import torch
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from study.core.errors import InputError
 from study.problems.problem import Problem
 from study.problems.user_code import said
 from study.training.lanes import widest
@@ -70,11 +71,30 @@ def prove(problem: Problem, device: torch.device) -> Proof:
     return Proof(fused=False, reason="three steps one after the other failed")
 
 
+def require_bfloat16(problem: Problem, device: torch.device, *, fused: bool) -> None:
+    """Refuse bfloat16 where the network's steps cannot be computed in it: some of torch's batching rules cannot mix types.
+
+    Raises:
+        InputError: Three steps failed.
+    """
+    try:
+        _trained(Stacked if fused else Separate, problem, device, torch.float32, bfloat16=True)
+    except Exception as error:
+        raise InputError(
+            f"`precision` bfloat16: problem {problem.name!r} cannot be trained in it ({_why(error)}); use float32"
+        ) from error
+
+
 def _trained(
-    kind: type[Stacked | Separate], problem: Problem, device: torch.device, dtype: torch.dtype
+    kind: type[Stacked | Separate],
+    problem: Problem,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    bfloat16: bool = False,
 ) -> dict[str, torch.Tensor]:
     """Train two networks for three steps; return all that can be compared, by what it is."""
-    networks = kind(problem, device, dtype=dtype, averaging=0.5, bfloat16=False)
+    networks = kind(problem, device, dtype=dtype, averaging=0.5, bfloat16=bfloat16)
     if isinstance(networks, Stacked):
         networks.trace_after = 1  # the second step is a traced one
     train = problem.examples("train", device).to(device, dtype)

@@ -22,7 +22,7 @@ from study.problems.problem import OptimizerFactory, Problem
 from study.training.fused import ProblemLanes
 from study.training.lanes import Lanes
 from study.training.lenet import lenet
-from study.training.proof import Proof, prove
+from study.training.proof import Proof, prove, require_bfloat16
 
 #: Optimizers of the default problem by name, each with the base rates that are searched with it.
 OPTIMIZERS: Mapping[str, tuple[Callable[[float], OptimizerFactory], tuple[float, float]]] = {
@@ -188,4 +188,10 @@ def _maker(
 ) -> Callable[..., ProblemLanes]:
     train, validation = problem.examples("train", device), problem.examples("validation", device)
     first = train if train_images is None else train.part(0, train_images)
-    return lambda **how: ProblemLanes(problem, first, validation, fused=proof.fused, **how)
+
+    def make(**how: Any) -> ProblemLanes:
+        if how["bfloat16"]:
+            require_bfloat16(problem, device, fused=proof.fused)
+        return ProblemLanes(problem, first, validation, fused=proof.fused, **how)
+
+    return make

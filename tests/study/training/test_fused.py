@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 import lrsched
+from study.core.errors import InputError
 from study.core.records import EpochMetrics
 from study.problems import Problem
 from study.problems.examples import Examples
 from study.problems.fashion_mnist import Split
 from study.training.fused import ProblemLanes
 from study.training.lanes import Lanes, data_order
+from study.training.proof import require_bfloat16
 from study.training.rates import Rates
 from study.training.stacked import Stacked
 from study.training.updates import BatchedAdam, BatchedSGD, Ordinary
@@ -409,3 +411,29 @@ def losses_of(epoch: EpochMetrics) -> tuple[float, float | None, float]:
 
 def shares_of(epoch: EpochMetrics) -> tuple[float | None, ...]:
     return epoch.train_accuracy, epoch.val_accuracy, epoch.averaged_accuracy
+
+
+def test_bfloat16_is_refused_where_it_cannot_be_computed() -> None:
+    """vmap's rule for batch norms cannot mix types; alone they can."""
+    require_bfloat16(problem_of("batch norm"), CPU, fused=False)
+    require_bfloat16(problem_of("mlp"), CPU, fused=True)
+    with pytest.raises(
+        InputError, match="`precision` bfloat16: problem 'small' cannot be trained in it .* use float32"
+    ):
+        require_bfloat16(problem_of("batch norm"), CPU, fused=True)
+
+
+@pytest.mark.parametrize("network", ["lenet", "mlp", "attention"])
+def test_bfloat16_is_for_the_steps_only(network: str) -> None:
+    """Weights stay in float32; the losses are near those of float32 and not the same, traced steps included."""
+    problem = problem_of(network)
+    losses = []
+    for bfloat16 in (False, True):
+        lanes = lanes_of(problem, dtype=torch.float32, bfloat16=bfloat16)
+        for key in range(2):
+            lanes.add(key, seed=key)
+        rates = dict.fromkeys(range(2), np.full(lanes.steps, 0.01))
+        losses.append([lanes.train_epoch(rates)[1].train_loss for _ in range(6)])
+        assert {w.dtype for w in lanes.weights(0).values() if w.is_floating_point()} == {torch.float32}
+    assert losses[0] != losses[1]
+    assert losses[0] == pytest.approx(losses[1], rel=0.03)
