@@ -36,7 +36,7 @@ test: $(INSTALLED) data ## Run the fast tests
 check: lint types ## Run lint, types and every test but the peers' (needs Chromium and PostgreSQL)
 	$(BIN)/python -m pytest -m "not peers" $(ARGS)
 
-peers: $(INSTALLED) ## Install optax, timm and transformers, and compare their schedules with ours
+peers: $(INSTALLED) ## Install other schedule libraries and frameworks; compare with them, and run in their loops
 	@$(BIN)/python -m pip install --quiet $(PEERS)
 	$(BIN)/python -m pytest -m peers $(ARGS)
 

@@ -12,24 +12,24 @@ schedulers, ``lrsched.picture`` draws. Importing ``lrsched`` itself needs numpy 
 """
 
 from lrsched.compose import Join, Mirror, Product, Warmup
-from lrsched.curves import ByHand, KDecay, LinearToZero, PowerDecay, Rex, Spline, Tanh
+from lrsched.curves import KDecay, Rex, Spline, Tanh
 from lrsched.cyclic import CosineRestarts, Cyclic, OneCycle
 from lrsched.decay import (
     Cosine,
     Exponential,
-    Factor,
     InverseSquareRoot,
     Linear,
-    Noam,
     Polynomial,
-    SquareRoot,
+    PowerDecay,
+    TriStage,
+    WarmupStableDecay,
 )
-from lrsched.holding import FlatCosine, Knee, TriStage, WarmupStableDecay
+from lrsched.function import Function, Multiplicative
 from lrsched.parameter import Parameter, Search, parameter
 from lrsched.plateau import Plateau, follow
+from lrsched.presets import FlatCosine, Hold, Knee, LinearToZero, Noam, SquareRoot
 from lrsched.schedule import REGISTRY, Schedule, from_json, schedule_class
-from lrsched.steps import Constant, Hold, MultiStep, Step
-from lrsched.user import Function, Multiplicative
+from lrsched.steps import ByHand, Constant, Factor, MultiStep, Step
 
 __all__ = [
     "REGISTRY",

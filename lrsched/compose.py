@@ -1,4 +1,4 @@
-"""Schedules made of schedules. Metrics are forwarded to every part."""
+"""Schedules made of schedules. Metrics are forwarded to the parts that they are for."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from lrsched.decay import Cosine, Linear, Noam
-from lrsched.numeric import Pieces, falling_cosine, jump, power, ramp, single
+from lrsched.decay import Cosine, InverseSquareRoot, Linear
+from lrsched.numeric import REACH, Pieces, falling_cosine, jump, power, ramp, single
 from lrsched.parameter import parameter
 from lrsched.schedule import Array, Schedule, State
 
@@ -67,9 +67,9 @@ class Warmup(Schedule, name="warmup"):
         """Return the inner schedule's."""
         return self.inner.initial()
 
-    def observe(self, state: State, metric: float) -> State:
+    def observe(self, state: State, metric: float, t: float | None = None) -> State:
         """Forward to the inner schedule."""
-        return self.inner.observe(state, metric)
+        return self.inner.observe(state, metric, t)
 
     def _at(self, t: Array, state: State) -> Array:
         return self._ramp(ramp(t, 0.0, self.length)) * self.inner.at(t, state)
@@ -85,7 +85,7 @@ class Warmup(Schedule, name="warmup"):
 
 
 class Parts(Schedule):
-    """A schedule made of several, each told every metric. Not a schedule itself."""
+    """A schedule made of several. Not a schedule itself."""
 
     schedules: tuple[Schedule, ...] = parameter(
         "the parts", "schedule", many=True, example=(Linear(5, start=0.1, final=1.0), Cosine(15))
@@ -97,18 +97,26 @@ class Parts(Schedule):
         return any(s.metric_driven for s in self.schedules)
 
     def initial(self) -> State:
-        """Return the parts' states as a list, or ``None`` if no part is driven by a metric."""
-        return [s.initial() for s in self.schedules] if self.metric_driven else None
+        """Return how many metrics were observed, and the parts' states; ``None`` if no part is driven by a metric."""
+        return {"observed": 0, "parts": [s.initial() for s in self.schedules]} if self.metric_driven else None
 
-    def observe(self, state: State, metric: float) -> State:
-        """Forward to every part."""
+    def observe(self, state: State, metric: float, t: float | None = None) -> State:
+        """Forward to the parts that the metric is for."""
         if state is None:
             return None
-        return [s.observe(own, metric) for s, own in zip(self.schedules, state, strict=True)]
+        observed = state["observed"] + 1
+        now, parts = float(observed) if t is None else t, list(state["parts"])
+        for i, local in self._told(now):
+            parts[i] = self.schedules[i].observe(parts[i], metric, local)
+        return {"observed": observed, "parts": parts}
+
+    def _told(self, t: float) -> list[tuple[int, float]]:
+        """Return which parts a metric observed at ``t`` is for, each with its own time: every one."""
+        return [(i, t) for i in range(len(self.schedules))]
 
     def _part_at(self, i: int, t: Any, state: State) -> Any:
         """Return the value of part ``i`` at its own time ``t``."""
-        return self.schedules[i].at(t, None if state is None else state[i])
+        return self.schedules[i].at(t, None if state is None else state["parts"][i])
 
 
 class Join(Parts, name="join"):
@@ -116,7 +124,8 @@ class Join(Parts, name="join"):
 
     On the ``own`` clock each part starts at its time 0 when it takes over, and n parts have n - 1
     milestones. ``rescaled``, each part's duration is stretched or shrunk to fill its place, and the n-th
-    milestone is the end. Two equal milestones leave out the part between them.
+    milestone is the end. Two equal milestones leave out the part between them. A metric is for the part whose turn
+    it was when the metric's epoch ended: a plateau knows nothing of the epochs before its turn.
 
     Formula::
 
@@ -176,6 +185,11 @@ class Join(Parts, name="join"):
             values[mine] = self._part_at(i, self._local(i, t[mine]), state)
         return values
 
+    def _told(self, t: float) -> list[tuple[int, float]]:
+        # An epoch that ends at a milestone was the earlier part's.
+        turn = sum(m * REACH < t for m in self.milestones[: len(self.schedules) - 1])
+        return [(turn, self._local(turn, t))]
+
     def _local(self, i: int, t: Any) -> Any:
         """Return time as part ``i`` sees it."""
         begin = self.milestones[i - 1] if i else 0.0
@@ -225,7 +239,9 @@ class Mirror(Schedule, name="mirror"):
     0.75
     """
 
-    inner: Schedule = parameter("what is turned upside down", "schedule", example=Noam(5))
+    inner: Schedule = parameter(
+        "what is turned upside down", "schedule", example=Warmup(InverseSquareRoot(5), 5)
+    )
     low: float = parameter("value where the inner schedule is 1", "ratio", default=0.85)
     high: float = parameter("value where the inner schedule is 0", "ratio", default=0.95)
 

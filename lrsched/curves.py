@@ -1,4 +1,4 @@
-"""Decays with a curve of their own, and free forms through given points.
+"""Decays with a curve of their own, and a free form through given points.
 
 Notation: t time, u = min(t / length, 1) progress. The lines after ``Formula::`` are Python; a test
 evaluates them against the code.
@@ -6,6 +6,7 @@ evaluates them against the code.
 
 from __future__ import annotations
 
+import itertools
 from functools import cached_property
 
 import numpy as np
@@ -14,6 +15,7 @@ from lrsched.decay import Decay
 from lrsched.numeric import Pieces, blend, falling_cosine, larger, smaller
 from lrsched.parameter import Search, parameter, sorted_distinct
 from lrsched.schedule import Array, Schedule
+from lrsched.steps import check_pairs
 
 
 class Rex(Decay, name="rex"):
@@ -37,24 +39,6 @@ class Rex(Decay, name="rex"):
 
     def _shape(self, u: Array) -> Array:
         return blend(self.final, (1.0 - u) / (1.0 - self.beta + self.beta * (1.0 - u)))
-
-
-class LinearToZero(Decay, name="linear_to_zero"):
-    """A straight line from the base rate to exactly zero at the end.
-
-    Formula::
-
-        value = 1 - min(t / length, 1)
-
-    Source: Bergsma et al. 2025, Straight to zero; Defazio et al. 2023, When, why and how much? Adaptive
-    learning rate scheduling by refinement.
-
-    >>> LinearToZero(length=20)(15)
-    0.25
-    """
-
-    def _shape(self, u: Array) -> Array:
-        return 1.0 - u
 
 
 class KDecay(Decay, name="k_decay"):
@@ -124,83 +108,6 @@ class Tanh(Decay, name="tanh"):
         return blend(self.final, (1.0 - np.tanh(self.lower * (1.0 - u) + self.upper * u)) / 2.0)
 
 
-class PowerDecay(Schedule, name="power_decay"):
-    """Fall as a power of time, from the start and for ever.
-
-    ``power`` 0.5 is ``square_root``; 1 is the inverse-time decay.
-
-    Formula::
-
-        value = (1 + t / timescale) ** -power
-
-    Source: Robbins and Monro 1951, A stochastic approximation method (power 1); Caffe's "inv" policy.
-
-    >>> PowerDecay(timescale=1, power=1)(3)
-    0.25
-    """
-
-    timescale: float = parameter(
-        "time after which the rate has fallen to 2 ** -power",
-        "time",
-        above=True,
-        default=1,
-        search=Search(0.003, 1.0, log=True, of_run=True),
-    )
-    power: float = parameter(
-        "exponent of the fall", "exponent", above=True, default=1.0, search=Search(0.2, 2.0)
-    )
-
-    def _value(self, t: Array) -> Array:
-        return (1.0 + t / self.timescale) ** -self.power
-
-
-class ByHand(Schedule, name="by_hand"):
-    """Multipliers set by hand: ``values[i]`` from ``times[i]`` on, and the base rate before the first.
-
-    Formula::
-
-        value = ([1] + [v for at, v in zip(times, values) if at <= t])[-1]
-
-    Source: Keras' ``PiecewiseConstantDecay``.
-
-    >>> ByHand(times=(5, 12), values=(0.3, 0.6))(12)
-    0.6
-    """
-
-    times: tuple[float, ...] = parameter(
-        "times of the changes",
-        "time",
-        many=True,
-        ordered="increasing",
-        example=(5, 12, 16),
-        search=Search(0.05, 1.0, of_run=True, count=3, collect=sorted_distinct),
-    )
-    values: tuple[float, ...] = parameter(
-        "multiplier from each time on",
-        "ratio",
-        many=True,
-        example=(0.3, 0.6, 0.1),
-        search=Search(1e-3, 1.0, log=True, count=3),
-    )
-
-    def _check(self) -> None:
-        _check_pairs(self.times, self.values)
-
-    @property
-    def duration(self) -> float:
-        """The last change."""
-        return self.times[-1]
-
-    @cached_property
-    def _pieces(self) -> Pieces:
-        """The multiplier after 0, 1, ... changes."""
-        return Pieces(self.times, [1.0, *self.values])
-
-    def _value(self, t: Array) -> Array:
-        (level,) = self._pieces.at(t)
-        return level
-
-
 class Spline(Schedule, name="spline"):
     """A smooth curve through knots that never overshoots: between two knots it is monotone.
 
@@ -236,9 +143,11 @@ class Spline(Schedule, name="spline"):
     )
 
     def _check(self) -> None:
-        _check_pairs(self.times, self.values)
+        check_pairs(self.times, self.values)
         if len(self.times) < 2:
             raise ValueError(f"times must hold at least two knots, got times={self.times}")
+        if any(b - a < 1e-100 for a, b in itertools.pairwise(self.times)):
+            raise ValueError(f"times must lie at least 1e-100 apart, got times={self.times}")
 
     @property
     def duration(self) -> float:
@@ -285,11 +194,3 @@ def _end_slope(h0: float, h1: float, d0: float, d1: float) -> float:
     if slope * d0 <= 0:
         return 0.0
     return 3 * d0 if d0 * d1 < 0 and abs(slope) > 3 * abs(d0) else slope
-
-
-def _check_pairs(times: tuple[float, ...], values: tuple[float, ...]) -> None:
-    """Raise ValueError unless each time has its value."""
-    if len(times) != len(values):
-        raise ValueError(
-            f"times and values must be equally many, got {len(times)} times, {len(values)} values"
-        )

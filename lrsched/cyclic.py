@@ -13,7 +13,19 @@ from functools import cached_property
 
 from lrsched.compose import Mirror
 from lrsched.decay import Decay
-from lrsched.numeric import Pieces, blend, cycles, falling_cosine, floor, log1p, power, ramp
+from lrsched.numeric import (
+    REACH,
+    Pieces,
+    blend,
+    cycles,
+    falling_cosine,
+    larger,
+    log1p,
+    power,
+    ramp,
+    smaller,
+    whole,
+)
 from lrsched.parameter import Search, parameter
 from lrsched.schedule import Array, Schedule
 
@@ -21,11 +33,16 @@ from lrsched.schedule import Array, Schedule
 class CosineRestarts(Schedule, name="cosine_restarts"):
     """Half cosine waves, one after another; each ``T_mult`` times as long and ``decay`` times as high.
 
+    The n-th cycle begins at ``begin``; 1e-9 keeps rounding from delaying a restart.
+
     Formula::
 
-        n, begin = 0, 0
-        while begin + T_0 * T_mult ** n <= t:
-            n, begin = n + 1, begin + T_0 * T_mult ** n
+        if T_mult == 1:
+            n = int(t / T_0 + 1e-9)
+            begin = n * T_0
+        else:
+            n = int(log(1 + t / T_0 * (T_mult - 1)) / log(T_mult) + 1e-9)
+            begin = T_0 * (T_mult ** n - 1) / (T_mult - 1)
         x = (t - begin) / (T_0 * T_mult ** n)
         value = final + (1 - final) * decay ** n * (1 + cos(pi * x)) / 2
 
@@ -61,10 +78,12 @@ class CosineRestarts(Schedule, name="cosine_restarts"):
             n, since = cycles(t, self.T_0)
             return n, since / self.T_0
         # The logarithm can be off by one at a restart itself; the comparisons put that right.
-        n = floor(log1p(t / self.T_0 * (self.T_mult - 1.0)) / math.log(self.T_mult))
-        n = n + (self._begin(n + 1.0) <= t)
-        n = n - (self._begin(n) > t)
-        return n, (t - self._begin(n)) / (self.T_0 * power(self.T_mult, n))
+        t = smaller(t, 1e100)  # as long as any time field may be: beyond it the numbers below would overflow
+        reached = t * REACH
+        n = whole(log1p(t / self.T_0 * (self.T_mult - 1.0)) / math.log(self.T_mult))
+        n = n + (self._begin(n + 1.0) <= reached)
+        n = n - (self._begin(n) > reached)
+        return n, larger((t - self._begin(n)) / (self.T_0 * power(self.T_mult, n)), 0.0)
 
     def _begin(self, n: Array) -> Array:
         """Return the time at which cycle ``n`` begins."""
@@ -76,7 +95,7 @@ class Cyclic(Schedule, name="cyclic"):
 
     Formula::
 
-        n = int(t / (up + down))
+        n = int(t / (up + down) + 1e-9)
         x = t - n * (up + down)
         height = {"triangular": 1, "triangular2": 0.5 ** n, "exp_range": gamma ** t}[mode]
         value = low + (1 - low) * height * (x / up if x < up else (up + down - x) / down)
@@ -87,8 +106,12 @@ class Cyclic(Schedule, name="cyclic"):
     0.75
     """
 
-    up: float = parameter("time of the rise", "time", example=4, search=Search(0.05, 0.5, of_run=True))
-    down: float = parameter("time of the fall", "time", example=4, search=Search(0.05, 0.5, of_run=True))
+    up: float = parameter(
+        "time of the rise", "time", example=4, search=Search(0.05, 0.5, of_run=True), also=("step_size_up",)
+    )
+    down: float = parameter(
+        "time of the fall", "time", example=4, search=Search(0.05, 0.5, of_run=True), also=("step_size_down",)
+    )
     low: float = parameter("lowest multiplier", "ratio", default=0.1, search=Search(1e-3, 0.5, log=True))
     mode: str = parameter(
         "how the peaks change",
@@ -181,7 +204,7 @@ class OneCycle(Decay, name="one_cycle"):
 
     def _shape(self, u: Array) -> Array:
         begin, width, left, right = self._pieces.at(u)
-        x = (u - begin) / width
+        x = larger((u - begin) / width, 0.0)
         w = x if self.shape == "linear" else 1.0 - falling_cosine(x)
         return left * (1.0 - w) + right * w
 

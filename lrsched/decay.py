@@ -1,12 +1,14 @@
-"""The plain decays of the textbooks and of PyTorch: linear, exponential, roots of time, polynomial, cosine.
+"""The plain decays of the textbooks and of PyTorch, and those that hold the base rate before they decay.
 
-Notation: t time, u = t / length progress in [0, 1]. The lines after ``Formula::`` are Python; a test
-evaluates them against the code.
+Notation: t time, u = t / length progress in [0, 1], d progress of a decay that begins later. The lines after
+``Formula::`` are Python; a test evaluates them against the code.
 """
 
 from __future__ import annotations
 
-from lrsched.numeric import blend, falling_cosine, floor, larger, power, ramp, smaller
+from collections.abc import Callable
+
+from lrsched.numeric import blend, falling_cosine, larger, power, ramp
 from lrsched.parameter import WHOLE_RUN, Search, parameter
 from lrsched.schedule import Array, Schedule
 
@@ -16,6 +18,13 @@ AROUND_THE_END = Search(0.5, 1.2, of_run=True)
 OVER_THE_RUN = Search(2e-5, 0.86, over_run=True)
 #: Final rates are searched from next to nothing to a third of the base rate.
 FINAL_SEARCH = Search(1e-4, 0.3, log=True)
+#: Shapes of a decay by name: 1 at d = 0, 0 at d = 1.
+SHAPES: dict[str, Callable[[Array], Array]] = {
+    "linear": lambda d: 1.0 - d,
+    "1-sqrt": lambda d: 1.0 - d**0.5,
+    "cosine": falling_cosine,
+    "1-square": lambda d: 1.0 - d * d,
+}
 
 
 class Decay(Schedule):
@@ -50,9 +59,13 @@ class Linear(Decay, name="linear"):
     0.75
     """
 
-    length: float = parameter("time at which the end is reached", "time", example=20, search=AROUND_THE_END)
-    start: float = parameter("multiplier at the start", "ratio", default=1.0)
-    final: float = parameter("multiplier at the end", "ratio", default=0.0, search=FINAL_SEARCH)
+    length: float = parameter(
+        "time at which the end is reached", "time", example=20, search=AROUND_THE_END, also=("total_iters",)
+    )
+    start: float = parameter("multiplier at the start", "ratio", default=1.0, also=("start_factor",))
+    final: float = parameter(
+        "multiplier at the end", "ratio", default=0.0, search=FINAL_SEARCH, also=("end_factor",)
+    )
 
     def _shape(self, u: Array) -> Array:
         return self.start * (1.0 - u) + self.final * u
@@ -79,52 +92,34 @@ class Exponential(Schedule, name="exponential"):
         return power(self.gamma, t)
 
 
-class Factor(Schedule, name="factor"):
-    """Multiply by ``factor`` at each whole time, but never fall below ``floor``.
+class PowerDecay(Schedule, name="power_decay"):
+    """Fall as a power of time, from the start and for ever.
 
-    Closed form of the recurrence value(t+1) = max(floor, value(t) * factor), value(0) = 1. It steps, as its
-    source's does; ``exponential`` is the smooth one.
+    ``power`` 0.5 is ``square_root``; 1 is the inverse-time decay.
 
     Formula::
 
-        value = max(floor, factor ** int(t))
+        value = (1 + t / timescale) ** -power
 
-    Source: Zhang et al., Dive into Deep Learning, "factor scheduler".
+    Source: Robbins and Monro 1951, A stochastic approximation method (power 1); Caffe's "inv" policy.
 
-    >>> Factor(factor=0.5, floor=0.2)(2.9)
+    >>> PowerDecay(timescale=1, power=1)(3)
     0.25
     """
 
-    factor: float = parameter("multiplier per unit of time", "ratio", default=0.9, search=OVER_THE_RUN)
-    floor: float = parameter("lowest multiplier", "ratio", default=0.0, search=Search(1e-3, 0.5, log=True))
-
-    def _value(self, t: Array) -> Array:
-        return larger(power(self.factor, floor(t)), self.floor)
-
-
-class SquareRoot(Schedule, name="square_root"):
-    """Fall with the square root of time, from the start.
-
-    Formula::
-
-        value = (1 + t / timescale) ** -0.5
-
-    Source: Zhang et al., Dive into Deep Learning, "square root scheduler" (timescale 1).
-
-    >>> SquareRoot()(3)
-    0.5
-    """
-
     timescale: float = parameter(
-        "time after which the rate has fallen to 0.71",
+        "time after which the rate has fallen to 2 ** -power",
         "time",
         above=True,
         default=1,
         search=Search(0.003, 1.0, log=True, of_run=True),
     )
+    power: float = parameter(
+        "exponent of the fall", "exponent", above=True, default=1.0, search=Search(0.2, 2.0)
+    )
 
     def _value(self, t: Array) -> Array:
-        return 1.0 / (1.0 + t / self.timescale) ** 0.5
+        return (1.0 + t / self.timescale) ** -self.power
 
 
 class InverseSquareRoot(Schedule, name="inverse_square_root"):
@@ -154,33 +149,6 @@ class InverseSquareRoot(Schedule, name="inverse_square_root"):
         return (self.timescale / larger(t, self.timescale)) ** 0.5
 
 
-class Noam(Schedule, name="noam"):
-    """Rise in a straight line during the warm-up, then fall with the square root of time.
-
-    The original has no base rate of its own: its peak rate is (d_model * warmup) ** -0.5.
-
-    Formula::
-
-        value = min(t / warmup, sqrt(warmup / max(t, warmup)))
-
-    Source: Vaswani et al. 2017, Attention is all you need, section 5.3.
-
-    >>> Noam(warmup=5)(20)
-    0.5
-    """
-
-    warmup: float = parameter(
-        "time at which the peak is reached",
-        "time",
-        above=True,
-        example=5,
-        search=Search(0.01, 0.5, log=True, of_run=True),
-    )
-
-    def _value(self, t: Array) -> Array:
-        return smaller(t / self.warmup, (self.warmup / larger(t, self.warmup)) ** 0.5)
-
-
 class Polynomial(Decay, name="polynomial"):
     """Fall as a power of the time that is left.
 
@@ -195,7 +163,9 @@ class Polynomial(Decay, name="polynomial"):
     0.5625
     """
 
-    length: float = parameter("time at which the end is reached", "time", example=20, search=AROUND_THE_END)
+    length: float = parameter(
+        "time at which the end is reached", "time", example=20, search=AROUND_THE_END, also=("total_iters",)
+    )
     power: float = parameter(
         "exponent of the decay",
         "exponent",
@@ -235,3 +205,71 @@ class Cosine(Schedule, name="cosine"):
 
     def _value(self, t: Array) -> Array:
         return blend(self.final, falling_cosine(ramp(t, 0.0, self.T_max)))
+
+
+class WarmupStableDecay(Decay, name="warmup_stable_decay"):
+    """Hold the base rate, then decay over the last share of the run.
+
+    The warm-up is ``Warmup``'s, as for any schedule. Hägele et al. found ``1-sqrt`` the best shape.
+
+    Formula::
+
+        d = min(max(t - (1 - decay) * length, 0) / (decay * length), 1)
+        left = {"linear": 1 - d, "1-sqrt": 1 - sqrt(d), "cosine": (1 + cos(pi * d)) / 2, "1-square": 1 - d * d}[shape]
+        value = final + (1 - final) * left
+
+    Source: Zhai et al. 2022, Scaling vision transformers; Hu et al. 2024, MiniCPM (which named it WSD);
+    Hägele et al. 2024, Scaling laws and compute-optimal training beyond fixed training durations.
+
+    >>> WarmupStableDecay(length=20, decay=0.5)(15)
+    0.5
+    """
+
+    decay: float = parameter(
+        "share of the length spent decaying", "ratio", default=0.2, search=Search(0.05, 0.95)
+    )
+    shape: str = parameter(
+        "curve of the decay",
+        "choice",
+        default="linear",
+        choices=tuple(SHAPES),
+        search=Search(choices=tuple(SHAPES)),
+    )
+    final: float = parameter("multiplier at the end", "ratio", default=0.0)
+
+    def _shape(self, u: Array) -> Array:
+        return blend(self.final, SHAPES[self.shape](ramp(u, 1.0 - self.decay, 1.0)))
+
+
+class TriStage(Decay, name="tri_stage"):
+    """Rise in a straight line, hold, and fall exponentially.
+
+    Formula::
+
+        u = min(t / length, 1)
+        rise = start + (1 - start) * u / warmup
+        fall = final ** (max(u - warmup - hold, 0) / (1 - warmup - hold))
+        value = rise if u < warmup else fall
+
+    Source: Park et al. 2019 (SpecAugment), section 3.2; fairseq's tri-stage scheduler.
+
+    >>> TriStage(length=20, warmup=0.1, hold=0.4, final=0.01)(15)
+    0.1
+    """
+
+    warmup: float = parameter(
+        "share of the length spent rising", "ratio", default=0.1, search=Search(0.01, 0.3)
+    )
+    hold: float = parameter(
+        "share of the length spent at the base rate", "ratio", default=0.4, search=Search(0.02, 0.65)
+    )
+    start: float = parameter("multiplier at the start", "ratio", default=0.01)
+    final: float = parameter("multiplier at the end", "ratio", above=True, default=0.01, search=FINAL_SEARCH)
+
+    def _check(self) -> None:
+        if self.warmup + self.hold > 1:
+            raise ValueError(f"warmup + hold must be <= 1, got warmup={self.warmup}, hold={self.hold}")
+
+    def _shape(self, u: Array) -> Array:
+        rise = blend(self.start, ramp(u, 0.0, self.warmup))
+        return rise * power(self.final, ramp(u, self.warmup + self.hold, 1.0))

@@ -1,4 +1,4 @@
-"""Drives any torch optimizer by any schedule: the only file of ``lrsched`` that imports torch.
+"""Drives any torch optimizer by any schedule.
 
 A training loop, per batch, with time in epochs::
 
@@ -13,133 +13,263 @@ A training loop, per batch, with time in epochs::
 
 from __future__ import annotations
 
-import math
-from typing import Any, SupportsFloat
+import warnings
+import weakref
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
+from typing import Any, Self, SupportsFloat, SupportsIndex
 
-import numpy as np
-from torch import Tensor
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from lrsched.schedule import Schedule, State
-
-#: Steps whose multipliers are computed at once; a single one then costs a list access.
-_AHEAD = 256
+from lrsched.arguments import (
+    BESIDE,
+    base_rates_for,
+    each,
+    epoch_length,
+    metric_number,
+    schedules_beside,
+    schedules_for,
+    step_number,
+)
+from lrsched.groups import Book, Group, Ledger, holds, innermost, same_groups, same_parameters, write
+from lrsched.resuming import changes, metric_states
+from lrsched.schedule import Schedule
+from lrsched.tracks import Track, as_json
 
 
 class Scheduler(LRScheduler):
     """Sets the rate of every parameter group to its base rate times the schedule.
 
-    Constructing it sets the rate of the first step (and, if asked for, its momentum) and notes each
-    group's base rate in the group as ``initial_lr``, as every torch scheduler does; nothing else changes,
-    and ``optimizer.step`` is left as it is. Groups added later join with the rate that they bring.
+    A group's base rate is what its ``lr`` was before a scheduler wrote to it, which torch's schedulers and ours
+    note in the group's ``initial_lr``. A rate that was set by hand after a ``Scheduler`` wrote to the group is its
+    new base rate, for a ``Scheduler`` made afterwards; so is the rate that a group brings which is added later.
+    What torch's own schedulers wrote cannot be told from what was set by hand: there ``initial_lr`` counts, with a
+    warning. ``base_rates`` overrules all that, and ``base_lrs`` may be read and written at any time.
+    A group's ``lr_scale`` (timm's layer decay) multiplies its rate.
+
+    Constructing it sets the values of the first step and notes each group's base rate in ``initial_lr``;
+    ``optimizer.step`` is left as it is, but for a hook that gives a group that was added its values before its first
+    update. Groups may be added, removed, replaced and reordered at any time. A rate that is a tensor is
+    filled in place; groups that share one get one each.
+
+    A schedule that is driven by a metric makes a ``MetricScheduler``.
 
     Args:
-        optimizer: Any torch optimizer; each group's rate is its base rate, the peak of the schedule.
-        schedule: Any schedule.
+        optimizer: Any torch optimizer; each group's base rate is the peak of its schedule.
+        schedule: Any schedule, or a sequence of them, one for each group.
         steps_per_epoch: Calls of ``step`` per unit of the schedule's time. 1: ``step`` is called once per unit.
         momentum: Schedule whose values are the momentum (the first beta for Adam and its kin), such as
-            ``one_cycle.momentum()``.
+            ``one_cycle.momentum()``; short for ``of={"momentum": ...}``.
+        of: Schedules beside the rate: ``"momentum"``; ``"betas"``, a sequence with a schedule for each beta, whose
+            values are the betas; ``"weight_decay"``, a schedule that multiplies each group's own weight decay.
+        base_rates: The groups' base rates: one number for all, or one for each.
         first_step: Number of the first step; resuming without a saved state.
 
     Raises:
         TypeError: An argument is of the wrong kind.
-        ValueError: A number is out of range, or a group knows no momentum.
+        ValueError: A number is out of range; schedules, betas or base rates are not as many as they should be; or
+            a group knows no momentum, betas or weight decay.
     """
+
+    def __new__(cls, optimizer: Any = None, schedule: Any = None, *_: Any, **__: Any) -> Self:  # noqa: ARG004 - as __init__ has it
+        """Make a ``MetricScheduler`` where a schedule is driven by a metric."""
+        driven = any(isinstance(s, Schedule) and s.metric_driven for s in each(schedule))
+        return object.__new__(MetricScheduler if cls is Scheduler and driven else cls)  # type: ignore[return-value]  # it is one
 
     def __init__(
         self,
         optimizer: Optimizer,
-        schedule: Schedule,
+        schedule: Schedule | Sequence[Schedule],
         *,
         steps_per_epoch: float = 1,
         momentum: Schedule | None = None,
+        of: Mapping[str, Schedule | Sequence[Schedule]] | None = None,
+        base_rates: float | Sequence[float] | None = None,
         first_step: int = 0,
     ) -> None:
         # torch's own constructor is not called: it replaces optimizer.step.
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"optimizer must be a torch optimizer, got {type(optimizer).__name__}")
-        if not isinstance(schedule, Schedule):
-            raise TypeError(f"schedule must be a schedule of lrsched, got {type(schedule).__name__}")
-        if momentum is not None:
-            _check_momentum(momentum, optimizer)
-        _check_steps(steps_per_epoch, first_step)
+        groups = optimizer.param_groups
+        schedules = schedules_for(schedule, len(groups))
         self.optimizer = optimizer
-        self.schedule = schedule
-        self.momentum = momentum
-        self.steps_per_epoch = steps_per_epoch
-        self.base_lrs: list[float] = []  # type: ignore[assignment]  # torch allows tensors; JSON does not
-        self.last_epoch = first_step
+        self.schedule = schedule if isinstance(schedule, Schedule) else schedules
+        self.of = schedules_beside(momentum, of, groups, type(optimizer).__name__)
+        self.steps_per_epoch = epoch_length(steps_per_epoch)
+        self.last_epoch = step_number("first_step", first_step)
+        if self.last_epoch < 0:
+            raise ValueError(f"first_step must be a whole number >= 0, got first_step={first_step!r}")
+        self._given = None if base_rates is None else base_rates_for("base_rates", base_rates, len(groups))
         self._step_count = 1
-        self._state: State = schedule.initial()
-        self._rates = _Ahead(schedule, steps_per_epoch)
-        self._momenta = _Ahead(momentum, steps_per_epoch) if momentum is not None else None
+        #: The one schedule of all groups, or none if each has its own; and the schedule of each group.
+        self._shared = Track(schedule, self.steps_per_epoch) if isinstance(schedule, Schedule) else None
+        self._tracks = [self._shared or Track(s, self.steps_per_epoch) for s in schedules]
+        self._beside = {
+            key: [Track(s, self.steps_per_epoch) for s in each(value)] for key, value in self.of.items()
+        }
+        self._book = Book("lr")
+        self._decay = Book("weight_decay") if "weight_decay" in self.of else None
+        self._ledger = Ledger.of(innermost(optimizer))
+        self._settle(new=True)
+        if self._given is not None:
+            self.base_lrs = self._given
         self._apply()
+        self._watch()
 
-    def step(self, epoch: int | None = None, metric: SupportsFloat | None = None) -> None:
+    @property  # type: ignore[override]  # floats, never tensors
+    def base_lrs(self) -> list[float]:
+        """The base rate of each group, in the order of the groups; may be written."""
+        return self._book.bases
+
+    @base_lrs.setter  # type: ignore[override]  # likewise
+    def base_lrs(self, rates: Sequence[float]) -> None:
+        self._book.rebase(base_rates_for("base_lrs", rates, len(self._book.groups)))
+
+    @property
+    def momentum(self) -> Schedule | None:
+        """The schedule of the momentum, if there is one."""
+        return next((track.schedule for track in self._beside.get("momentum", ())), None)
+
+    def step(
+        self, epoch: SupportsIndex | SupportsFloat | None = None, metric: SupportsFloat | None = None
+    ) -> None:
         """Move on to the next step, or to step ``epoch``; a given ``metric`` is observed first.
 
+        Only where the schedule is driven by a metric may the first argument be one: see ``MetricScheduler``.
+
         Raises:
-            TypeError: ``epoch`` is no whole number; a metric must be named, ``step(metric=loss)``.
+            TypeError: ``epoch`` is no whole number, or ``metric`` is no number.
         """
-        if epoch is not None and not isinstance(epoch, int):
-            raise TypeError(
-                f"epoch must be a whole number, got {epoch!r}; a metric is given as step(metric=...)"
-            )
+        if epoch is not None:
+            epoch = step_number("epoch", epoch)
         if metric is not None:
-            self._observe(metric)
+            self._observe(metric, self.last_epoch + 1)
         self._step_count += 1
-        self._update_lr(epoch)
+        self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
+        self._apply()
 
     def observe(self, metric: SupportsFloat) -> None:
         """Tell the schedule a metric (once an epoch); the rate of the coming step follows at once."""
-        self._observe(metric)
+        self._observe(metric, self.last_epoch)
         self._apply()
 
     def get_lr(self) -> list[float]:  # type: ignore[override]  # floats, never tensors
         """Return the rate of each group at the present step."""
-        multiplier = self._rates.at(self.last_epoch, self._state)
-        return [base * multiplier for base in self.base_lrs]
+        book, step = self._book, self.last_epoch
+        if self._shared is not None:
+            multiplier = self._shared.at(step)
+            rates = [base * multiplier for base in book.bases]
+        else:
+            rates = [base * track.at(step) for base, track in zip(book.bases, self._tracks, strict=True)]
+        for place, group in enumerate(book.groups):
+            if "lr_scale" in group:
+                rates[place] *= group["lr_scale"]
+        return rates
 
     def state_dict(self) -> dict[str, Any]:
         """Return plain data, fit for JSON and for ``torch.load(..., weights_only=True)``."""
+        self._welcome()
+        self._settle()
+        held = zip(self._book.groups, self.get_lr(), strict=True)
         return {
+            **self._described(),
             "step": self.last_epoch,
-            "base_lrs": list(self.base_lrs),
-            "steps_per_epoch": self.steps_per_epoch,
-            "schedule": _plain(self.schedule),
-            "momentum": None if self.momentum is None else _plain(self.momentum),
-            "state": self._state,
+            "state": self._shared.state if self._shared else [track.state for track in self._tracks],
+            # Of several schedulers of one optimizer, as in SequentialLR, only one's values are in force.
+            "in_force": all(holds(group["lr"], rate) for group, rate in held),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue where ``state_dict`` was taken; the optimizer's rates are set accordingly.
+        """Continue exactly where ``state_dict`` was taken.
+
+        The optimizer's values are set if they were this scheduler's when the state was taken; else another one was
+        in charge of them, and this one leaves them alone. To go on with another schedule, see ``resume``.
 
         Raises:
-            ValueError: The state is no state of a ``Scheduler``, or it is of another schedule, another number
-                of groups, or another step length.
+            ValueError: The state is no state of a ``Scheduler``; or it is of another schedule, another number of
+                groups, another step length, or of other base rates than were given.
         """
-        now = self.state_dict()
-        lacking = [key for key in now if key not in state_dict]
-        if lacking:
-            raise ValueError(f"the state is not one that Scheduler.state_dict gave: it has no {lacking[0]!r}")
-        for key in ("schedule", "momentum", "steps_per_epoch"):
-            if state_dict[key] != now[key]:
-                raise ValueError(f"the state is of {key} {state_dict[key]}, this scheduler has {now[key]}")
-        if len(state_dict["base_lrs"]) != len(self.optimizer.param_groups):
+        self._settle()
+        now = {**self._described(), **({} if self._given is None else {"base_lrs": self._given})}
+        self._check_state(state_dict)
+        if len(state_dict["base_lrs"]) != len(self._book.groups):
             raise ValueError(
                 f"the state has {len(state_dict['base_lrs'])} base rates, "
-                f"the optimizer {len(self.optimizer.param_groups)} groups"
+                f"the optimizer {len(self._book.groups)} groups"
             )
-        self.base_lrs[:] = state_dict["base_lrs"]
-        for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
-            group["initial_lr"] = base
+        for key, value in now.items():
+            free = key == "base_lrs" and self._given is None
+            if state_dict[key] != value and not free:
+                raise ValueError(
+                    f"the state is of {key} {state_dict[key]}, this scheduler has {value}; "
+                    "scheduler.resume(state) goes on with this one's"
+                )
+        self.base_lrs = state_dict["base_lrs"]
         self.last_epoch = state_dict["step"]
-        self._state = state_dict["state"]
-        self._apply()
+        self._take(state_dict["state"])
+        if state_dict["in_force"]:
+            self._apply()
 
-    def _observe(self, metric: SupportsFloat) -> None:
-        self._state = self.schedule.observe(self._state, float(metric))
+    def resume(self, state_dict: dict[str, Any]) -> str:
+        """Continue at the time at which ``state_dict`` was taken, with this scheduler's schedule and base rates.
+
+        Taken from the state are the position in time and what a schedule has seen of a metric. The optimizer's
+        values are set; base rates that were given count again, whatever the optimizer has loaded since.
+
+        Returns:
+            One line that says what was kept and what changed.
+
+        Raises:
+            ValueError: The state is no state of a ``Scheduler``, or what it has seen of a metric is of a schedule
+                that is composed otherwise.
+        """
+        self._check_state(state_dict)
+        self._settle()
+        if self._given is not None:
+            self.base_lrs = self._given
+        now = self._described()
+        states, kept = metric_states(
+            state_dict, now, driven=any(t.schedule.metric_driven for t in self._tracks)
+        )
+        if states is not None:
+            self._take(states)
+        time = state_dict["step"] / state_dict["steps_per_epoch"]
+        self.last_epoch = round(time * self.steps_per_epoch)
+        self._apply()
+        return f"kept: step {self.last_epoch} (time {time:g}){kept}; changed: {changes(state_dict, now)}"
+
+    def _described(self) -> dict[str, Any]:
+        """Return what this scheduler is set to do, as plain data."""
+        schedules = [as_json(track.schedule) for track in self._tracks]
+        beside = {key: [as_json(track.schedule) for track in self._beside.get(key, ())] for key in BESIDE}
+        return {
+            "base_lrs": list(self.base_lrs),
+            "steps_per_epoch": self.steps_per_epoch,
+            "schedule": as_json(self._shared.schedule) if self._shared else schedules,
+            **{key: (js if key == "betas" else js[0]) if js else None for key, js in beside.items()},
+        }
+
+    def _check_state(self, state_dict: dict[str, Any]) -> None:
+        """Raise ValueError unless the state is one of a ``Scheduler``."""
+        lacking = [key for key in (*self._described(), "step", "state", "in_force") if key not in state_dict]
+        if "step" not in state_dict or lacking:
+            name = "step" if "step" not in state_dict else lacking[0]
+            raise ValueError(f"the state is not one that Scheduler.state_dict gave: it has no {name!r}")
+
+    def _take(self, states: Any) -> None:
+        """Take over what the schedules had seen of a metric."""
+        if self._shared is not None:
+            self._shared.state = states
+        else:
+            for track, state in zip(self._tracks, states, strict=True):
+                track.state = state
+
+    def _observe(self, metric: SupportsFloat, step: int) -> None:
+        """Tell each schedule a metric that was measured when ``step`` steps had been made."""
+        value = metric_number("metric", metric)
+        for track in [self._shared] if self._shared else self._tracks:
+            track.observe(value, step)
 
     def _update_lr(self, epoch: int | None = None) -> None:
         # The hook by which torch's SequentialLR starts a scheduler.
@@ -147,89 +277,185 @@ class Scheduler(LRScheduler):
         self._apply()
 
     def _apply(self) -> None:
-        """Set every group's rate, and momentum if there is a schedule for it."""
-        groups = self.optimizer.param_groups
-        if len(groups) > len(self.base_lrs):
-            self._note_base_rates()
-        self._last_lr: list[float] = self.get_lr()  # type: ignore[assignment]  # floats, never tensors
-        for group, rate in zip(groups, self._last_lr, strict=True):
-            if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(rate)
-            else:
+        """Set every group's values to those of the present step."""
+        # The loop that a training loop pays for at each step: one pass, no call that is not needed.
+        groups, book, step = self.optimizer.param_groups, self._book, self.last_epoch
+        multipliers = repeat(self._shared.at(step)) if self._shared else [t.at(step) for t in self._tracks]
+        rates: list[float] = []
+        known = len(groups) == len(book.groups)
+        for group, own, base, multiplier in zip(groups, book.groups, book.bases, multipliers, strict=False):
+            known &= group is own
+            if not known:
+                break
+            rate = base * multiplier
+            if "lr_scale" in group:
+                rate *= group["lr_scale"]
+            rates.append(rate)
+            if type(group["lr"]) is float:
                 group["lr"] = rate
-        if self._momenta is not None:
-            momentum = self._momenta.at(self.last_epoch, None)
-            for group in groups:
-                if "betas" in group:
-                    group["betas"] = (momentum, *group["betas"][1:])
+            else:
+                write(group, "lr", rate)
+        if not known:
+            self._settle()
+            self._apply()
+            return
+        self._last_lr = book.values = rates  # type: ignore[assignment]  # floats, never tensors
+        if self._ledger.last.get("lr") is not book:
+            self._ledger.entrust(book)
+        if self._beside:
+            self._apply_beside(range(len(groups)))
+
+    def _apply_beside(self, places: Iterable[int]) -> None:
+        """Set the momentum, betas and weight decay of some groups."""
+        step, groups = self.last_epoch, self._book.groups
+        for key, tracks in self._beside.items():
+            values = [track.at(step) for track in tracks]
+            for place in places:
+                if key == "weight_decay" and self._decay is not None:
+                    self._decay.values[place] = self._decay.bases[place] * values[0]
+                    write(groups[place], key, self._decay.values[place])
+                elif "betas" in groups[place]:
+                    _write_betas(groups[place], values)
                 else:
-                    group["momentum"] = momentum
+                    write(groups[place], "momentum", values[0])
+        if self._decay is not None:
+            self._ledger.last["weight_decay"] = self._decay
 
-    def _note_base_rates(self) -> None:
-        """Note the base rate of groups that are new."""
-        for group in self.optimizer.param_groups[len(self.base_lrs) :]:
-            # torch's schedulers read a group's base rate from here, also when several share an optimizer.
-            self.base_lrs.append(float(group.setdefault("initial_lr", float(group["lr"]))))
+    def _settle(self, *, new: bool = False) -> None:
+        """Bring base values and schedules up to the optimizer's present groups, if they are others than before."""
+        groups, before = self.optimizer.param_groups, self._book.groups
+        if same_groups(groups, before) and not new:
+            return
+        if self._shared is not None:
+            tracks = [self._shared] * len(groups)
+        elif new:
+            tracks = self._tracks
+        else:
+            tracks = [self._track_of(group, before, number) for number, group in enumerate(groups)]
+        self._ledger.settle(self._book, innermost(self.optimizer))
+        if self._decay is not None:
+            self._ledger.settle(self._decay, innermost(self.optimizer))
+        self._tracks = tracks
+        if self._ledger.in_charge is self._book:
+            self._ledger.groups = self._book.groups
+
+    def _track_of(self, group: Group, before: Sequence[Group], number: int) -> Track:
+        """Return the schedule of a group: its own, or that of the group whose parameters it has taken over."""
+        known = [
+            t for t, g in zip(self._tracks, before, strict=True) if g is group or same_parameters(g, group)
+        ]
+        if not known:
+            raise ValueError(
+                f"group {number} is new, and each group has a schedule of its own: make a new Scheduler with "
+                f"{len(self.optimizer.param_groups)} schedules and first_step={self.last_epoch}"
+            )
+        return known[0]
+
+    def _welcome(self) -> None:
+        """Give groups that were added their values, if this scheduler is in charge."""
+        groups, ledger = self.optimizer.param_groups, self._ledger
+        if ledger.in_charge is not self._book or same_groups(groups, ledger.groups):
+            return
+        seen, ledger.groups = ledger.groups, list(groups)
+        new = [place for place, group in enumerate(groups) if not any(group is known for known in seen)]
+        if new:
+            self._settle()
+            rates = self.get_lr()
+            for place in new:
+                self._book.values[place] = rates[place]
+                write(groups[place], "lr", rates[place])
+            self._apply_beside(new)
+
+    def _watch(self) -> None:
+        """Have the optimizer call ``_welcome`` before each update, as long as this scheduler lives."""
+        me = weakref.ref(self)
+
+        def before_update(*_: Any) -> None:
+            scheduler = me()
+            if scheduler is not None:
+                scheduler._welcome()  # noqa: SLF001 - its own
+
+        handle = innermost(self.optimizer).register_step_pre_hook(before_update)
+        weakref.finalize(self, handle.remove).atexit = False
 
 
-class _Ahead:
-    """A schedule's values by step, computed a block at a time.
+class MetricScheduler(Scheduler, ReduceLROnPlateau):
+    """A scheduler whose schedule is driven by a metric: what ``Scheduler(optimizer, Plateau())`` makes.
 
-    Blocks begin at fixed steps, so that a value does not depend on where a run was resumed.
+    To Lightning and to transformers' Trainer it is a ``ReduceLROnPlateau``, so they hand it the metric: as
+    ``step(metric)``, once an evaluation. Of torch's ``ReduceLROnPlateau`` it has nothing but the name.
+
+    It warns, once, when an epoch of steps goes by without a metric.
     """
 
-    def __init__(self, schedule: Schedule, steps_per_epoch: float) -> None:
-        self._schedule = schedule
-        self._steps_per_epoch = steps_per_epoch
-        # A metric can change what is ahead, and a user's function is asked for no step before its time.
-        known = not schedule.metric_driven and _plain(schedule) is not None
-        self._length = _AHEAD if known else 0
-        self._begin, self._values = 0, list[float]()
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._since = 0  # steps since the last metric
+        self._usual = 0  # steps between the last two
+        self._warned = False
+        super().__init__(*args, **kwargs)
 
-    def at(self, step: int, state: State) -> float:
-        """Return the value at a step; below 0 it is that of step 0."""
-        if not self._length:
-            return self._schedule.at(step / self._steps_per_epoch, state)
-        ahead = step - self._begin
-        if not 0 <= ahead < len(self._values):
-            self._begin = max(step, 0) // self._length * self._length
-            steps = np.arange(self._begin, self._begin + self._length)
-            self._values = self._schedule.at(steps / self._steps_per_epoch, state).tolist()
-            ahead = max(step, 0) - self._begin
-        return self._values[ahead]
+    def step(  # type: ignore[override]  # torch's plateaus differ from its other schedulers in the same way
+        self,
+        told: SupportsFloat | None = None,
+        /,
+        epoch: SupportsIndex | None = None,
+        *,
+        metric: SupportsFloat | None = None,
+    ) -> None:
+        """Move on to the next step, or to step ``epoch``; with a metric in first place, end an epoch.
+
+        ``step(loss)`` tells the metric. It moves on by a step only if no ``step()`` has moved since the last metric:
+        called once an epoch it counts epochs, and after an epoch of ``step()`` it counts nothing twice.
+        ``step(metric=loss)`` observes the metric and moves on by a step, always.
+
+        Raises:
+            TypeError: ``epoch`` is no whole number, or a metric is no number.
+        """
+        if told is None:
+            self._since += 1
+            if metric is None and self._overdue:
+                self._warn(
+                    f"{self._since} steps have gone by without a metric, and an epoch has {self._epoch:g}: the rate "
+                    "follows it only if told, by scheduler.observe(loss) or scheduler.step(loss) after each epoch"
+                )
+            super().step(epoch, metric)
+        elif self._since and epoch is None:
+            self.observe(told)
+        else:
+            if self.steps_per_epoch != 1:
+                self._warn(
+                    f"step(metric) came without a step() since the last metric, so time goes on by 1/"
+                    f"{self.steps_per_epoch:g} of an epoch: call step() after each update, or say steps_per_epoch=1"
+                )
+            super().step(epoch, told)
+
+    @property
+    def _epoch(self) -> float:
+        """Steps between two metrics: of an epoch, or more if that has become usual."""
+        return max(self.steps_per_epoch, self._usual)
+
+    @property
+    def _overdue(self) -> bool:
+        """Whether the metric is; epochs may be a step or a tenth longer than they were said to be."""
+        return self._since > self._epoch + max(1.0, self._epoch / 10)
+
+    def _observe(self, metric: SupportsFloat, step: int) -> None:
+        super()._observe(metric, step)
+        self._usual, self._since = self._since, 0
+
+    def _warn(self, message: str) -> None:
+        """Warn the caller of ``step``, the first time."""
+        if not self._warned:
+            self._warned = True
+            warnings.warn(f"lrsched: {message}", stacklevel=3)
 
 
-def _plain(schedule: Schedule) -> dict[str, Any] | None:
-    """Return the schedule as JSON, or ``None`` if a user's function forbids it."""
-    try:
-        return schedule.to_json()
-    except TypeError:
-        return None
-
-
-def _check_steps(steps_per_epoch: Any, first_step: Any) -> None:
-    """Raise TypeError or ValueError unless both are numbers in their range."""
-    steps_rule = f"steps_per_epoch must be a number > 0, got steps_per_epoch={steps_per_epoch!r}"
-    if not isinstance(steps_per_epoch, (int, float, np.integer)):
-        raise TypeError(steps_rule)
-    if not 0.0 < steps_per_epoch < math.inf:
-        raise ValueError(steps_rule)
-    first_rule = f"first_step must be a whole number >= 0, got first_step={first_step!r}"
-    if not isinstance(first_step, (int, np.integer)):
-        raise TypeError(first_rule)
-    if first_step < 0:
-        raise ValueError(first_rule)
-
-
-def _check_momentum(momentum: object, optimizer: Optimizer) -> None:
-    """Raise TypeError or ValueError unless the schedule can be the momentum of every group."""
-    if not isinstance(momentum, Schedule):
-        raise TypeError(f"momentum must be a schedule of lrsched, got {type(momentum).__name__}")
-    if momentum.metric_driven:
-        raise ValueError(f"momentum must not be driven by a metric, got momentum={momentum}")
-    for number, group in enumerate(optimizer.param_groups):
-        if "momentum" not in group and "betas" not in group:
-            raise ValueError(
-                f"momentum needs an optimizer with momentum or betas; "
-                f"group {number} of {type(optimizer).__name__} has neither"
-            )
+def _write_betas(group: Group, values: Sequence[float]) -> None:
+    """Set the first betas of a group; those that are tensors in place."""
+    betas = list(group["betas"])
+    for place, value in enumerate(values):
+        if hasattr(betas[place], "fill_"):
+            betas[place].fill_(value)
+        else:
+            betas[place] = value
+    group["betas"] = tuple(betas)

@@ -20,8 +20,25 @@ _DOMAINS: dict[str, tuple[float, float, bool]] = {
     "number": (-math.inf, math.inf, False),
     "count": (0.0, math.inf, True),
 }
+#: Sizes of numbers that leave room for sums and products of a few of them, and for division by times.
+_SMALLEST, _LARGEST = 1e-100, 1e100
 #: What a field must be that is neither a number nor a choice, by its unit.
 _PARTS = {"schedule": "a schedule", "function": "a function of time"}
+
+
+def plain(value: Any) -> Any:
+    """Return a number of numpy or torch as Python's own; anything else as it is.
+
+    >>> import numpy
+    >>> plain(numpy.float64(0.5)), plain("linear")
+    (0.5, 'linear')
+    """
+    return value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a whole or a real number of Python; truth values are none."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def sorted_distinct(values: Sequence[float]) -> tuple[float, ...]:
@@ -94,6 +111,7 @@ class Parameter:
         many: The field holds a tuple, and the domain applies to each item.
         ordered: Items must not decrease (``"rising"``) or must strictly increase (``"increasing"``).
         search: Where a study looks for its best value; ``None`` if it is not searched.
+        also: Names that the field goes by elsewhere, accepted as its own.
     """
 
     name: str
@@ -110,6 +128,7 @@ class Parameter:
     many: bool
     ordered: str | None
     search: Search | None
+    also: tuple[str, ...]
 
     @property
     def plain(self) -> bool:
@@ -142,7 +161,8 @@ class Parameter:
         """The field in one line: meaning, domain, default."""
         each = " each" if self.many else ""
         default = "required" if self.required else f"default {self.default!r}"
-        return f"{self.meaning} ({self.rule}{each}); {default}"
+        also = f"; also called {', '.join(self.also)}" if self.also else ""
+        return f"{self.meaning} ({self.rule}{each}); {default}{also}"
 
     def check(self, value: Any) -> Any:
         """Return ``value`` as plain immutable Python data.
@@ -153,7 +173,7 @@ class Parameter:
         """
         if not self.many:
             return self._check_one(value, self.name)
-        if isinstance(value, str) or not hasattr(value, "__iter__"):
+        if isinstance(value, str) or not hasattr(value, "__iter__") or getattr(value, "ndim", 1) == 0:
             raise TypeError(f"{self.name} must be a sequence, got {self.name}={value!r}")
         items = tuple(self._check_one(v, f"{self.name}[{i}]") for i, v in enumerate(value))
         if not items:
@@ -173,17 +193,21 @@ class Parameter:
             if not (callable(value) if self.unit == "function" else schedule):
                 raise TypeError(f"{label} must be {self.rule}, got {label}={value!r}")
             return value
-        value = value.item() if hasattr(value, "item") and getattr(value, "ndim", 0) == 0 else value
+        value = plain(value)
         if self.unit == "choice":
             # Compared with types, lest True pass for 1.
             if not any(value == c and type(value) is type(c) for c in self.choices):
                 raise ValueError(f"{label} must be {self.rule}, got {label}={value!r}")
             return value
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
+        if not is_number(value):
             raise TypeError(f"{label} must be {self.rule}, got {label}={value!r}")
+        if _LARGEST < abs(value) < math.inf or (self.unit == "time" and self.above and 0 < value < _SMALLEST):
+            raise ValueError(
+                f"{label} must be from {_SMALLEST:g} to {_LARGEST:g} in size, got {label}={value!r}"
+            )
         if not self._allows(value):
             raise ValueError(f"{label} must be {self.rule}, got {label}={value!r}")
-        return int(value) if self.integer else value
+        return int(value) if self.integer or isinstance(value, int) else float(value)
 
     def _allows(self, value: float) -> bool:
         """Whether a number lies inside the domain."""
@@ -207,6 +231,7 @@ def parameter(
     many: bool = False,
     ordered: str | None = None,
     search: Search | None = None,
+    also: tuple[str, ...] = (),
 ) -> Any:
     """Declare a field of a schedule; the arguments are those of ``Parameter``.
 
@@ -235,6 +260,7 @@ def parameter(
         many=many,
         ordered=ordered,
         search=search,
+        also=also,
     )
     metadata = {"parameter": declared}
     return field(metadata=metadata) if required else field(default=default, metadata=metadata)

@@ -1,57 +1,67 @@
 """From our schedules to code that a stranger can paste: torch's own class where one is equal.
 
-Equal means: the same rate at each step of the run, to rounding. Three kinds of code, the first that
-applies: a class of torch; torch's ``LambdaLR`` with the schedule's formula; ``lrsched`` itself.
-Nothing of torch is imported here.
+Equal means: the same rate at each step of the run and at the one that is set after its last, to rounding. Three kinds of
+code, the first that applies: a class of torch; torch's ``LambdaLR`` with the schedule's formula, or with those of its parts;
+``lrsched`` itself. Nothing of torch is imported here.
 """
 
 from __future__ import annotations
 
 import ast
 import math
-import re
 import textwrap
-from collections.abc import Callable, Mapping
-from dataclasses import fields
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
+import lrsched
 from lrsched.compose import Warmup
 from lrsched.cyclic import CosineRestarts, Cyclic, OneCycle
-from lrsched.decay import Cosine, Exponential, Factor, Linear, Polynomial
+from lrsched.decay import Cosine, Exponential, Linear, Polynomial
+from lrsched.formulas import alone
+from lrsched.numeric import SLACK
 from lrsched.plateau import Plateau
+from lrsched.presets import Hold, Preset
 from lrsched.schedule import Schedule
-from lrsched.steps import Constant, Hold, MultiStep, Step
+from lrsched.steps import Constant, Factor, MultiStep, Step
 
-_MATHS = ("cos", "pi", "prod", "sqrt", "tanh")
 _EACH_STEP = "# after each optimizer.step(): scheduler.step()"
+#: Steps at which a formula is tried in a long run, spread over it; as many again are where the rate bends most.
+_TRIED = 2048
+#: Formulas with more parts of speech than this are neither read nor run quickly: ``lrsched`` says it in a line.
+_LONGEST = 350
 
 
 class Run(NamedTuple):
-    """The run that code is written for: base rate, steps per epoch, steps in all."""
+    """The run that code is written for: base rate, steps per epoch, steps in all, and what an epoch's steps come from."""
 
     base_rate: float
     steps_per_epoch: int
     steps: int
+    origin: str
 
     def whole(self, time: float) -> int | None:
-        """Return a time in steps if it is a whole number of at least one, else ``None``."""
+        """Return a time in steps if it is a whole number of at least one, to rounding; else ``None``."""
         steps = time * self.steps_per_epoch
-        return round(steps) if steps == round(steps) and steps >= 1 else None
+        return (
+            round(steps) if round(steps) >= 1 and math.isclose(steps, round(steps), rel_tol=1e-14) else None
+        )
 
     def first_step(self, time: float) -> int:
-        """Return the first step at or after a time."""
-        step = math.floor(time * self.steps_per_epoch)
-        # The product is rounded: the quotient, which is what a scheduler sees, decides.
-        while step > 0 and (step - 1) / self.steps_per_epoch >= time:
-            step -= 1
-        while step / self.steps_per_epoch < time:
-            step += 1
-        return step
+        """Return the first step that has reached a time."""
+        return math.ceil(time * self.steps_per_epoch * (1.0 - SLACK))
 
 
-def to_torch_code(schedule: Schedule, base_rate: float, epochs: int, steps_per_epoch: int) -> str:
+def to_torch_code(
+    schedule: Schedule,
+    base_rate: float,
+    epochs: int,
+    steps_per_epoch: int,
+    *,
+    examples: int | None = None,
+    batch_size: int | None = None,
+) -> str:
     """Return code that trains ``model`` with this schedule: an SGD optimizer and its scheduler.
 
     Args:
@@ -59,129 +69,142 @@ def to_torch_code(schedule: Schedule, base_rate: float, epochs: int, steps_per_e
         base_rate: Learning rate at multiplier 1.
         epochs: Length of the run.
         steps_per_epoch: Optimizer steps an epoch.
+        examples: Training examples, of which a comment says that the steps come; with ``batch_size``.
+        batch_size: Examples a step.
 
     Raises:
-        TypeError: The schedule holds a user's function.
+        TypeError: The schedule holds a user's function, or a class of the user's that states no formula.
         ValueError: ``base_rate`` is not a positive finite number, or another number not a whole one >= 1.
     """
     if not 0.0 < base_rate < math.inf:
         raise ValueError(f"base_rate must be a number > 0, got base_rate={base_rate}")
-    for name, value in (("epochs", epochs), ("steps_per_epoch", steps_per_epoch)):
-        if not (value >= 1 and value % 1 == 0):
+    counts = {
+        "epochs": epochs,
+        "steps_per_epoch": steps_per_epoch,
+        "examples": examples,
+        "batch_size": batch_size,
+    }
+    for name, value in counts.items():
+        if value is not None and not (value >= 1 and value % 1 == 0):
             raise ValueError(f"{name} must be a whole number >= 1, got {name}={value}")
     schedule.to_json()  # raises TypeError for a user's function
+    origin = f" = {int(examples):,} / {int(batch_size)}" if examples and batch_size else ""
     # Plain numbers: numpy's would be written as np.int64(...).
-    run = Run(float(base_rate), int(steps_per_epoch), int(epochs) * int(steps_per_epoch))
-    plain = schedule.inner if isinstance(schedule, Warmup) and schedule.length == 0 else schedule
-    return _by_class(plain, run) or _by_formula(plain, run) or _by_lrsched(plain, run)
+    run = Run(float(base_rate), int(steps_per_epoch), int(epochs) * int(steps_per_epoch), origin)
+    while isinstance(schedule, Warmup) and schedule.length == 0:
+        schedule = schedule.inner
+    return _by_class(schedule, run) or _by_formula(schedule, run) or _by_lrsched(schedule, run)
 
 
-def _code(imports: list[str], body: str, run: Run, scheduler: str, usage: str) -> str:
-    """Put the parts of a snippet together."""
+def _code(schedule: Schedule, imports: list[str], body: str, run: Run, scheduler: str, usage: str) -> str:
+    """Put the parts of a snippet together, under a line that says what it is."""
+    said = textwrap.wrap(f"{_title(schedule)}, time in epochs", 100)
+    said.append(f"{run.steps_per_epoch} steps an epoch{run.origin}: change for yours")
     optimizer = f"optimizer = torch.optim.SGD(model.parameters(), lr={run.base_rate!r})"
-    parts = ["\n".join(["import torch", *imports]), body, f"{optimizer}\nscheduler = {scheduler}\n{usage}"]
+    parts = [
+        "\n".join([*imports, "import torch"] if "import math" in imports else ["import torch", *imports]),
+        body,
+        "\n".join([*(f"# {line}" for line in said), optimizer, f"scheduler = {scheduler}", usage]),
+    ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _title(value: Any) -> str:
+    """Return a schedule's name and fields in short: four digits of each number."""
+    if isinstance(value, Schedule):
+        fields = (f"{p.name}={_title(getattr(value, p.name))}" for p in value.parameters())
+        return f"{value.name}({', '.join(fields)})"
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_title, value))})"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _by_class(schedule: Schedule, run: Run) -> str | None:
     """Return code with torch's own class, or ``None`` if none is equal."""
-    name, writer = _WRITERS.get(type(schedule), ("", None))
-    arguments = writer(schedule, run) if writer else None
-    if arguments is None:
-        return None
-    listed = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
-    usage = "# after each epoch: scheduler.step(validation_loss)" if schedule.metric_driven else _EACH_STEP
-    return _code([], "", run, f"torch.optim.lr_scheduler.{name}(optimizer, {listed})", usage)
+    same = [schedule, schedule.general] if isinstance(schedule, Preset) else [schedule]
+    for form in same:
+        name, writer = _WRITERS.get(type(form), ("", None))
+        arguments = writer(form, run) if writer else None
+        if arguments is None:
+            continue
+        listed = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
+        usage = _EACH_STEP
+        if schedule.metric_driven:
+            usage = "# after each epoch: scheduler.step(validation_loss)"
+            if getattr(form, "threshold_mode", "") == "rel":
+                usage += "\n# torch compares with the metric's sign: the same while the metric is > 0"
+        return _code(schedule, [], "", run, f"torch.optim.lr_scheduler.{name}(optimizer, {listed})", usage)
+    return None
 
 
 def _by_formula(schedule: Schedule, run: Run) -> str | None:
     """Return code with ``LambdaLR`` and the formulas of the docstrings, or ``None`` if they do not hold.
 
-    The code is evaluated at every step of the run and compared: a length of zero, say, makes a formula
-    divide by zero.
+    The code is run and compared, past the last step too: a length of zero, say, makes a formula divide by zero.
     """
-    if schedule.metric_driven or (isinstance(schedule, Warmup) and isinstance(schedule.inner, Warmup)):
+    if schedule.metric_driven:
         return None
-    functions = []
-    if isinstance(schedule, Warmup):
-        functions.append(_function("inner", "t", "", schedule.inner))
-    functions.append(_function("multiplier", "step", f"t = step / {run.steps_per_epoch}", schedule))
-    body = "\n\n".join(functions)
-    used = [name for name in _MATHS if re.search(rf"\b{name}\b", body)]
-    imports = [f"from math import {', '.join(used)}"] if used else []
-    times = np.arange(run.steps) / run.steps_per_epoch
-    space: dict[str, Any] = {}
     try:
-        exec("\n".join([*imports, body]), space)  # noqa: S102  # our own docstrings' lines
-        values = np.array([space["multiplier"](step) for step in range(run.steps)])
-    except (ZeroDivisionError, NameError, TypeError):
+        body = alone(schedule, run.steps_per_epoch)
+        if sum(1 for _ in ast.walk(ast.parse(body))) > _LONGEST:
+            return None
+        imports = ["import math"] if "math." in body else []
+        space: dict[str, Any] = {}
+        exec("\n".join([*imports, body]), space)  # noqa: S102  # the docstrings' lines
+        steps = _telling_steps(schedule, run)
+        values = np.array([space["multiplier"](step) for step in steps.tolist()])
+    except (ArithmeticError, AttributeError, LookupError, NameError, SyntaxError, TypeError, ValueError):
         return None
-    if not np.allclose(values, schedule(times), rtol=1e-12, atol=1e-15):
+    if not np.allclose(values, schedule(steps / run.steps_per_epoch), rtol=1e-12, atol=1e-15):
         return None
     scheduler = "torch.optim.lr_scheduler.LambdaLR(optimizer, multiplier)"
-    return _code(imports, body, run, scheduler, _EACH_STEP)
+    return _code(schedule, imports, body, run, scheduler, _EACH_STEP)
 
 
-def _function(name: str, argument: str, first: str, schedule: Schedule) -> str:
-    """Return a Python function that evaluates the schedule's formula."""
-    known = {f.name: getattr(schedule, f.name) for f in fields(schedule)}  # type: ignore[arg-type]  # a dataclass
-    formula = _decided(schedule.formula(), known)
-    given = "".join(
-        f", {field}={value!r}"
-        for field, value in known.items()
-        if not isinstance(value, Schedule) and re.search(rf"\b{field}\b", formula)
-    )
-    lines = [line for line in [first, *formula.splitlines(), "return value"] if line]
-    return f"def {name}({argument}{given}):\n" + textwrap.indent("\n".join(lines), "    ")
+def _telling_steps(schedule: Schedule, run: Run) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Return the steps at which a formula is tried: all, and two after the last; of a long run some thousands.
 
-
-def _decided(formula: str, known: Mapping[str, Any]) -> str:
-    """Return a formula without the choices that the fields have made: one shape of four, say."""
-    return ast.unparse(_Decide(known).visit(ast.parse(formula)))
-
-
-class _Decide(ast.NodeTransformer):
-    """Replaces ``if field == constant``, also as an expression, and ``{constant: ...}[field]`` by what holds."""
-
-    def __init__(self, known: Mapping[str, Any]) -> None:
-        self._known = known
-
-    def visit_If(self, node: ast.If) -> Any:
-        holds = self._holds(node.test)
-        if holds is None:
-            return self.generic_visit(node)
-        return [self.visit(statement) for statement in (node.body if holds else node.orelse)]
-
-    def visit_IfExp(self, node: ast.IfExp) -> Any:
-        holds = self._holds(node.test)
-        return self.generic_visit(node) if holds is None else self.visit(node.body if holds else node.orelse)
-
-    def visit_Subscript(self, node: ast.Subscript) -> Any:
-        match node:
-            case ast.Subscript(ast.Dict(keys, values), ast.Name(field)) if field in self._known:
-                for key, value in zip(keys, values, strict=True):
-                    if isinstance(key, ast.Constant) and key.value == self._known[field]:
-                        return self.visit(value)
-        return self.generic_visit(node)
-
-    def _holds(self, test: ast.expr) -> bool | None:
-        match test:
-            case ast.Compare(ast.Name(field), [ast.Eq()], [ast.Constant(value)]) if field in self._known:
-                return bool(self._known[field] == value)
-        return None
+    Those are spread evenly, and where the rate bends most: jumps, ends and restarts are among them.
+    """
+    steps = np.arange(run.steps + 2)
+    if len(steps) <= 2 * _TRIED:
+        return steps
+    bends = np.abs(np.diff(schedule(steps / run.steps_per_epoch), n=2))
+    sharpest = np.argsort(bends)[-_TRIED:]
+    spread = np.linspace(0, run.steps + 1, _TRIED).astype(np.int64)
+    return np.unique(np.concatenate([spread, sharpest, sharpest + 1, sharpest + 2, steps[-9:]]))
 
 
 def _by_lrsched(schedule: Schedule, run: Run) -> str:
-    """Return code with ``lrsched``: any schedule."""
-    names = sorted(set(re.findall(r"\b([A-Z]\w*)\(", repr(schedule))))
+    """Return code with ``lrsched``: any schedule of the catalogue.
+
+    Raises:
+        TypeError: A class is not one of ``lrsched``.
+    """
+    kinds = _kinds(schedule)
+    for kind in kinds:
+        if getattr(lrsched, kind.__name__, None) is not kind:
+            raise TypeError(
+                f"{kind.__name__} is a class of your own, which lrsched cannot be asked for: state its formula in "
+                "its docstring (lines after 'Formula::' that end in value = ...), or paste the class yourself"
+            )
+    names = sorted({kind.__name__ for kind in kinds})
     imports = [f"from lrsched import {', '.join(names)}", "from lrsched.optimizer import Scheduler"]
-    body = f"schedule = {schedule!r}  # time in epochs"
     usage = _EACH_STEP
     if schedule.metric_driven:
         usage += "\n# after each epoch: scheduler.observe(validation_loss)"
-    return _code(
-        imports, body, run, f"Scheduler(optimizer, schedule, steps_per_epoch={run.steps_per_epoch})", usage
-    )
+    scheduler = f"Scheduler(optimizer, schedule, steps_per_epoch={run.steps_per_epoch})"
+    return _code(schedule, imports, f"schedule = {schedule!r}  # time in epochs", run, scheduler, usage)
+
+
+def _kinds(schedule: Schedule) -> list[type[Schedule]]:
+    """Return the classes of a schedule and of all its parts."""
+    kinds = [type(schedule)]
+    for p in schedule.parameters():
+        if p.unit == "schedule":
+            held = getattr(schedule, p.name)
+            kinds += [kind for s in (held if p.many else [held]) for kind in _kinds(s)]
+    return kinds
 
 
 def _hold(s: Any, run: Run) -> dict[str, Any] | None:
@@ -191,12 +214,7 @@ def _hold(s: Any, run: Run) -> dict[str, Any] | None:
 
 def _step(s: Any, run: Run) -> dict[str, Any] | None:
     size = run.whole(s.step_size)
-    if size is None:
-        return None
-    drops = range(size, run.steps, size)
-    # Three times 0.1 is past 0.3: where rounding delays a drop, torch's, which counts steps, comes a step early.
-    on_time = all(math.floor(step / run.steps_per_epoch / s.step_size) == step // size for step in drops)
-    return {"step_size": size, "gamma": s.factor} if on_time else None
+    return {"step_size": size, "gamma": s.factor} if size else None
 
 
 def _multi_step(s: Any, run: Run) -> dict[str, Any] | None:
@@ -213,7 +231,7 @@ def _linear(s: Any, run: Run) -> dict[str, Any] | None:
 
 
 def _factor(s: Any, run: Run) -> dict[str, Any] | None:
-    lowest = s.factor ** math.floor((run.steps - 1) / run.steps_per_epoch)
+    lowest = s.factor ** (run.steps // run.steps_per_epoch)
     return {"step_size": run.steps_per_epoch, "gamma": s.factor} if lowest >= s.floor else None
 
 
@@ -225,7 +243,7 @@ def _polynomial(s: Any, run: Run) -> dict[str, Any] | None:
 def _cosine(s: Any, run: Run) -> dict[str, Any] | None:
     length = run.whole(s.T_max)
     # After T_max torch's rises again.
-    ends = length is not None and length >= run.steps - 1
+    ends = length is not None and length >= run.steps
     return {"T_max": length, "eta_min": s.final * run.base_rate} if ends else None
 
 
@@ -233,13 +251,6 @@ def _cosine_restarts(s: Any, run: Run) -> dict[str, Any] | None:
     first = run.whole(s.T_0)
     if first is None or s.decay != 1 or s.T_mult != int(s.T_mult):
         return None
-    length, restart = first, first
-    while restart < run.steps:
-        # As with StepLR's drops: rounding can put ours off by a step.
-        if s(restart / run.steps_per_epoch) != 1:
-            return None
-        length *= int(s.T_mult)
-        restart += length
     return {"T_0": first, "T_mult": int(s.T_mult), "eta_min": s.final * run.base_rate}
 
 
@@ -277,7 +288,10 @@ def _one_cycle(s: Any, run: Run) -> dict[str, Any] | None:
 
 def _plateau(s: Any, run: Run) -> dict[str, Any] | None:
     names = ("mode", "factor", "patience", "threshold", "threshold_mode", "cooldown")
-    return {**{name: getattr(s, name) for name in names}, "min_lr": s.floor * run.base_rate, "eps": 0.0}
+    same = {name: getattr(s, name) for name in names}
+    if s.threshold_mode == "signed_rel":
+        same["threshold_mode"] = "rel"
+    return {**same, "min_lr": s.floor * run.base_rate, "eps": s.eps * run.base_rate}
 
 
 #: torch's class by ours, and what gives its arguments, or ``None`` where it would not be equal.

@@ -1,10 +1,11 @@
-"""Pictures of schedules, drawn with plotly: one, several over each other, or the whole catalogue.
+"""Pictures of schedules: one, several over each other, or the whole catalogue with plotly; a small SVG without it.
 
-Each figure is made in two steps: the curve as numbers, which needs no plotly, then the drawing.
+Each figure is made in two steps: the curve as numbers, then the drawing.
 """
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -86,6 +87,36 @@ def draw(
     return figure
 
 
+def svg(schedule: Schedule) -> str:
+    """Return a small picture of one schedule as SVG, for a page or a notebook; it needs no plotly."""
+    width, height, left, top = 320, 120, 28, 22
+    span = default_span(schedule)
+    times, values = curve(schedule, span, points=width - left)
+    highest = max(1.0, float(values.max()))
+    x = left + times / span * (width - left - 6)
+    y = top + (1.0 - values / highest) * (height - top - 18)
+    points = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True))
+    name = html.escape(repr(schedule))
+    foot = height - 18
+    label = 'font-size="10" fill="currentColor"'
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+        f'role="img" aria-label="{name}" font-family="sans-serif"><title>{name}</title>'
+        f'<text x="{left}" y="12" font-size="11" fill="currentColor">{html.escape(_shortened(repr(schedule)))}</text>'
+        f'<path d="M{left} {top}V{foot}H{width - 6}" fill="none" stroke="currentColor" stroke-opacity="0.4"/>'
+        f'<text x="{left - 4}" y="{top + 8}" text-anchor="end" {label}>{highest:g}</text>'
+        f'<text x="{left - 4}" y="{foot}" text-anchor="end" {label}>0</text>'
+        f'<text x="{left}" y="{height - 6}" {label}>0</text>'
+        f'<text x="{width - 6}" y="{height - 6}" text-anchor="end" {label}>{span:g}</text>'
+        f'<polyline points="{points}" fill="none" stroke="{_INK}" stroke-width="1.8"/></svg>'
+    )
+
+
+def _shortened(text: str, width: int = 52) -> str:
+    """Return a text that fits, its end cut off if it must be."""
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
 def catalogue() -> go.Figure:
     """Return one sheet with a typical instance of every registered schedule."""
     from plotly.subplots import make_subplots
@@ -116,7 +147,7 @@ def catalogue() -> go.Figure:
 
 def catalogue_order() -> list[str]:
     """Return all schedules' names, file by file: the textbooks' decays first, compositions last."""
-    files = ("steps", "decay", "curves", "holding", "cyclic", "plateau", "compose", "user")
+    files = ("steps", "decay", "curves", "presets", "cyclic", "plateau", "compose", "function")
     order = {f"lrsched.{name}": number for number, name in enumerate(files)}
     return sorted(REGISTRY, key=lambda name: order.get(REGISTRY[name].__module__, len(files)))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from lrsched.parameter import Search, parameter
+from lrsched.parameter import Search, is_number, parameter, plain
 from lrsched.schedule import Array, Schedule, State
 
 
@@ -13,8 +13,9 @@ class Plateau(Schedule, name="plateau"):
     """Multiply by ``factor`` when the metric has not improved for more than ``patience`` epochs.
 
     The state is a plain dictionary: ``best`` metric so far, ``bad`` epochs since, ``cooldown`` epochs left,
-    ``multiplier`` now. A metric that is not finite never counts as an improvement. Unlike torch there is
-    no ``eps``: every reduction happens.
+    ``multiplier`` now. A metric that is not finite never counts as an improvement. A relative threshold is a share
+    of the best metric's size, whatever its sign. torch takes the sign along (``signed_rel``), so that below zero a metric
+    that has become worse counts as better.
 
     Formula::
 
@@ -43,13 +44,17 @@ class Plateau(Schedule, name="plateau"):
         "improvement that counts", "number", low=0.0, default=1e-4, search=Search(1e-4, 3e-2, log=True)
     )
     threshold_mode: str = parameter(
-        "threshold relative to the best, or absolute", "choice", default="rel", choices=("rel", "abs")
+        "threshold relative to the best, absolute, or relative with torch's sign",
+        "choice",
+        default="rel",
+        choices=("rel", "abs", "signed_rel"),
     )
     cooldown: int = parameter("epochs after a reduction that do not count", "count", default=0)
     floor: float = parameter("lowest multiplier", "ratio", default=0.0)
     mode: str = parameter(
         "whether the metric should fall or rise", "choice", default="min", choices=("min", "max")
     )
+    eps: float = parameter("reduction that is too small to be made", "ratio", default=0.0)
 
     @property
     def metric_driven(self) -> bool:
@@ -60,8 +65,11 @@ class Plateau(Schedule, name="plateau"):
         """Return the state before any metric."""
         return {"best": None, "bad": 0, "cooldown": 0, "multiplier": 1.0}
 
-    def observe(self, state: State, metric: float) -> State:
+    def observe(self, state: State, metric: float, t: float | None = None) -> State:  # noqa: ARG002  # every epoch is its own
         """Return the state after one more epoch's metric; ``state`` itself is left as it is."""
+        metric = plain(metric)
+        if not is_number(metric):
+            raise TypeError(f"metric must be a number, got metric={metric!r}")
         metric = float(metric)
         better = self._improves(metric, state["best"])
         best = metric if better else state["best"]
@@ -71,7 +79,8 @@ class Plateau(Schedule, name="plateau"):
             bad, cooldown = 0, cooldown - 1
         multiplier = state["multiplier"]
         if bad > self.patience:
-            multiplier = max(self.floor, multiplier * self.factor)
+            lower = max(self.floor, multiplier * self.factor)
+            multiplier = lower if multiplier - lower > self.eps else multiplier
             bad, cooldown = 0, self.cooldown
         return {"best": best, "bad": bad, "cooldown": cooldown, "multiplier": multiplier}
 
@@ -81,9 +90,11 @@ class Plateau(Schedule, name="plateau"):
             return False
         if best is None:
             return True
-        sign = -1.0 if self.mode == "min" else 1.0
-        margin = sign * self.threshold
-        bar = best * (1.0 + margin) if self.threshold_mode == "rel" else best + margin
+        margin = -self.threshold if self.mode == "min" else self.threshold
+        if self.threshold_mode == "abs":
+            bar = best + margin
+        else:
+            bar = best * (1.0 - margin if best < 0 and self.threshold_mode == "rel" else 1.0 + margin)
         return metric < bar if self.mode == "min" else metric > bar
 
     def _at(self, t: Array, state: State) -> Array:
@@ -101,5 +112,5 @@ def follow(schedule: Schedule, metrics: Iterable[float]) -> list[float]:
     state, multipliers = schedule.initial(), []
     for epoch, metric in enumerate(metrics):
         multipliers.append(schedule.at(float(epoch), state))
-        state = schedule.observe(state, metric)
+        state = schedule.observe(state, metric, epoch + 1.0)
     return multipliers

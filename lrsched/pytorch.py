@@ -2,13 +2,18 @@
 
 torch's quirks, and what is made of them (``tests/lrsched/test_torch.py`` shows each):
 
-* CosineAnnealingLR rises again after T_max; ``cosine`` stays.
+* CosineAnnealingLR rises again after T_max; ``cosine`` stays. One that has to rise before its turn in a sequence is over is
+  refused.
 * OneCycleLR allows one step too many, at which it leaves its range; ``one_cycle`` stays at its end.
 * LinearLR and ConstantLR with total_iters 0 never leave their first factor, PolynomialLR with 0 stays at 1;
   they are read as that. Our own schedules of length 0 are at their end at once.
 * ConstantLR with factor 0 divides by zero at total_iters; ``hold`` does not.
 * MultiStepLR takes unsorted and repeated milestones; repeated ones are read as ``by_hand``.
-* ReduceLROnPlateau skips reductions below ``eps``; ``plateau`` makes them all.
+* ReduceLROnPlateau skips reductions below ``eps``, and its relative threshold takes the best metric's sign along; it is read
+  with both (``eps``, ``threshold_mode="signed_rel"``).
+* MultiplicativeLR has no closed form: in a sequence it goes on from the rate it finds. Refused, save as the first part.
+* OneCycleLR replaces the optimizer's first rate, from which a sequence starts. Refused, save as the first part.
+* SequentialLR and ChainedScheduler do not work as parts of a sequence; they are refused there.
 * CyclicLR and OneCycleLR overwrite the optimizer's rate; ours take it as the peak (see ``peak_rates``).
 
 Nothing of torch is imported here: a scheduler is known by the name of its class.
@@ -22,14 +27,14 @@ from collections.abc import Callable
 from typing import Any
 
 from lrsched.compose import Join, Product
-from lrsched.curves import ByHand
 from lrsched.cyclic import CosineRestarts, Cyclic, OneCycle
 from lrsched.decay import Cosine, Exponential, Linear, Polynomial
+from lrsched.function import Function, Multiplicative
 from lrsched.pasteable import to_torch_code
 from lrsched.plateau import Plateau
+from lrsched.presets import Hold
 from lrsched.schedule import Schedule
-from lrsched.steps import Constant, Hold, MultiStep, Step
-from lrsched.user import Function, Multiplicative
+from lrsched.steps import ByHand, Constant, MultiStep, Step
 
 __all__ = ["from_torch", "peak_rates", "to_torch_code"]
 
@@ -37,6 +42,8 @@ __all__ = ["from_torch", "peak_rates", "to_torch_code"]
 _CHAINABLE = frozenset(
     {"MultiplicativeLR", "StepLR", "MultiStepLR", "ConstantLR", "LinearLR", "ExponentialLR", "PolynomialLR"}
 )
+#: What a subclass may replace without another rate coming out; what its constructor sets is read.
+_HARMLESS = frozenset({"__init__", "__class__", "__repr__", "state_dict", "load_state_dict", "get_last_lr"})
 
 
 def from_torch(scheduler: Any, group: int | None = None) -> Schedule:
@@ -50,7 +57,7 @@ def from_torch(scheduler: Any, group: int | None = None) -> Schedule:
         group: Number of the parameter group to read; needed only where groups follow different schedules.
 
     Raises:
-        TypeError: The scheduler's class is not known.
+        TypeError: The scheduler's class is not known, or changes what torch's class does.
         ValueError: It does what no schedule of ours does (such as growing without end), a group's peak rate
             is 0, there is no such group, or groups differ and ``group`` is not given.
     """
@@ -76,14 +83,28 @@ def peak_rates(scheduler: Any) -> list[float]:
         return [float(group["max_lr"]) for group in groups]
     if kind in ("SequentialLR", "ChainedScheduler"):
         return peak_rates(scheduler._schedulers[0])  # noqa: SLF001  # torch has no public name for them
+    if kind != "ReduceLROnPlateau":
+        return [float(rate) for rate in scheduler.base_lrs]  # as they were loaded, if they were
+    if scheduler.last_epoch > 0 and any("initial_lr" not in group for group in groups):
+        raise ValueError(
+            "this ReduceLROnPlateau has been stepped, and its first rate is not kept; read it before"
+        )
     return [float(group.get("initial_lr", group["lr"])) for group in groups]
 
 
 def _kind(scheduler: Any) -> str:
     """Return the name of the torch class that the scheduler is an instance of."""
+    changed = dict(vars(scheduler)) if hasattr(scheduler, "__dict__") else {}
     for cls in type(scheduler).__mro__:
         if cls.__module__.startswith("torch.optim") and cls.__name__ in _READERS:
+            own = [n for n in changed if n not in _HARMLESS and callable(getattr(cls, n, None))]
+            if own:
+                raise TypeError(
+                    f"{type(scheduler).__name__} has a {', '.join(own)} of its own: what it does is not what "
+                    f"{cls.__name__} does, and cannot be read"
+                )
             return cls.__name__
+        changed |= vars(cls)
     raise TypeError(
         f"{type(scheduler).__name__} is not a scheduler that can be read; known: {', '.join(_READERS)}"
     )
@@ -161,18 +182,35 @@ def _plateau(scheduler: Any, group: int) -> Schedule:
         factor=scheduler.factor,
         patience=scheduler.patience,
         threshold=scheduler.threshold,
-        threshold_mode=scheduler.threshold_mode,
+        threshold_mode="signed_rel" if scheduler.threshold_mode == "rel" else scheduler.threshold_mode,
         cooldown=scheduler.cooldown,
         floor=_ratio(scheduler.min_lrs[group], scheduler, group),
         mode=scheduler.mode,
+        eps=_ratio(scheduler.eps, scheduler, group),
     )
 
 
 def _sequential(scheduler: Any, group: int) -> Schedule:
-    parts = scheduler._schedulers  # noqa: SLF001  # torch has no public name for them
+    parts, milestones = scheduler._schedulers, scheduler._milestones  # noqa: SLF001  # torch has no public name for them
+    for number, part in enumerate(parts):
+        kind, turn = _kind(part), [0, *milestones, math.inf][number : number + 2]
+        if kind in ("SequentialLR", "ChainedScheduler"):
+            raise ValueError(f"part {number} of this SequentialLR is a {kind}, which torch does not restart")
+        if kind == "MultiplicativeLR" and number:
+            raise ValueError(
+                f"part {number} of this SequentialLR, a {kind}, goes on from the rate that it finds"
+            )
+        if kind == "OneCycleLR" and number:
+            raise ValueError(
+                f"part {number} of this SequentialLR, a {kind}, has replaced the first rate of the others"
+            )
+        if kind == "CosineAnnealingLR" and part.T_max < turn[1] - turn[0] < math.inf:
+            raise ValueError(
+                f"part {number} of this SequentialLR, a {kind}, rises again: T_max ends before its turn"
+            )
     if len({peak_rates(part)[group] for part in parts}) > 1:
         raise ValueError("the parts of this SequentialLR have different peak rates; read them one by one")
-    return Join(tuple(from_torch(part, group) for part in parts), tuple(scheduler._milestones))  # noqa: SLF001
+    return Join(tuple(from_torch(part, group) for part in parts), tuple(milestones))
 
 
 def _chained(scheduler: Any, group: int) -> Schedule:

@@ -4,21 +4,26 @@ Time is real, in any unit that the caller likes (the study uses epochs), and the
 fields of a schedule. Every schedule obeys one domain rule: it is defined for all finite t; it is constant
 before 0 and after its ``duration``; its values are finite and lie in [0, 1], so that the base rate is
 the peak rate (a user's own function may go higher if it asks to).
+
+A jump comes on the step that it is meant for, whatever step / steps_per_epoch is rounded to: a time that lies within 1e-10
+of its size before a jump counts as at it.
 """
 
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
+import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Self, TypeAlias, dataclass_transform, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lrsched.parameter import Parameter, parameter
+from lrsched.parameter import Parameter, is_number, parameter, plain
 
 Array: TypeAlias = NDArray[np.float64]
 #: What a metric-driven schedule remembers: plain data that JSON can hold. ``None`` for closed forms.
@@ -54,9 +59,12 @@ class Schedule:
     def __init_subclass__(cls, name: str | None = None, **kwargs: Any) -> None:
         """Make the subclass a frozen dataclass and, if it has a name, register it."""
         super().__init_subclass__(**kwargs)
+        own = "__init__" in vars(cls)
         dataclass(frozen=True)(cls)
         cls._parameters = tuple(replace(f.metadata["parameter"], name=f.name) for f in fields(cls))  # type: ignore[arg-type]  # made a dataclass one line above
         cls.__doc__ = _with_fields(cls.__doc__ or "", cls._parameters)
+        if not own:
+            cls.__init__ = _knowing_names(cls.__init__, cls)  # type: ignore[method-assign]  # the generated one, with a word on wrong names
         if name is not None:
             if name in REGISTRY:
                 raise ValueError(f"a schedule named {name!r} is already registered: {REGISTRY[name]}")
@@ -93,7 +101,8 @@ class Schedule:
     def formula(cls) -> str:
         """Return the lines that the docstring gives as the formula."""
         _, _, after = (cls.__doc__ or "").partition("Formula::\n")
-        return inspect.cleandoc(after.partition("\nSource:")[0])
+        block = itertools.takewhile(lambda line: not line or line.startswith(" "), after.splitlines())
+        return inspect.cleandoc("\n".join(block))
 
     @property
     def duration(self) -> float:
@@ -121,7 +130,7 @@ class Schedule:
         """Return the multiplier at time ``t``: a float for a number, an array for an array.
 
         Raises:
-            TypeError: ``t`` is neither a number nor a numpy array.
+            TypeError: ``t`` is neither a number nor an array of numbers.
             ValueError: ``t`` is not finite.
         """
         return self.at(t, self.initial())
@@ -134,23 +143,21 @@ class Schedule:
         """Return the multiplier at time ``t`` after the metrics that ``state`` has observed.
 
         Args:
-            t: Time: a number, or an array of times.
+            t: Time: a number of Python, numpy or torch, or an array of them (numpy's, or a torch tensor).
             state: What ``initial`` or ``observe`` returned; closed forms ignore it.
 
         Raises:
-            TypeError: ``t`` is neither a number nor a numpy array.
+            TypeError: ``t`` is neither a number nor an array of numbers; truth values and lists are neither.
             ValueError: ``t`` is not finite.
         """
-        if isinstance(t, np.ndarray):
-            return self._at_each(t.astype(np.float64, copy=False), state)
-        try:
-            finite = math.isfinite(t)
-        except TypeError:
-            raise TypeError(f"t must be a number or a numpy array, got t={t!r}") from None
-        if not finite:
+        if type(t) is not float:
+            t = _time(t)
+            if isinstance(t, np.ndarray):
+                return self._at_each(t, state)
+        if not math.isfinite(t):
             raise ValueError(f"t must be finite, got t={t}")
         end = self.duration
-        clamped: Any = float(0.0 if t < 0.0 else min(t, end))
+        clamped: Any = 0.0 if t < 0.0 else t if t < end else float(end)
         return float(self._at(clamped, state))
 
     def _at_each(self, t: Array, state: State) -> Array:
@@ -168,7 +175,10 @@ class Schedule:
             return values.reshape(t.shape)
         if not np.isfinite(t).all():
             raise ValueError("t must be finite, got an array with nan or infinite times")
-        return np.asarray(self._at(np.clip(t, 0.0, self.duration), state))
+        with np.errstate(
+            over="ignore"
+        ):  # what is more than a number can hold is infinite, as for a single one
+            return np.asarray(self._at(np.clip(t, 0.0, self.duration), state))
 
     def _at(self, t: Array, state: State) -> Array:  # noqa: ARG002  # for those driven by metrics
         """Return the multiplier at a clamped ``t``; closed forms ignore the state."""
@@ -178,9 +188,25 @@ class Schedule:
         """Return the state before any metric was observed; ``None`` for closed forms."""
         return None
 
-    def observe(self, state: State, metric: float) -> State:  # noqa: ARG002  # likewise
-        """Return the state after one more metric (once an epoch); closed forms return it unchanged."""
+    def observe(self, state: State, metric: float, t: float | None = None) -> State:  # noqa: ARG002  # likewise
+        """Return the state after one more metric (once an epoch); closed forms return it unchanged.
+
+        Args:
+            state: What ``initial`` or ``observe`` returned.
+            metric: The epoch's metric.
+            t: Time of the epoch's end, by which ``Join`` knows whose metric it is; unless given, metrics are counted,
+                and the unit of time is the epoch.
+
+        Raises:
+            TypeError: The metric is no number.
+        """
         return state
+
+    def _repr_html_(self) -> str:
+        """Return a small picture, which notebooks show."""
+        from lrsched.picture import svg
+
+        return svg(self)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data that ``lrsched.from_json`` reads back.
@@ -217,6 +243,67 @@ def _to_plain(value: Any, declared: Parameter) -> Any:
     return value.to_json() if isinstance(value, Schedule) else value
 
 
+def _time(t: Any) -> float | Array:
+    """Return a time as a Python float, or times as an array of float64: the one rule of what counts as a time."""
+    if hasattr(t, "detach"):  # a torch tensor, wherever it lies
+        t = t.detach().cpu().numpy() if t.ndim else t
+    if not isinstance(t, np.ndarray):
+        t = plain(t)
+    if is_number(t):
+        try:
+            return float(t)
+        except OverflowError:
+            return math.inf
+    if not (isinstance(t, np.ndarray) and t.dtype.kind in "iuf"):
+        raise TypeError(f"t must be a number or a numpy array, got t={t!r}")
+    return t.astype(np.float64, copy=False)
+
+
+def _knowing_names(made: Callable[..., None], cls: type[Schedule]) -> Callable[..., None]:
+    """Return a constructor that knows the fields' other names, and names the field that a wrong one may mean."""
+
+    @functools.wraps(made)
+    def init(self: Schedule, *values: Any, **named: Any) -> None:
+        made(self, *values, **_own_names(cls, named))
+
+    return init
+
+
+def _own_names(cls: type[Schedule], named: Mapping[str, Any]) -> dict[str, Any]:
+    """Return fields under their own names; a field may go by another name that it has in the field (``also``).
+
+    Raises:
+        TypeError: There is no such field, or one is given twice.
+    """
+    own = {name: p.name for p in cls.parameters() for name in (p.name, *p.also)}
+    fields: dict[str, Any] = {}
+    for name, value in named.items():
+        if name not in own:
+            raise TypeError(f"{cls.name or cls.__name__} has no field {name!r}{_meant(cls, name)}")
+        if own[name] in fields:
+            raise TypeError(f"{cls.name or cls.__name__} got its field {own[name]!r} twice, once as {name!r}")
+        fields[own[name]] = value
+    return fields
+
+
+def _meant(cls: type[Schedule], name: str) -> str:
+    """Return the end of a message that names the field which a wrong name probably means.
+
+    That is the one that means what other schedules call so; else the one that is spelt most like it; else the only
+    one of its unit.
+    """
+    fields, names = cls.parameters(), [p.name for p in cls.parameters()]
+    elsewhere = [p for kind in REGISTRY.values() for p in kind.parameters() if p.name == name]
+    for same in (
+        [p.name for p in fields if p.meaning in {q.meaning for q in elsewhere}],
+        difflib.get_close_matches(name, names, n=1, cutoff=0.6),
+        [p.name for p in fields if p.unit in {q.unit for q in elsewhere}],
+    ):
+        if len(same) == 1:
+            return f": did you mean {same[0]!r}?"
+    return nearest(name, names)
+
+
 def schedule_class(name: str) -> type[Schedule]:
     """Return the schedule class registered under ``name``.
 
@@ -224,7 +311,7 @@ def schedule_class(name: str) -> type[Schedule]:
         ValueError: There is none; the message names the nearest one.
     """
     if name not in REGISTRY:
-        raise ValueError(f"unknown schedule {name!r}{_nearest(name, list(REGISTRY))}")
+        raise ValueError(f"unknown schedule {name!r}{nearest(name, sorted(REGISTRY))}")
     return REGISTRY[name]
 
 
@@ -243,11 +330,11 @@ def from_json(data: Mapping[str, Any]) -> Schedule:
             f"a schedule is read from a mapping with the key 'schedule', got keys {sorted(data)}"
         )
     cls = schedule_class(data["schedule"])
-    given = {key: value for key, value in data.items() if key != "schedule"}
     known = {p.name: p for p in cls.parameters()}
-    for key in given:
-        if key not in known:
-            raise ValueError(f"{cls.name} has no field {key!r}{_nearest(key, list(known))}")
+    try:
+        given = _own_names(cls, {key: value for key, value in data.items() if key != "schedule"})
+    except TypeError as error:
+        raise ValueError(str(error)) from None
     missing = [p.name for p in known.values() if p.required and p.name not in given]
     if missing:
         raise ValueError(f"{cls.name} needs the field {missing[0]!r} ({known[missing[0]].meaning})")
@@ -263,7 +350,7 @@ def _from_plain(value: Any, declared: Parameter) -> Any:
     return [from_json(v) for v in value] if isinstance(value, (list, tuple)) else value
 
 
-def _nearest(name: Any, known: list[str]) -> str:
+def nearest(name: Any, known: list[str]) -> str:
     """Return the end of a message that names the nearest known name, or all of them."""
     close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-    return f": did you mean {close[0]!r}?" if close else f"; known: {', '.join(sorted(known)) or 'none'}"
+    return f": did you mean {close[0]!r}?" if close else f"; known: {', '.join(known) or 'none'}"

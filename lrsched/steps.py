@@ -1,14 +1,14 @@
-"""Schedules that stand still between jumps: constant, hold, step, multi-step.
+"""Schedules that stand still between jumps: constant, step, factor, multi-step, by hand.
 
-``factor`` jumps as well; it stands in ``decay.py`` beside ``exponential``, the smooth form of it. The lines after
-``Formula::`` are Python; a test evaluates them against the code.
+The lines after ``Formula::`` are Python; a test evaluates them against the code.
 """
 
 from __future__ import annotations
 
 from functools import cached_property
 
-from lrsched.numeric import Pieces, floor, jump, power
+from lrsched.decay import OVER_THE_RUN
+from lrsched.numeric import Pieces, larger, power, whole
 from lrsched.parameter import Search, parameter, sorted_distinct
 from lrsched.schedule import Array, Schedule
 
@@ -35,41 +35,14 @@ class Constant(Schedule, name="constant"):
         return 1.0 + 0.0 * t
 
 
-class Hold(Schedule, name="hold"):
-    """A share of the base rate for a while, then the base rate.
-
-    Formula::
-
-        value = factor if t < length else 1
-
-    Source: torch's ``ConstantLR``.
-
-    >>> Hold(factor=0.5, length=8)(7)
-    0.5
-    """
-
-    factor: float = parameter(
-        "rate at first, as a share of the base rate", "ratio", default=0.5, search=Search(0.02, 0.8, log=True)
-    )
-    length: float = parameter(
-        "time until the full rate", "time", default=8, search=Search(0.02, 0.5, of_run=True)
-    )
-
-    @property
-    def duration(self) -> float:
-        """The length."""
-        return self.length
-
-    def _value(self, t: Array) -> Array:
-        return jump(t, self.length, self.factor, 1.0)
-
-
 class Step(Schedule, name="step"):
     """Multiply by ``factor`` every ``step_size``.
 
+    1e-9 keeps rounding from delaying a drop.
+
     Formula::
 
-        value = factor ** int(t / step_size)
+        value = factor ** int(t / step_size + 1e-9)
 
     Source: torch's ``StepLR``.
 
@@ -80,10 +53,37 @@ class Step(Schedule, name="step"):
     step_size: float = parameter(
         "time between two drops", "time", above=True, example=4, search=Search(0.08, 0.6, of_run=True)
     )
-    factor: float = parameter("multiplier at each drop", "ratio", default=0.5, search=Search(0.1, 0.95))
+    factor: float = parameter(
+        "multiplier at each drop", "ratio", default=0.5, search=Search(0.1, 0.95), also=("gamma",)
+    )
 
     def _value(self, t: Array) -> Array:
-        return power(self.factor, floor(t / self.step_size))
+        return power(self.factor, whole(t / self.step_size))
+
+
+class Factor(Schedule, name="factor"):
+    """Multiply by ``factor`` at each whole time, but never fall below ``floor``.
+
+    Closed form of the recurrence value(t+1) = max(floor, value(t) * factor), value(0) = 1. It steps, as its
+    source's does; ``exponential`` is the smooth one.
+
+    Formula::
+
+        value = max(floor, factor ** int(t))
+
+    Source: Zhang et al., Dive into Deep Learning, "factor scheduler".
+
+    >>> Factor(factor=0.5, floor=0.2)(2.9)
+    0.25
+    """
+
+    factor: float = parameter(
+        "multiplier per unit of time", "ratio", default=0.9, search=OVER_THE_RUN, also=("gamma",)
+    )
+    floor: float = parameter("lowest multiplier", "ratio", default=0.0, search=Search(1e-3, 0.5, log=True))
+
+    def _value(self, t: Array) -> Array:
+        return larger(power(self.factor, whole(t)), self.floor)
 
 
 class MultiStep(Schedule, name="multi_step"):
@@ -107,7 +107,9 @@ class MultiStep(Schedule, name="multi_step"):
         example=(8, 14, 19),
         search=Search(0.1, 1.0, of_run=True, count=3, collect=sorted_distinct),
     )
-    factor: float = parameter("multiplier at each drop", "ratio", default=0.5, search=Search(0.05, 0.9))
+    factor: float = parameter(
+        "multiplier at each drop", "ratio", default=0.5, search=Search(0.05, 0.9), also=("gamma",)
+    )
 
     @property
     def duration(self) -> float:
@@ -122,3 +124,58 @@ class MultiStep(Schedule, name="multi_step"):
     def _value(self, t: Array) -> Array:
         (level,) = self._pieces.at(t)
         return level
+
+
+class ByHand(Schedule, name="by_hand"):
+    """Multipliers set by hand: ``values[i]`` from ``times[i]`` on, and the base rate before the first.
+
+    Formula::
+
+        value = ([1] + [v for at, v in zip(times, values) if at <= t])[-1]
+
+    Source: Keras' ``PiecewiseConstantDecay``.
+
+    >>> ByHand(times=(5, 12), values=(0.3, 0.6))(12)
+    0.6
+    """
+
+    times: tuple[float, ...] = parameter(
+        "times of the changes",
+        "time",
+        many=True,
+        ordered="increasing",
+        example=(5, 12, 16),
+        search=Search(0.05, 1.0, of_run=True, count=3, collect=sorted_distinct),
+    )
+    values: tuple[float, ...] = parameter(
+        "multiplier from each time on",
+        "ratio",
+        many=True,
+        example=(0.3, 0.6, 0.1),
+        search=Search(1e-3, 1.0, log=True, count=3),
+    )
+
+    def _check(self) -> None:
+        check_pairs(self.times, self.values)
+
+    @property
+    def duration(self) -> float:
+        """The last change."""
+        return self.times[-1]
+
+    @cached_property
+    def _pieces(self) -> Pieces:
+        """The multiplier after 0, 1, ... changes."""
+        return Pieces(self.times, [1.0, *self.values])
+
+    def _value(self, t: Array) -> Array:
+        (level,) = self._pieces.at(t)
+        return level
+
+
+def check_pairs(times: tuple[float, ...], values: tuple[float, ...]) -> None:
+    """Raise ValueError unless each time has its value."""
+    if len(times) != len(values):
+        raise ValueError(
+            f"times and values must be equally many, got {len(times)} times, {len(values)} values"
+        )

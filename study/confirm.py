@@ -1,7 +1,8 @@
-"""``python -m study.confirm``: train the finalists on fresh seeds, open the test set once, name the winner."""
+"""``python -m study.confirm``: train the finalists on fresh seeds until the winner is named, or none matters."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,25 +21,71 @@ from study.terminal.command import (
     tracking_option,
     train_images_option,
 )
-from study.terminal.values import Choice, Real, Whole
+from study.terminal.values import Choice, Duration, Numbers, Real, Whole
 
 if TYPE_CHECKING:
-    from study.core.records import StudyConfig
-    from study.loops.confirmation import Confirmation
-    from study.problems.fashion_mnist import Split
-    from study.stats.verdict import Verdict
+    from study.core.records import StudyConfig, StudyRecord
+    from study.loops.confirmation import Confirmation, Standing
+    from study.stats.base_rates import BaseRates
+    from study.stats.verdict import Plan
     from study.store.mlflow_tracking import Tracker
+    from study.terminal.progress import Progress
 
-#: Two looks at 95 % and the chance of a false winner over both, from docs/verdict.md.
-SECOND_LOOK = "each further look adds to the chance of a false winner (about 6.6 % after 5 and then 10 seeds)"
+#: Looks unless others are planned: the first, then twice as many seeds each time, and the most seeds.
+FIRST_LOOK, MAX_SEEDS = 5, 40
+
+
+@dataclass(frozen=True)
+class ConfirmOptions:
+    """The command's options, as its help tells them; ``margin`` in points, ``budget`` in seconds."""
+
+    study: str | None
+    finalists: int
+    per_family: int
+    baseline: str
+    looks: tuple[int, ...] | None
+    max_seeds: int | None
+    seeds: int | None
+    train_images: int
+    budget: float | None
+    level: float
+    margin: float
+    rates: tuple[float, ...] | None
+    rate_seeds: int
+    out: Path
+    check: Path | None
+    storage: str
+    tracking_uri: str
+    checkpoints: Path
+    precision: str
+    device: str
+    data_dir: str | None
+
+    @property
+    def planned(self) -> tuple[int, ...]:
+        """Seeds at each look."""
+        if self.seeds is not None:
+            return (self.seeds,)
+        most = self.max_seeds or (self.looks[-1] if self.looks else MAX_SEEDS)
+        looks = self.looks or tuple(FIRST_LOOK * 2**k for k in range(most.bit_length()))
+        return (*(look for look in looks if look < most), most)
+
+    @property
+    def plan(self) -> Plan:
+        """When the finalists are judged, and how strictly."""
+        from study.stats.verdict import Plan
+
+        return Plan(self.planned, self.level, self.margin / 100)
 
 
 @command(
     "confirm",
+    takes=ConfirmOptions,
     examples=[
-        ("the latest study: five finalists, ten seeds", ""),
-        ("fewer seeds first; the same command with more adds to them", "--seeds 5"),
-        ("recompute a verdict from the figures in its certificate", "--check certificate.json"),
+        ("the latest study: five finalists, judged after 5, 10, 20 and 40 seeds", ""),
+        ("at most 20 seeds, in at most an hour", "--max-seeds 20 --budget 60m"),
+        ("and how far off the base rate may be", "--rates 0.25,0.5,1,2,4"),
+        ("recompute all looks from the figures in a certificate", "--check certificate.json"),
     ],
 )
 @study_option
@@ -51,22 +98,55 @@ SECOND_LOOK = "each further look adds to the chance of a false winner (about 6.6
     group="Finalists",
     help="Family whose best trial is always among them.",
 )
-@option("--seeds", type=Whole(2), default=10, group="Finalists", help="Fresh seeds each, shared by all.")
 @train_images_option(ALL_IMAGES, group="Finalists")
-@option("--level", type=Real(0.5, 0.9999), default=0.95, group="Verdict", help="Confidence level.")
+@option(
+    "--looks",
+    type=Numbers(2, whole=True),
+    default=None,
+    group="Plan",
+    help="Seeds after which they are judged. Default: 5,10,20,... up to --max-seeds. Fixed at the first look.",
+)
+@option(
+    "--max-seeds",
+    type=Whole(2),
+    default=None,
+    group="Plan",
+    help=f"Seeds of the last look; fresh, shared by all. Default: the last of --looks, or {MAX_SEEDS}.",
+)
+@option("--seeds", type=Whole(2), default=None, hidden=True, help="A single look: --looks N.")
+@option(
+    "--budget",
+    type=Duration(),
+    default=None,
+    group="Plan",
+    help="Time that training may take, with its unit: 60m. The same command goes on.",
+)
+@option(
+    "--level", type=Real(0.5, 0.9999), default=0.95, group="Plan", help="Confidence over all looks together."
+)
 @option(
     "--margin",
-    type=Real(0.0, 0.5),
-    default=0.0,
-    group="Verdict",
-    help="Lead in accuracy that does not matter.",
+    metavar="POINTS",
+    type=Real(0.0, 50.0),
+    default=0.1,
+    group="Plan",
+    help="Difference that does not matter, in points: 0.1 is 90.0 % against 90.1 % accuracy.",
 )
+@option(
+    "--rates",
+    metavar="X,...",
+    type=Numbers(1e-6),
+    default=None,
+    group="Base rate",
+    help="Also train the finalists at these multiples of their base rates; 1 among them.",
+)
+@option("--rate-seeds", type=Whole(1), default=3, group="Base rate", help="Seeds of each multiple.")
 @option(
     "--out",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
     default=Path("certificate.json"),
-    group="Verdict",
+    group="Records",
     help="The certificate.",
 )
 @option(
@@ -74,8 +154,8 @@ SECOND_LOOK = "each further look adds to the chance of a false winner (about 6.6
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
     default=None,
-    group="Verdict",
-    help="Recompute the verdict of a certificate; train nothing.",
+    group="Records",
+    help="Recompute all looks of a certificate; train nothing.",
 )
 @storage_option
 @tracking_option
@@ -89,20 +169,21 @@ SECOND_LOOK = "each further look adds to the chance of a false winner (about 6.6
 )
 @device_option
 @data_dir_option
-def main(*, check: Path | None, **options: Any) -> int:
-    """Confirm the search's best schedules on fresh seeds and say who won, or that it is a tie.
+def main(options: ConfirmOptions) -> int:
+    """Confirm the search's best schedules on fresh seeds: a winner, or no difference that matters.
 
-    Every finalist is trained on all 60,000 images with the same seeds (initial weights and data order),
-    then the 10,000 test images are opened, once. Interrupted, the same command continues.
+    Every finalist is trained on all 60,000 images with the same seeds (initial weights and data order). At
+    planned numbers of seeds the test images judge them; who is excluded is dropped, and as soon as it is
+    settled training stops. Interrupted, the same command continues.
     """
-    if check is not None:
-        return _check(check)
-    _confirm(**options)
+    if options.check is not None:
+        return _check(options.check)
+    _confirm(options)
     return 0
 
 
 def _check(path: Path) -> int:
-    """Recompute a certificate's verdict; return the exit code: 0 if it holds."""
+    """Recompute a certificate's looks and verdict; return the exit code: 0 if they hold."""
     from study.stats import certificate
 
     data = certificate.read(path)
@@ -113,188 +194,155 @@ def _check(path: Path) -> int:
     return 1 if problems else 0
 
 
-def _confirm(
-    *,
-    study: str | None,
-    storage: str,
-    tracking_uri: str,
-    device: str,
-    precision: str,
-    data_dir: str | None,
-    finalists: int,
-    per_family: int,
-    baseline: str,
-    seeds: int,
-    train_images: int,
-    level: float,
-    margin: float,
-    out: Path,
-    checkpoints: Path,
-) -> None:
+def _confirm(options: ConfirmOptions) -> None:
+    """Train and judge as planned; write, print and keep what was found."""
+    from contextlib import ExitStack
+    from functools import cache
+
+    from study.loops.confirmation import Limit, confirm
+    from study.loops.recording import alone_in, closing
+    from study.page.confirmed import Certified, conclude
+    from study.problems.fashion_mnist import load_final, load_training
+    from study.terminal.progress import Progress
+
+    record, confirmation, where = _prepare(options)
+    split = load_training(options.data_dir, where, train_images=options.train_images)
+    final = cache(lambda: load_final(options.data_dir, where))  # opened at a look, and nowhere else
+    with ExitStack() as held:
+        held.enter_context(alone_in(confirmation.place))
+        confirmation.check_plan()
+        tracker = held.enter_context(closing(_open_tracker(confirmation, options.tracking_uri)))
+        total = confirmation.config.epochs * len(confirmation.finalists) * confirmation.plan.seeds
+        with Progress(total, f"confirm {confirmation.config.name}") as progress:
+            judged, table = confirm(
+                confirmation, split, final, tracker, lambda standing: _show(progress, confirmation, standing),
+                Limit(options.budget),
+            )  # fmt: skip
+        if judged is None:
+            return
+        rates = None if options.rates is None else _base_rates(options, confirmation, where, tracker)
+        certified = Certified(
+            confirmation.config, confirmation.finalists, final().checksums, judged, table, rates
+        )
+        conclude(certified, tracker, options.out)
+        _publish(options, record, tracker)
+
+
+def _prepare(options: ConfirmOptions) -> tuple[StudyRecord, Confirmation, Any]:
+    """Return the study, what is confirmed of it, and the device; refuse early what cannot be done."""
     from dataclasses import replace
 
-    from study.loops.confirmation import Confirmation, open_test_set
-    from study.loops.recording import alone_in, closing
-    from study.page.gather import confirmation as read_confirmation
-    from study.page.gather import gather
-    from study.page.publish import publish
-    from study.problems.fashion_mnist import choose_device, load_final, load_training, require_final
-    from study.stats.finalists import choose_finalists
+    from study.loops.confirmation import Confirmation
+    from study.problems.fashion_mnist import choose_device, require_final
+    from study.stats.leaderboard import choose_finalists
     from study.store import optuna_storage as store
     from study.store.urls import check_tracking
     from study.training.precision import choose_precision
     from study.training.process import prepare_process
 
-    if not out.absolute().parent.is_dir():
-        raise InputError(f"--out {out}: there is no folder {out.parent}")
+    if not options.out.absolute().parent.is_dir():
+        raise InputError(f"`out` {options.out}: there is no folder {options.out.parent}")
+    if options.rates is not None and 1.0 not in options.rates:
+        raise InputError(f"`rates` must hold 1, got {','.join(f'{r:g}' for r in options.rates)}")
     prepare_process()
-    where = choose_device(device)
-    check_tracking(tracking_uri, storage)
-    record = store.load(storage, study)
-    if record.config.train_images < SEARCH_IMAGES:
-        click.echo(
-            f"note: the search saw {record.config.train_images:,} images only; this trains on "
-            f"{train_images:,}"
-        )
-    if train_images < ALL_IMAGES:
-        click.echo(f"a quick look: trained on {train_images:,} of 60,000 images, so no verdict on the whole")
+    where = choose_device(options.device)
+    check_tracking(options.tracking_uri, options.storage)
+    record = store.load(options.storage, options.study)
     chosen = choose_finalists(
-        record, finalists=finalists, per_family=per_family, baseline=None if baseline == "none" else baseline
+        record,
+        finalists=options.finalists,
+        per_family=options.per_family,
+        baseline=None if options.baseline == "none" else options.baseline,
     )
-    config = replace(
-        record.config,
-        device=where.type,
-        precision=choose_precision(precision, where),
-        train_images=train_images,
-    )
-    confirmation = Confirmation(config, chosen, seeds, checkpoints / record.config.name)
-    click.echo("finalists: " + ", ".join(f"{f.name} ({f.score:.4f} in the search)" for f in chosen))
-    require_final(data_dir)
-    split = load_training(data_dir, where, train_images=train_images)
-    parent = record.attributes.get("mlflow_run_id")
-    with alone_in(confirmation.place), closing(_open_tracker(config, tracking_uri, parent)) as tracker:
-        _train(confirmation, split, tracker)
-        final = load_final(data_dir, where)  # the test set is opened here, and nowhere else
-        table = open_test_set(confirmation, final)
-        _judge(confirmation, table, final.checksums, tracker, level=level, margin=margin, out=out)
-    opened = store.existing_study(storage, record.config.name)
-    page = gather(record, read_confirmation(record.config.name, out))
-    publish(opened, page, tracking_uri, tracker.run_id)
+    precision = choose_precision(options.precision, where)
+    config = replace(record.config, device=where.type, precision=precision, train_images=options.train_images)
+    confirmation = Confirmation(config, chosen, options.plan, options.checkpoints / record.config.name)
+    _announce(record.config, confirmation)
+    require_final(options.data_dir)
+    return record, confirmation, where
+
+
+def _publish(options: ConfirmOptions, record: StudyRecord, tracker: Tracker) -> None:
+    """Keep the study's page with the verdict in optuna-dashboard and with the confirmation's parent run."""
+    from study.page.gather import confirmation, gather
+    from study.page.publish import publish
+    from study.store import optuna_storage as store
+
+    opened = store.existing_study(options.storage, record.config.name)
+    page = gather(record, confirmation(record.config.name, options.out))
+    publish(opened, page, options.tracking_uri, tracker.run_id)
     store.close(opened)
 
 
-def _open_tracker(config: StudyConfig, tracking_uri: str, parent: str | None) -> Tracker:
-    """Open the search's parent run again, or a new one where it is gone."""
+def _announce(searched: StudyConfig, confirmation: Confirmation) -> None:
+    """Say who is trained on what, and when they are judged."""
+    images = confirmation.config.train_images
+    if searched.train_images < SEARCH_IMAGES:
+        click.echo(f"note: the search saw {searched.train_images:,} images only; this trains on {images:,}")
+    if images < ALL_IMAGES:
+        click.echo(
+            f"a quick look: trained on {images:,} of {ALL_IMAGES:,} images, so no verdict on the whole"
+        )
+    names = ", ".join(f"{f.name} ({f.score:.4f} in the search)" for f in confirmation.finalists)
+    looks, level = ", ".join(map(str, confirmation.plan.looks)), 100 * confirmation.plan.level
+    click.echo(f"finalists: {names}\njudged after {looks} seeds at {level:g} % over all; stops when settled")
+
+
+def _open_tracker(confirmation: Confirmation, tracking_uri: str) -> Tracker:
+    """Open the parent run that earlier processes of this confirmation recorded in, or a new one."""
+    from study.core.files import write_text
     from study.core.provenance import provenance
     from study.store.mlflow_tracking import Tracker
 
-    return Tracker.open(
+    kept = confirmation.place / "mlflow-run"
+    tracker = Tracker.open(
         tracking_uri,
-        config,
-        attributes=provenance(config.device),
-        resume_run_id=parent,
+        confirmation.config,
+        attributes=provenance(confirmation.config.device),
+        resume_run_id=kept.read_text("utf-8") if kept.exists() else None,
         kind="confirm",
+        name=f"confirm {confirmation.config.name}",
     )
+    write_text(kept, tracker.run_id)
+    return tracker
 
 
-def _train(confirmation: Confirmation, split: Split, tracker: Tracker) -> None:
-    """Train what is not trained yet, with a display."""
-    from study.loops.confirmation import train_finalists
+def _show(progress: Progress, confirmation: Confirmation, standing: Standing) -> None:
+    """Show each finalist's training accuracy, and how it stood at the last look."""
+    from study.stats.verdict_words import closest, points
+
+    judged = standing.judged
+    facts = {}
+    if judged is not None:
+        rival = closest(judged)
+        lead = "" if rival is None or rival.lead is None else f" by {points(rival.lead)}"
+        facts[f"at {judged.seeds} seeds"] = f"{judged.leader} leads{lead}, {len(judged.contenders)} remain"
+    facts["seed"] = f"{standing.seed} of {confirmation.plan.seeds}"
+    facts |= {name: f"{epoch.train_accuracy:.3f}" for name, epoch in standing.last.items()}
+    progress.update(standing.done, facts, standing.total)
+
+
+def _base_rates(
+    options: ConfirmOptions, confirmation: Confirmation, where: Any, tracker: Tracker
+) -> BaseRates:
+    """Train the finalists at multiples of their base rates; the search's images, validation measured."""
+    from dataclasses import replace
+
+    from study.loops.base_rate_runs import BaseRateRuns, train_base_rates
+    from study.problems.fashion_mnist import load_search
     from study.terminal.progress import Progress
 
-    config = confirmation.config
-    total = config.epochs * len(confirmation.finalists) * confirmation.seeds
-    with Progress(total, f"confirm {config.name}") as progress:
-        progress.update(confirmation.trained(), {"seeds": str(confirmation.seeds)})
-        train_finalists(
-            confirmation,
-            split,
-            tracker,
-            lambda done, seed: progress.update(done, {"seed": f"{seed + 1} of {confirmation.seeds}"}),
-        )
-
-
-def _judge(
-    confirmation: Confirmation,
-    table: Any,
-    checksums: dict[str, str],
-    tracker: Tracker,
-    *,
-    level: float,
-    margin: float,
-    out: Path,
-) -> None:
-    """Reach the verdict, write the certificate, print both, and keep them in MLflow."""
-    import json
-
-    from study.core.provenance import git_revision, versions
-    from study.page.gather import torch_code
-    from study.stats import certificate
-    from study.stats.verdict import verdict
-
-    names = [finalist.name for finalist in confirmation.finalists]
-    result = verdict(table, names, level=level, margin=margin)
-    conditions = certificate.Conditions(confirmation.config.to_json(), versions(), checksums, git_revision())
-    data = certificate.build(
-        conditions,
-        [{"name": f.name, "family": f.spec.family, "score": f.score, "asked": f.spec.to_json()}
-         for f in confirmation.finalists],
-        range(confirmation.seeds),
-        table,
-        result,
-    )  # fmt: skip
-    certificate.write(data, out)
-    tracker.log_text(json.dumps(data, indent=2), "certificate.json")
-    config = confirmation.config
-    leader = confirmation.finalists[names.index(result.leader)].spec
-    code = torch_code(leader, config.train_images, config.batch_size)
-    tracker.log_text(code, "winner.py")
-    _print(result, table, names, config.train_images)
-    _warn_of_further_looks(confirmation)
-    click.echo(f"\n{'The winner' if result.winner else 'The leader of the tie'} as code:\n\n{code}")
-    click.echo(f"wrote {out}; python -m study.confirm --check {out} recomputes it")
-
-
-def _print(result: Verdict, table: Any, names: list[str], train_images: int) -> None:
-    from study.terminal.tables import Column, print_table
-
-    columns = [Column("finalist")]
-    titles = ("mean", "median", "typical run", "interval", "bad runs", "P(best)", "every seed")
-    columns += [Column(title, "right") for title in titles[:-1]] + [Column(titles[-1], flexible=True)]
-    rows = []
-    for finalist in sorted(result.finalists, key=lambda f: -(f.typical or 0.0)):
-        typical = "-" if finalist.typical is None else f"{finalist.typical:.4f}"
-        interval = "-" if finalist.low is None else f"{finalist.low:.4f}..{finalist.high:.4f}"
-        rows.append(
-            [
-                finalist.name,
-                f"{finalist.mean:.4f}",
-                f"{finalist.median:.4f}",
-                typical,
-                interval,
-                f"{finalist.bad_runs}/{finalist.runs}",
-                f"{finalist.probability_best:.2f}",
-                " ".join(f"{value:.3f}" for value in table[:, names.index(finalist.name)]),
-            ]
-        )
-    title = f"Test accuracy over {result.seeds} fresh seeds"
-    if train_images < ALL_IMAGES:
-        title += f", ONLY {train_images:,} TRAINING IMAGES"
-    print_table(columns, rows, title=title)
-    for sentence in result.sentences:
-        click.echo(sentence)
-
-
-def _warn_of_further_looks(confirmation: Confirmation) -> None:
-    """Remember that the test set was looked at with this many seeds; say what a further look costs."""
-    looks = confirmation.place / "looks.txt"
-    earlier = looks.read_text().split() if looks.exists() else []
-    if earlier and str(confirmation.seeds) not in earlier:
-        click.echo(
-            f"Judged before with {', '.join(earlier)} seeds: {SECOND_LOOK}; --level 0.975 makes up for one."
-        )
-    if str(confirmation.seeds) not in earlier:
-        looks.write_text(" ".join([*earlier, str(confirmation.seeds)]))
+    images = min(options.train_images, SEARCH_IMAGES)
+    config = replace(confirmation.config, train_images=images)
+    multiples = options.rates or ()
+    runs = BaseRateRuns(config, confirmation.finalists, multiples, options.rate_seeds, confirmation.folder)
+    split = load_search(options.data_dir, where, train_images=images)
+    total = config.epochs * len(runs.runs) * runs.seeds
+    with Progress(total, f"base rates of {config.name}") as progress:
+        return train_base_rates(
+            runs, split, tracker,
+            lambda done, seed: progress.update(done, {"seed": f"{seed} of {runs.seeds}"}),
+        )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def _searchable() -> list[str]:
 def _list_schedules(ctx: click.Context, _param: click.Parameter, asked: bool) -> None:  # noqa: FBT001 - click's signature
     """Print the catalogue and leave."""
     if asked and not ctx.resilient_parsing:
-        from study.terminal.catalogue import print_catalogue
+        from study.terminal.searched import print_catalogue
 
         print_catalogue(FAMILIES, _searchable())
         ctx.exit()

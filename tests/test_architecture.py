@@ -32,8 +32,11 @@ SIDEWAYS = {
 #: What a folder may import of others; the longest path that a file lies under decides.
 OTHERS: dict[str, set[str]] = {
     "lrsched": {"numpy"},
-    "lrsched/optimizer.py": {"numpy", "torch", "typing_extensions"},  # which torch brings
+    "lrsched/finder.py": {"numpy", "plotly", "torch"},
+    "lrsched/groups.py": {"torch"},
+    "lrsched/optimizer.py": {"torch"},
     "lrsched/picture.py": {"numpy", "plotly"},
+    "lrsched/snapshot.py": {"numpy", "torch"},
     "study/__init__.py": set(),
     "study/core": {"numpy"},
     "study/problems": {"numpy", "torch", "torchvision"},

@@ -1,4 +1,4 @@
-"""The verdict as the page shows it: a headline, a table of finalists, a figure of their seeds."""
+"""The verdict as the page shows it: a headline, a table of finalists, the leads seed by seed."""
 
 from __future__ import annotations
 
@@ -7,34 +7,33 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from study.core.records import ALL_IMAGES
-from study.page.plots.seeds_figure import seeds_figure
+from study.page.plots import other_rates, paired_leads
 from study.page.style import Drawing, Floats
 from study.page.text import VerdictText
-from study.stats.verdict import verdict
+from study.stats import certificate as certificates
+from study.stats.base_rates import BaseRates
 from study.stats.verdict_record import Difference, Finalist, Verdict
-from study.terminal.cells import percent
+from study.stats.verdict_words import sentences
+from study.terminal.cells import MISSING, accuracy, cell
 
 _COLUMNS = (
     "finalist",
-    "mean",
-    "median",
     "typical",
-    "interval",
+    "mean",
     "behind by",
-    "interval",
-    "p (Holm)",
+    "over seeds",
+    "over seeds and images",
+    "leader ahead on",
     "bad runs",
-    "best in",
+    "seeds",
 )
 _LEGEND = (
-    "Accuracies on the test set, opened once, after training on {images:,} images with the same fresh seeds for every "
-    "finalist. Mean and median: over all runs. Typical: the mean without bad runs, those that diverged or ended far "
-    "below the others; with its interval. Behind by: the leader minus this one, paired by seed, with the interval of "
-    "its Holm step. Best in: how often it leads when the seeds are drawn again. In the figure, dots are seeds, "
-    "diamonds are typical means with their intervals, and triangles at the left are runs that ended below the picture."
+    "Accuracies on the test set after training on {images:,} images with the same fresh seeds for every finalist. Typical: "
+    "the mean without bad runs, those that diverged or ended far below the others; mean: over all runs. Behind by: the "
+    "leader minus this one in points, paired by seed. The interval over seeds decides; it holds at {level:g} % over all "
+    "looks and finalists together. Over seeds and images: where the lead may lie on other images of this kind. Fewer seeds "
+    "than the leader's: excluded at that look."
 )
 
 
@@ -56,29 +55,31 @@ class Confirmation:
 
     Attributes:
         verdict: The verdict, computed from the certificate's figures.
-        scores: Test accuracies by finalist's name, one a seed, NaN for a diverged run.
+        scores: Test accuracies by finalist's name, one a seed, NaN for a diverged run and where there is none.
         finalists: What the certificate says of each, by name.
         images: Images that the finalists were trained on.
+        rates: How the finalists fare at multiples of their base rates, where that was tried.
     """
 
     verdict: Verdict
     scores: Mapping[str, Floats]
     finalists: Mapping[str, Mapping[str, Any]]
     images: int
+    rates: BaseRates | None = None
 
     @classmethod
     def read(cls, certificate: Mapping[str, Any]) -> Confirmation:
         """Return what a certificate that holds says (see ``certificate.check``)."""
-        table = np.array(
-            [[np.nan if a is None else a for a in row] for row in certificate["accuracies"]], dtype=np.float64
-        )
+        table = certificates.accuracies(certificate)
         finalists = certificate["finalists"]
         names = [finalist["name"] for finalist in finalists]
+        rates = certificate.get("rates")
         return cls(
-            verdict(table, names, level=certificate["level"], margin=certificate["margin"]),
+            certificates.judged(certificate),
             {name: table[:, i] for i, name in enumerate(names)},
             dict(zip(names, finalists, strict=True)),
             certificate["study"].get("train_images", ALL_IMAGES),
+            None if rates is None else BaseRates.from_json(rates),
         )
 
     @property
@@ -99,32 +100,32 @@ class Confirmation:
     def text(self) -> VerdictText:
         """Return the verdict in words and as a table, the leader first, then by typical accuracy."""
         behind = {difference.name: difference for difference in self.verdict.differences}
-        headline, *sentences = self.verdict.sentences
+        headline, *said = sentences(self.verdict)
         if self.images < ALL_IMAGES:
-            sentences.insert(
+            said.insert(
                 0,
                 f"A quick look: trained on {self.images:,} of {ALL_IMAGES:,} images, no verdict on the whole.",
             )
+        if self.rates is not None:
+            said += self.rates.sentences
         return VerdictText(
             "winner" if self.verdict.winner is not None else "tie",
             headline,
-            tuple(sentences),
+            tuple(said),
             columns=_COLUMNS,
             rows=tuple(_row(finalist, behind.get(finalist.name)) for finalist in self._ordered()),
-            legend=_LEGEND.format(images=self.images),
+            legend=_LEGEND.format(images=self.images, level=100 * self.verdict.plan.level),
         )
 
     def drawings(self) -> tuple[Drawing, ...]:
-        """Return the figure of each finalist's accuracy on each seed."""
-        finalists = self._ordered()
-        typical = {
-            f.name: (f.typical, f.low, f.high)
-            for f in finalists
-            if f.typical is not None and f.low is not None and f.high is not None
-        }
-        figure = seeds_figure({f.name: self.scores[f.name] for f in finalists}, typical)
-        what = f"Test accuracy of {len(finalists)} finalists on {self.verdict.seeds} seeds"
-        return (Drawing("confirmed", figure, what),)
+        """Return the leads seed by seed and, where it was tried, what other base rates cost."""
+        leads = paired_leads.paired_leads(self.verdict, self.scores)
+        figure = paired_leads.paired_leads_figure(leads, 100 * self.verdict.plan.margin)
+        drawn = [Drawing("confirmed", figure, paired_leads.description(self.verdict, leads))]
+        if self.rates is not None:
+            said = other_rates.description(self.rates)
+            drawn.append(Drawing("base-rates", other_rates.other_rates_figure(self.rates), said))
+        return tuple(drawn)
 
     def _ordered(self) -> tuple[Finalist, ...]:
         """Return the leader, then the others by typical accuracy, those that only failed last."""
@@ -138,29 +139,28 @@ class Confirmation:
 
 
 def _row(finalist: Finalist, behind: Difference | None) -> tuple[str, ...]:
+    compared = ("", "", "", "")
+    if behind is not None and behind.lead is not None:
+        both = behind.images
+        compared = (
+            _points(behind.lead),
+            _interval(behind.low, behind.high),
+            MISSING if both is None else _interval(both.low, both.high),
+            f"{behind.ahead} of {behind.shared}",
+        )
     return (
         finalist.name,
-        _accuracy(finalist.mean),
-        _accuracy(finalist.median),
-        _accuracy(finalist.typical),
-        _interval(finalist.low, finalist.high),
-        *(
-            ("", "", "")
-            if behind is None
-            else (_accuracy(behind.lead), _interval(behind.low, behind.high), _p(behind.p_holm))
-        ),
+        accuracy(finalist.typical),
+        accuracy(finalist.mean),
+        *compared,
         f"{finalist.bad_runs} of {finalist.runs}",
-        percent(finalist.probability_best),
+        str(finalist.runs),
     )
 
 
-def _accuracy(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}".replace("-", "−")
+def _points(value: float) -> str:
+    return cell(100 * value, ".2f")
 
 
 def _interval(low: float | None, high: float | None) -> str:
-    return "–" if low is None or high is None else f"{_accuracy(low)} to {_accuracy(high)}"
-
-
-def _p(value: float | None) -> str:
-    return "–" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
+    return MISSING if low is None or high is None else f"{_points(low)} to {_points(high)}"

@@ -1,8 +1,11 @@
-"""The certificate: who won, with everything that is needed to check it, as one JSON file.
+"""The certificate: how a confirmation ended, with everything that is needed to check it, as one JSON file.
 
-It holds what was compared (finalists, seeds, accuracies), under what conditions (settings, versions,
-data checksums, git revision) and the verdict. ``check`` computes the verdict again from the accuracies
-in the file: a certificate cannot say more than its own figures do.
+It holds what was compared (finalists, seeds, accuracies), under what conditions (settings, versions, data
+checksums, git revision), the plan, every look with what the scores of single images add up to, and the verdict.
+``check`` computes all looks and the verdict again: a certificate cannot say more than its own figures do.
+
+Version 1 held one look at a table that every finalist had finished, without plan and images. It is read and
+checked by the rules of its time.
 """
 
 from __future__ import annotations
@@ -19,16 +22,19 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from study.core.errors import InputError
-from study.stats.verdict import verdict
+from study.stats.comparison import Bools, Floats
+from study.stats.images import ImageSums
+from study.stats.sequential import Plan
+from study.stats.verdict import Sums, verdict
 from study.stats.verdict_record import Verdict
 
 FORMAT = "learning-rate schedule certificate"
-VERSION = 1
+VERSION = 2
 #: Figures computed on another machine may differ by rounding, not by more.
 TOLERANCE = 1e-9
 
-#: What a certificate must hold, with its JSON type.
-FIELDS: dict[str, type | tuple[type, ...]] = {
+#: What every certificate holds, with its JSON type.
+COMMON: dict[str, type | tuple[type, ...]] = {
     "format": str,
     "version": int,
     "created": str,
@@ -38,10 +44,12 @@ FIELDS: dict[str, type | tuple[type, ...]] = {
     "revision": (str, type(None)),
     "finalists": list,
     "seeds": list,
-    "accuracies": list,
-    "level": (int, float),
-    "margin": (int, float),
     "verdict": dict,
+}
+#: What certificates of each version hold besides.
+FIELDS: dict[int, dict[str, type | tuple[type, ...]]] = {
+    1: {"accuracies": list, "level": (int, float), "margin": (int, float)},
+    2: {"accuracies": dict, "plan": dict, "test_images": (int, type(None))},
 }
 
 
@@ -50,7 +58,7 @@ class Conditions:
     """Under what conditions the finalists were trained.
 
     Attributes:
-        study: Settings of the study, ``Settings.to_json()``, with what the confirmation changed.
+        study: Settings of the study, ``StudyConfig.to_json()``, with what the confirmation changed.
         versions: Version by program, for example ``{"torch": "2.14.1"}``.
         data: Checksum by data file.
         revision: Git revision of this project's code; ``None`` outside a checkout.
@@ -65,10 +73,10 @@ class Conditions:
 def build(
     conditions: Conditions,
     finalists: Sequence[Mapping[str, Any]],
-    seeds: Sequence[int],
     table: ArrayLike,
     result: Verdict,
     *,
+    rates: Mapping[str, Any] | None = None,
     created: datetime | None = None,
 ) -> dict[str, Any]:
     """Return a certificate as plain data.
@@ -76,10 +84,11 @@ def build(
     Args:
         conditions: What held for every run.
         finalists: One mapping a finalist: ``name`` at least, as the verdict has it; also what it takes to
-            train it again (``Asked.to_json()``) and its search score.
-        seeds: The seeds, one a row of ``table``.
-        table: Accuracies, seeds x finalists; NaN, written as null, for a diverged run.
+            train it again (``TrialSpec.to_json()``) and its search score.
+        table: Accuracies, seeds x finalists, from seed 1 on; NaN, written as null, for a diverged run.
+            Rows beyond the last look, and runs beyond the look that dropped a finalist, are left out.
         result: The verdict on ``table``.
+        rates: How the finalists fare at multiples of their rates, ``base_rates.BaseRates.to_json()``.
         created: When; now by default.
 
     Raises:
@@ -95,11 +104,15 @@ def build(
         "data": dict(conditions.data),
         "revision": conditions.revision,
         "finalists": [dict(f) for f in finalists],
-        "seeds": [int(s) for s in seeds],
-        "accuracies": [[None if math.isnan(a) else float(a) for a in row] for row in y],
-        "level": result.level,
-        "margin": result.margin,
+        "seeds": list(range(1, result.seeds + 1)),
+        "accuracies": {
+            f.name: [None if math.isnan(a) else float(a) for a in y[: f.runs, column]]
+            for column, f in enumerate(result.finalists)
+        },
+        "plan": result.plan.to_json(),
+        "test_images": result.examples,
         "verdict": result.to_json(),
+        **({} if rates is None else {"rates": dict(rates)}),
     }
     problems = check(certificate)
     if problems:
@@ -107,12 +120,9 @@ def build(
     return certificate
 
 
-def write(certificate: Mapping[str, Any], path: Path) -> None:
-    """Write a certificate: whole or not at all, so that a kill leaves no half of one."""
-    text = json.dumps(certificate, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    part = path.with_name(f"{path.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+def to_text(certificate: Mapping[str, Any]) -> str:
+    """Return a certificate as the text of its file."""
+    return json.dumps(certificate, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -134,47 +144,55 @@ def read(path: Path) -> dict[str, Any]:
     return certificate
 
 
-def misfits(data: Any) -> list[str]:
-    """Return what keeps ``data`` from being a certificate: fields missing, of a wrong type or size."""
-    if not isinstance(data, dict):
-        return [f"a JSON object is needed, got {type(data).__name__}"]
-    return [f"the field {name!r} is missing" for name in FIELDS if name not in data] or _wrong(data)
+def accuracies(certificate: Mapping[str, Any]) -> Floats:
+    """Return the table of a certificate without misfits, seeds x finalists; NaN where there is no accuracy."""
+    if certificate["version"] == 1:
+        rows = certificate["accuracies"]
+        return np.array([[math.nan if a is None else a for a in row] for row in rows], dtype=np.float64)
+    table = np.full((len(certificate["seeds"]), len(certificate["finalists"])), math.nan)
+    for column, finalist in enumerate(certificate["finalists"]):
+        runs = certificate["accuracies"][finalist["name"]]
+        table[: len(runs), column] = [math.nan if a is None else a for a in runs]
+    return table
 
 
-def _wrong(data: Mapping[str, Any]) -> list[str]:
-    """Return what is wrong with the fields of a certificate that has them all."""
-    wrong_type = [
-        f"the field {name!r} has the wrong type {type(data[name]).__name__}"
-        for name, kind in FIELDS.items()
-        if not isinstance(data[name], kind) or isinstance(data[name], bool)
-    ]
-    if wrong_type:
-        return wrong_type
-    rows, seeds, finalists = data["accuracies"], data["seeds"], data["finalists"]
-    rules = {
-        f"format {data['format']!r} {data['version']}: this program reads {FORMAT!r} {VERSION}": (
-            data["format"] == FORMAT and data["version"] == VERSION
-        ),
-        "each finalist needs a name": (
-            all(isinstance(f, dict) and isinstance(f.get("name"), str) for f in finalists)
-        ),
-        f"{len(rows)} rows of accuracies need as many different seeds, got {seeds}": (
-            len(rows) == len(seeds) == len(set(map(str, seeds)))
-        ),
-        f"each row of accuracies needs {len(finalists)} numbers (null: diverged), one a finalist": (
-            all(isinstance(row, list) and len(row) == len(finalists) for row in rows)
-            and all(_accuracy(a) for row in rows for a in row)
-        ),
-    }
-    return [rule for rule, holds in rules.items() if not holds]
+def judged(certificate: Mapping[str, Any]) -> Verdict:
+    """Compute the verdict of a certificate without misfits from its own figures.
+
+    Raises:
+        InputError: They allow none.
+    """
+    table, names = accuracies(certificate), [f["name"] for f in certificate["finalists"]]
+    if certificate["version"] == 1:
+        plan = Plan((len(table),), certificate["level"], certificate["margin"], former=True)
+        return verdict(table, names, plan)
+    sums = None if certificate["test_images"] is None else _recorded(certificate, table, names)
+    return verdict(table, names, Plan.from_json(certificate["plan"]), sums)
 
 
-def _accuracy(value: Any) -> bool:
-    return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))
+def _recorded(certificate: Mapping[str, Any], table: Floats, names: Sequence[str]) -> Sums:
+    """Return the sums over images that a certificate recorded, joined with what its accuracies say."""
+    images = certificate["test_images"]
+
+    def sums(look: int, leader: int, rival: int, shared: Bools) -> ImageSums:
+        looks = certificate["verdict"]["looks"]
+        rows = looks[look]["differences"] if look < len(looks) else []
+        found: Any = next((row["images"] for row in rows if row["name"] == names[rival]), None) or {}
+        lead = np.rint((table[: len(shared), leader] - table[: len(shared), rival])[shared] * images)
+        return ImageSums(
+            images,
+            int(shared.sum()),
+            float(lead.sum()),
+            float((lead**2).sum()),
+            float(found.get("by_image", math.nan)),
+            float(found.get("disputed", math.nan)),
+        )
+
+    return sums
 
 
 def check(data: Any) -> list[str]:
-    """Compute the verdict again from a certificate's own figures; return what disagrees.
+    """Compute every look and the verdict again from a certificate's own figures; return what disagrees.
 
     Returns:
         One line for each thing wrong, with where it stands and both values; empty: the verdict holds.
@@ -182,13 +200,104 @@ def check(data: Any) -> list[str]:
     problems = misfits(data)
     if problems:
         return problems
-    table = np.array([[math.nan if a is None else a for a in row] for row in data["accuracies"]])
-    names = [f["name"] for f in data["finalists"]]
     try:
-        again = verdict(table, names, level=data["level"], margin=data["margin"])
+        again = judged(data)
     except InputError as error:
         return [f"its figures allow no verdict: {error}"]
-    return differences(data["verdict"], again.to_json(), "verdict")
+    if data["version"] == 1:
+        return differences(
+            _first_version(data["verdict"]), _first_version(_as_first_version(again)), "verdict"
+        )
+    read = {f.name: f.runs for f in again.finalists}
+    unread = [
+        f"accuracies.{name}: {len(runs)} runs, but its looks judge {read[name]}"
+        for name, runs in data["accuracies"].items()
+        if len(runs) != read[name]
+    ]
+    return unread or differences(data["verdict"], again.to_json(), "verdict")
+
+
+def _as_first_version(again: Verdict) -> dict[str, Any]:
+    """Return a verdict with the names that certificates of version 1 give its figures."""
+    data = again.to_json()
+    outcome = "tie" if again.outcome == "undecided" else again.outcome
+    return {**data, "differences": data["looks"][0]["differences"], "outcome": outcome}
+
+
+def _first_version(written: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is checked of a verdict of version 1: all but its words, its bootstrap and its hint."""
+    left_out = {"probability_best", "p_holm", "needed", "ahead", "shared", "images", "dropped"}
+    kept = ("outcome", "winner", "leader", "contenders", "seeds", "finalists", "differences")
+    rows = {k: [{n: v for n, v in row.items() if n not in left_out} for row in written[k]] for k in kept[-2:]}
+    return {**{k: written.get(k) for k in kept}, **rows}
+
+
+def misfits(data: Any) -> list[str]:
+    """Return what keeps ``data`` from being a certificate: fields missing, of a wrong type or size."""
+    if not isinstance(data, dict):
+        return [f"a JSON object is needed, got {type(data).__name__}"]
+    if "format" in data and (data["format"] != FORMAT or data.get("version") not in FIELDS):
+        known = " and ".join(map(str, FIELDS))
+        return [f"format {data['format']!r} {data.get('version')}: this program reads {FORMAT!r} {known}"]
+    fields = COMMON | FIELDS.get(data.get("version", VERSION), {})
+    missing = [f"the field {name!r} is missing" for name in fields if name not in data]
+    return missing or _wrong_types(data, fields) or _wrong_shapes(data)
+
+
+def _wrong_types(data: Mapping[str, Any], fields: Mapping[str, type | tuple[type, ...]]) -> list[str]:
+    return [
+        f"the field {name!r} has the wrong type {type(data[name]).__name__}"
+        for name, kind in fields.items()
+        if not isinstance(data[name], kind) or isinstance(data[name], bool)
+    ]
+
+
+def _wrong_shapes(data: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with the table of a certificate that has all its fields."""
+    seeds, finalists, runs = data["seeds"], data["finalists"], data["accuracies"]
+    if not all(isinstance(f, dict) and isinstance(f.get("name"), str) for f in finalists):
+        return ["each finalist needs a name"]
+    if len(seeds) != len(set(map(str, seeds))):
+        return [f"seeds must be different, got {seeds}"]
+    names = [f["name"] for f in finalists]
+    wrong = _wrong_rows(runs, seeds, names) if data["version"] == 1 else _wrong_runs(data, names)
+    if wrong:
+        return wrong
+    columns = runs if data["version"] == 1 else runs.values()
+    if not all(_is_accuracy(a) for column in columns for a in column):
+        return ["each accuracy must be a number, or null for a diverged run"]
+    return []
+
+
+def _wrong_rows(rows: Sequence[Any], seeds: Sequence[Any], names: Sequence[str]) -> list[str]:
+    """Return what is wrong with the rows of version 1."""
+    if len(rows) != len(seeds) or not all(isinstance(r, list) and len(r) == len(names) for r in rows):
+        return [f"accuracies need {len(seeds)} rows, one a seed, of {len(names)} numbers, one a finalist"]
+    return []
+
+
+def _wrong_runs(data: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    """Return what is wrong with the runs and looks of version 2."""
+    runs, looks = data["accuracies"], data["verdict"].get("looks")
+    if sorted(runs) != sorted(names) or not all(isinstance(r, list) for r in runs.values()):
+        return [f"accuracies need one list of runs for each of {', '.join(names)}"]
+    longest = max(map(len, runs.values()), default=0)
+    if longest != len(data["seeds"]):
+        return [f"{len(data['seeds'])} seeds need as many runs of who remains, got {longest}"]
+    rows = [row for look in looks for row in look["differences"]] if _is_looks(looks) else [None]
+    if not all(isinstance(row, dict) and isinstance(row.get("images"), (dict, type(None))) for row in rows):
+        return ["the verdict needs its looks, each with its differences"]
+    return []
+
+
+def _is_looks(looks: Any) -> bool:
+    return isinstance(looks, list) and all(
+        isinstance(look, dict) and isinstance(look.get("differences"), list) for look in looks
+    )
+
+
+def _is_accuracy(value: Any) -> bool:
+    return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))
 
 
 def differences(written: Any, computed: Any, place: str) -> list[str]:

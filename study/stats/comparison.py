@@ -5,7 +5,8 @@ trained with seed s; ``good[r, s, f]`` says that this run counts as a typical on
 ``y = seed effect + finalist effect + noise``, fitted by least squares to the good runs.
 
 The leading axis exists so that ``benchmarks/verdict.py`` simulates thousands of confirmations through
-the very code that judges one. ``docs/verdict.md`` argues for each choice and shows what it costs.
+the very code that judges one. ``docs/verdict.md`` argues for each choice and shows what it costs; how
+several looks share one allowance for error is in ``sequential.py``.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ BAD_SPREADS = 8.0
 FAILS_TOO_OFTEN = 0.1
 #: A finalist that failed in more than this share of its runs is out before any comparison.
 HOPELESS_SHARE = 0.5
+#: Seeds from which on a pair is judged by its own variance alone.
+OWN_VARIANCE_FROM = 10
 #: Variances below this are rounding: accuracies come in steps of 1e-4.
 NO_VARIANCE = 1e-18
 
@@ -48,11 +51,14 @@ class Comparison:
         difference: Typical accuracy of the leader minus that of the finalist.
         error: Standard error of the difference.
         freedom: Degrees of freedom of ``error``.
-        statistic: ``(difference - margin) / error``.
+        statistic: ``(difference - ahead_by) / error``.
         p: Two-sided p-value of ``statistic`` (1 where it is not positive).
-        p_holm: The p-values corrected by Holm's step-down over the finalists compared.
-        step_level: Two-sided level of the interval that agrees with Holm's step.
-        excluded: Told from the leader, and neither steadier nor ahead of it in the mean over all runs.
+        needed: What ``p`` had to be below, by the finalist's step of Holm's procedure.
+        low: Lower end of the interval of the difference, at the two-sided level ``1 - needed``: it lies
+            above ``ahead_by`` exactly when ``p`` is below ``needed``. Minus infinity where not comparable.
+        high: Its upper end.
+        told: Told from the leader in a typical run, or out.
+        excluded: Told, and neither steadier nor ahead of the leader in the mean over all runs.
     """
 
     leader: Ints
@@ -65,15 +71,11 @@ class Comparison:
     freedom: Floats
     statistic: Floats
     p: Floats
-    p_holm: Floats
-    step_level: Floats
+    needed: Floats
+    low: Floats
+    high: Floats
+    told: Bools
     excluded: Bools
-
-    @property
-    def winner(self) -> Bools:
-        """Whether a winner is named: every finalist but the leader is excluded, ``[R]``."""
-        named: Bools = self.excluded.sum(1) == self.excluded.shape[1] - 1
-        return named
 
 
 def counted(y: Floats) -> Floats:
@@ -171,57 +173,61 @@ def pair_variance(y: Floats, good: Bools, leader: Ints) -> tuple[Floats, Ints]:
     return squares / np.maximum(shared - 1, 1), shared
 
 
-def holm(p: Floats, tested: Bools, alpha: float) -> tuple[Floats, Floats]:
-    """Correct p-values by Holm's step-down within each row (Holm 1979).
+def holm(p: Floats, tested: Bools, needed: Floats) -> tuple[Bools, Floats]:
+    """Step down through the p-values of each row as Holm (1979) does, with a threshold for each step.
 
-    Sorted upwards, the i-th of m is multiplied by ``m - i`` (i from 0) and may not be smaller than the
-    one before it.
+    The i-th smallest of m p-values (i from 0) is rejected where it and all before it are below the
+    threshold for the ``m - i`` hypotheses that are then still open. For one look that threshold is
+    ``alpha / (m - i)``; for several it is that share's part of the look (``sequential.Plan.needed``).
 
     Args:
         p: ``[R, F]``.
-        tested: Which entries are tests; the others are neither corrected nor counted.
-        alpha: Level at which the steps stop.
+        tested: Which entries are tests; the others are neither rejected nor counted.
+        needed: Threshold by number of open hypotheses, falling; entry 0 is not used, ``[F]``.
 
     Returns:
-        Corrected p-values (1 where not tested) and each test's own two-sided level ``alpha / (m - i)``,
-        where i stops growing at the first step not rejected; both ``[R, F]``. An interval at that level
-        leaves out zero exactly when the corrected p-value is below ``alpha``.
+        What is rejected, and the threshold of each test: that of its own step up to and including the
+        first step that fails, the failing one's beyond it; both ``[R, F]``.
     """
     order = np.argsort(np.where(tested, p, np.inf), axis=1, kind="stable")
-    count = tested.sum(1, keepdims=True)
-    factor = np.maximum(count - np.arange(p.shape[1]), 1)
+    still_open = np.maximum(tested.sum(1, keepdims=True) - np.arange(p.shape[1]), 1)
     ranked = np.take_along_axis(np.where(tested, p, 1.0), order, axis=1)
-    stepped = np.minimum(np.maximum.accumulate(ranked * factor, axis=1), 1.0)
-    # Up to and including the first failure each step has its own level; later ones keep the failure's.
-    failed = stepped >= alpha
-    failures_before: Ints = np.cumsum(failed, axis=1) - failed
-    level = np.minimum.accumulate(np.where(failures_before == 0, factor, factor.max()), axis=1)
-    corrected, levels = np.empty_like(p), np.empty_like(p)
-    np.put_along_axis(corrected, order, stepped, axis=1)
-    np.put_along_axis(levels, order, alpha / level, axis=1)
-    return np.where(tested, corrected, 1.0), levels
+    passed = np.logical_and.accumulate(ranked < needed[still_open], axis=1)
+    first_failure = np.where(passed, 0, still_open).max(1, keepdims=True)
+    steps = needed[np.where(passed, still_open, np.maximum(first_failure, 1))]
+    rejected, thresholds = np.empty_like(tested), np.empty_like(p)
+    np.put_along_axis(rejected, order, passed, axis=1)
+    np.put_along_axis(thresholds, order, steps, axis=1)
+    return rejected & tested, thresholds
 
 
-def compare(y: Floats, *, level: float = 0.95, margin: float = 0.0) -> Comparison:
+def one_look(alpha: float, finalists: int) -> Floats:
+    """Return Holm's thresholds ``alpha / m`` by number m of open comparisons; entry 0 is not used."""
+    return alpha / np.maximum(np.arange(finalists), 1)
+
+
+def compare(
+    y: Floats, needed: Floats, *, ahead_by: float = 0.0, own_from: int = OWN_VARIANCE_FROM
+) -> Comparison:
     """Compare the leader of each table with every other finalist.
 
     The leader has the highest effect in ``fit`` over the good runs. Its lead over finalist f has the
     standard error ``sqrt(v / n)``: n is the number of shared seeds (the equivalent number where runs
-    are missing), and v the larger of two variances of a difference: ``own``, of this pair's differences,
-    and ``pooled``, twice the residual variance of all finalists. The pooled figure lifts an ``own``
-    that is small by luck, which is what costs a plain paired t-test its power: it buys that test's
-    ``n - 1`` degrees of freedom up to those of the whole table, ``(n - 1) (F - 1)``. It never makes a
-    noisy pair look quiet. With two finalists both are the same number, and this is the paired t-test.
+    are missing). From ``own_from`` seeds on, v is the variance of this pair's differences, with n - 1
+    degrees of freedom: the paired t-test. With fewer, that variance is small by luck too often, and v is the
+    larger of it and twice the residual variance of all finalists, with the degrees of freedom of the whole
+    table, ``(n - 1) (F - 1)``: never smaller than what this pair showed.
 
-    A finalist is excluded when three things hold: it is behind by more than ``margin`` beyond chance
+    A finalist is excluded when three things hold: it is behind by more than ``ahead_by`` beyond chance
     (Holm), or failed in most of its runs; its mean over all runs, the bad ones included, is not above
     the leader's; and the leader fails in less than ``FAILS_TOO_OFTEN`` of its runs, or no more often
     than this finalist.
 
     Args:
         y: Accuracies in [0, 1], NaN for a diverged run, ``[R, S, F]``, S and F at least 2.
-        level: Confidence level.
-        margin: Lead that does not matter, in accuracy.
+        needed: What a two-sided p-value must be below, by number of open comparisons, ``[F]``.
+        ahead_by: Lead that does not count, in accuracy.
+        own_from: Seeds from which on a pair is judged by its own variance alone.
     """
     bad = bad_runs(y)
     mean = counted(y).mean(1)
@@ -233,20 +239,24 @@ def compare(y: Floats, *, level: float = 0.95, margin: float = 0.0) -> Compariso
     rows = np.arange(len(y))
 
     own, shared = pair_variance(y, good, leader)
-    variance = np.maximum(own, 2 * model.noise[:, None])
+    if y.shape[1] >= own_from:
+        variance, freedom = own, np.maximum(shared - 1.0, 1.0)
+    else:
+        variance = np.maximum(own, 2 * model.noise[:, None])
+        freedom = np.broadcast_to(np.maximum(model.freedom, 1.0)[:, None], own.shape)
     diagonal = np.einsum("rff->rf", model.unscaled)
     unit = diagonal + diagonal[rows, leader][:, None] - 2 * model.unscaled[rows, leader]
     error = np.sqrt(variance * unit / 2)
-    freedom = np.broadcast_to(np.maximum(model.freedom, 1.0)[:, None], own.shape)
 
     difference = model.effect[rows, leader][:, None] - model.effect
-    statistic = studentise(difference - margin, error)
+    statistic = studentise(difference - ahead_by, error)
     comparable: Bools = shared >= 2
     p = np.where(comparable, np.minimum(2 * stats.t.sf(np.maximum(statistic, 0), freedom), 1.0), 1.0)
     tested = ~out
     tested[rows, leader] = False
-    p_holm, step_level = holm(p, tested, 1 - level)
-    told: Bools = out | (p_holm < 1 - level)
+    rejected, thresholds = holm(p, tested, needed)
+    half = np.where(comparable, stats.t.isf(thresholds / 2, freedom) * error, np.inf)
+    told: Bools = out | rejected
     leader_fails = fails[rows, leader][:, None]
     steady = (leader_fails < FAILS_TOO_OFTEN) | (leader_fails <= fails)
     excluded = told & steady & (mean <= mean[rows, leader][:, None])
@@ -262,8 +272,10 @@ def compare(y: Floats, *, level: float = 0.95, margin: float = 0.0) -> Compariso
         freedom=freedom,
         statistic=statistic,
         p=p,
-        p_holm=p_holm,
-        step_level=step_level,
+        needed=thresholds,
+        low=difference - half,
+        high=difference + half,
+        told=told,
         excluded=excluded,
     )
 
@@ -274,29 +286,3 @@ def studentise(difference: Floats, error: Floats) -> Floats:
     zero = np.abs(difference) < np.sqrt(NO_VARIANCE)
     ratio: Any = difference / np.where(certain, 1.0, error)
     return np.where(certain, np.where(zero, 0.0, np.copysign(np.inf, difference)), ratio)
-
-
-def share_of_best(y: Floats, *, draws: int, seed: int) -> Floats:
-    """Return how often each finalist leads when the seeds are drawn again with replacement.
-
-    Bad runs stay set aside, as judged on the whole table; equal leaders share the draw.
-
-    Args:
-        y: One table, ``[S, F]``.
-        draws: Bootstrap samples.
-        seed: Seed of the generator.
-
-    Returns:
-        Shares that sum to one, ``[F]``.
-    """
-    bad = bad_runs(y[None])[0]
-    out = bad.mean(0) > HOPELESS_SHARE
-    good = ~bad & ~out
-    index = np.random.default_rng(seed).integers(len(y), size=(draws, len(y)))
-    sample = good[index]
-    effect = np.where(sample.any(1), fit(y[index], sample).effect, -np.inf)
-    # A draw in which every run is set aside says nothing: the finalists that are not out share it.
-    effect = np.where(sample.any((1, 2))[:, None], effect, np.where(out, -np.inf, 0.0))
-    best = effect >= effect.max(1, keepdims=True) - np.sqrt(NO_VARIANCE)
-    shares: Floats = (best / best.sum(1, keepdims=True)).mean(0)
-    return shares

@@ -1,76 +1,76 @@
-"""Who won, or who is in the tie: the verdict on finalists that were trained with the same fresh seeds.
+"""Who won, or that no difference matters: the verdict on finalists trained with the same fresh seeds.
 
-``verdict(table, names)`` is the door. The arithmetic is in ``comparison.py``, what a verdict says in
-``verdict_record.py``; the argument for it, its rate of false winners and its power, by simulation, are in
-``docs/verdict.md``.
+``verdict(table, names, plan)`` is the door. The arithmetic of one look is in ``comparison.py``, that of several
+in ``sequential.py``, that of images in ``images.py``; the argument for it all, its rate of false winners and its
+power, by simulation, are in ``docs/verdict.md``.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
 from study.core.errors import InputError
-from study.stats.comparison import Comparison, Floats, compare, counted, share_of_best
-from study.stats.verdict_record import Difference, Finalist, Verdict
+from study.stats.comparison import Bools, Comparison, Floats, counted
+from study.stats.images import ImageSums, half_over_both
+from study.stats.sequential import Look, Plan, walk
+from study.stats.verdict_record import Difference, Ending, Finalist, Images, LookRecord, Verdict
 
-__all__ = ["Verdict", "verdict"]
+__all__ = ["Plan", "Verdict", "verdict"]
 
-#: Bootstrap samples, and the seed they are drawn with: the same table gives the same figures.
-DRAWS = 2000
-BOOTSTRAP_SEED = 20_000
-#: Chance of a decision that ``more_seeds`` aims for, and the total beyond which it gives up.
+#: Sums of the scores of two finalists at a look: its number, leader, rival, and which seeds count, ``[S]``.
+Sums = Callable[[int, int, int, Bools], ImageSums]
+
+#: Chance of a decision that ``settled_at`` aims for, and the number of seeds beyond which it gives up.
 SETTLED = 0.8
-SEEDS_AT_MOST = 500
+SEEDS_AT_MOST = 1000
 
 
-def verdict(table: ArrayLike, names: Sequence[str], *, level: float = 0.95, margin: float = 0.0) -> Verdict:
-    """Name the winner among finalists that were trained with the same seeds, or the tie.
+def verdict(table: ArrayLike, names: Sequence[str], plan: Plan, sums: Sums | None = None) -> Verdict:
+    """Name the winner among finalists that were trained with the same seeds, or who remains.
 
     Args:
-        table: Accuracies in [0, 1], one row a seed, one column a finalist; NaN for a diverged run.
+        table: Accuracies in [0, 1], one row a seed, one column a finalist; NaN for a diverged run and,
+            of a finalist that was dropped, for the seeds after that. Looks beyond its rows are not taken yet.
         names: The finalists' names, one a column.
-        level: Confidence level: a false winner is named in at most ``1 - level`` of all confirmations.
-        margin: Lead in accuracy that does not matter (0.002 is 0.2 points). A winner must be ahead by
-            more; finalists within it on both sides are equal.
+        plan: When they are judged, and how strictly: a false winner is named in at most ``1 - level`` of all
+            confirmations, over all looks.
+        sums: Gives what the scores of single test examples add up to, where they are known.
 
     Raises:
         InputError: A table that no verdict can rest on; the message says why.
     """
-    level, margin = float(level), float(margin)
-    y = _checked(table, names, level, margin)
-    result = compare(y[None], level=level, margin=margin)
-    if result.out.all():
-        raise InputError("every finalist failed in most of its runs: there is nothing to choose from")
-    leader = int(result.leader[0])
-    others = [f for f in range(len(names)) if f != leader]
-    differences = tuple(_difference(result, f, names[f], level, margin) for f in others)
-    remaining = tuple(d for d in differences if not d.excluded)
-    outcome: Literal["winner", "equal", "tie"] = "tie"
-    if not remaining:
-        outcome = "winner"
-    elif all(d.equal for d in remaining):
-        outcome = "equal"
+    y = _checked(table, names, plan)
+    taken = []
+    dropped: dict[int, int] = {}
+    bad = np.zeros(y.shape, dtype=bool)
+    for look in walk(y[None], plan):
+        if look.comparison.out.all():
+            raise InputError("every finalist failed in most of its runs: there is nothing to choose from")
+        taken.append(_look(y, look, names, plan, sums))
+        seeds = plan.looks[look.number]
+        bad[:seeds, look.columns] = look.comparison.bad[0]
+        dropped.update({int(f): seeds for f in look.columns[~look.remaining[0]]})
+    seeds = taken[-1].seeds
+    last = taken[-1]
     return Verdict(
-        outcome=outcome,
-        winner=None if remaining else names[leader],
-        leader=names[leader],
-        contenders=(names[leader], *(d.name for d in remaining)),
-        finalists=_finalists(y, result, names, level),
-        differences=differences,
-        seeds=len(y),
-        level=level,
-        margin=margin,
-        more_seeds=_more_seeds(remaining, len(y), level) if outcome == "tie" else None,
+        plan=plan,
+        looks=tuple(taken),
+        finalists=tuple(
+            _finalist(name, y[: dropped.get(f, seeds), f], bad[:, f], dropped.get(f), plan)
+            for f, name in enumerate(names)
+        ),
+        examples=None if sums is None else int(sums(0, 0, 1, np.ones(plan.looks[0], dtype=bool)).examples),
+        settled_at=_settled_at(last, plan.level) if last.ending == "undecided" else None,
     )
 
 
-def _checked(table: ArrayLike, names: Sequence[str], level: float, margin: float) -> Floats:
+def _checked(table: ArrayLike, names: Sequence[str], plan: Plan) -> Floats:
     """Return the table as an array of shape [seeds, finalists], or say what is wrong with it."""
     y = np.asarray(table, dtype=np.float64)
     if y.ndim != 2 or y.shape[1] != len(names):
@@ -81,18 +81,99 @@ def _checked(table: ArrayLike, names: Sequence[str], level: float, margin: float
         raise InputError(f"finalists need different names, got {', '.join(names)}")
     if len(names) < 2:
         raise InputError(f"a verdict compares at least 2 finalists, got {len(names)}: confirm more of them")
-    if len(y) < 2:
-        raise InputError(f"a verdict needs at least 2 seeds, got {len(y)}: one run each cannot show chance")
+    if len(y) < plan.looks[0]:
+        raise InputError(f"the first look needs {plan.looks[0]} seeds, got {len(y)}")
     wrong = y[~np.isnan(y) & ~((y >= 0) & (y <= 1))]
     if wrong.size:
         raise InputError(f"accuracies must be in [0, 1] or NaN for a diverged run, got {wrong[0]:g}")
-    if not 0.5 <= level < 1:
-        raise InputError(f"level must be in [0.5, 1), got {level:g}")
-    if not 0 <= margin < 1:
-        raise InputError(f"margin must be in [0, 1) of accuracy, got {margin:g} (0.2 points are 0.002)")
-    if np.all(y == y[0]) and np.ptp(y[0]) > 0:
+    first = y[: plan.looks[0]]
+    if np.all(first == first[0]) and np.ptp(first[0]) > 0:
         raise InputError("every seed gave the same accuracies: the runs did not use their seeds")
     return y
+
+
+def _look(y: Floats, look: Look, names: Sequence[str], plan: Plan, sums: Sums | None) -> LookRecord:
+    """Return what one look found."""
+    c, seeds = look.comparison, plan.looks[look.number]
+    leader = int(c.leader[0])
+    good = ~c.bad[0] & ~c.out[0]
+    differences = []
+    for f, column in enumerate(look.columns.tolist()):
+        if f != leader:
+            shared = good[:, f] & good[:, leader]
+            pair = y[:seeds, look.columns[leader]] - y[:seeds, column]
+            ahead = int((pair[shared] > 0).sum())
+            measured = None
+            if sums is not None and c.comparable[0, f]:
+                found = sums(look.number, int(look.columns[leader]), column, shared)
+                measured = _images(c, f, found)
+            differences.append(
+                _difference(c, f, names[column], ahead, int(shared.sum()), plan.margin, measured)
+            )
+    ending: Ending = "winner" if look.won[0] else "equal" if look.equal[0] else "undecided"
+    return LookRecord(seeds, names[look.columns[leader]], tuple(differences), ending)
+
+
+def _images(c: Comparison, f: int, sums: ImageSums) -> Images:
+    """Return the leader's lead over finalist ``f`` over seeds and images."""
+    half = half_over_both(c.error[0, f], c.freedom[0, f], sums.variance(), c.needed[0, f])
+    lead = float(c.difference[0, f])
+    return Images(
+        int(sums.seeds), float(sums.by_image), float(sums.disputed), lead - float(half), lead + float(half)
+    )
+
+
+def _difference(
+    c: Comparison, f: int, name: str, ahead: int, shared: int, margin: float, images: Images | None
+) -> Difference:
+    """Return the leader against finalist ``f``."""
+    common: dict[str, Any] = {
+        "name": name,
+        "mean_lead": float(c.mean[0, c.leader[0]] - c.mean[0, f]),
+        "ahead": ahead,
+        "shared": shared,
+        "told_apart": bool(c.told[0, f]),
+        "out": bool(c.out[0, f]),
+        "excluded": bool(c.excluded[0, f]),
+        "images": images,
+    }
+    if not c.comparable[0, f]:
+        nothing: dict[str, Any] = dict.fromkeys(("lead", "low", "high", "t", "freedom", "p", "needed"))
+        return Difference(**common, **nothing, equal=False)
+    low, high = float(c.low[0, f]), float(c.high[0, f])
+    return Difference(
+        **common,
+        lead=float(c.difference[0, f]),
+        low=low,
+        high=high,
+        t=float(c.statistic[0, f]),
+        freedom=float(c.freedom[0, f]),
+        p=float(c.p[0, f]),
+        needed=float(c.needed[0, f]),
+        equal=-margin < low and high < margin,
+    )
+
+
+def _finalist(name: str, accuracies: Floats, bad: Bools, dropped: int | None, plan: Plan) -> Finalist:
+    """Return a finalist's own figures, from the seeds that it was judged on."""
+    runs, bad = counted(accuracies), bad[: len(accuracies)]
+    good = runs[~bad]
+    typical = float(good.mean()) if good.size else math.nan
+    sd = float(good.std(ddof=1)) if good.size > 1 else math.nan
+    half = stats.t.ppf((1 + plan.level) / 2, max(good.size - 1, 1)) * sd / math.sqrt(max(good.size, 1))
+    return Finalist(
+        name=name,
+        mean=float(runs.mean()),
+        median=float(np.median(runs)),
+        typical=_number(typical),
+        sd=_number(sd),
+        low=_number(typical - half),
+        high=_number(typical + half),
+        runs=len(runs),
+        bad_runs=int(bad.sum()),
+        diverged=int(np.isnan(accuracies).sum()),
+        dropped=dropped,
+    )
 
 
 def _number(value: Any) -> float | None:
@@ -100,73 +181,19 @@ def _number(value: Any) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _finalists(y: Floats, result: Comparison, names: Sequence[str], level: float) -> tuple[Finalist, ...]:
-    """Return each finalist's own figures."""
-    best = share_of_best(y, draws=DRAWS, seed=BOOTSTRAP_SEED)
-    rows = []
-    for f, name in enumerate(names):
-        runs, bad = counted(y[:, f]), result.bad[0, :, f]
-        good = runs[~bad]
-        typical = float(good.mean()) if good.size else math.nan
-        sd = float(good.std(ddof=1)) if good.size > 1 else math.nan
-        half = stats.t.ppf((1 + level) / 2, max(good.size - 1, 1)) * sd / math.sqrt(max(good.size, 1))
-        row = Finalist(
-            name=name,
-            mean=float(runs.mean()),
-            median=float(np.median(runs)),
-            typical=_number(typical),
-            sd=_number(sd),
-            low=_number(typical - half),
-            high=_number(typical + half),
-            runs=len(y),
-            bad_runs=int(bad.sum()),
-            diverged=int(np.isnan(y[:, f]).sum()),
-            probability_best=float(best[f]),
-        )
-        rows.append(row)
-    return tuple(rows)
-
-
-def _difference(result: Comparison, f: int, name: str, level: float, margin: float) -> Difference:
-    """Return the leader against finalist ``f``."""
-    mean_lead = float(result.mean[0, result.leader[0]] - result.mean[0, f])
-    excluded = bool(result.excluded[0, f])
-    if not result.comparable[0, f]:
-        out = bool(result.out[0, f])
-        nothing = dict.fromkeys(("lead", "low", "high", "t", "freedom", "p", "p_holm"))
-        return Difference(
-            name=name, **nothing, mean_lead=mean_lead, told_apart=out, out=out, equal=False, excluded=excluded
-        )
-    lead, freedom = float(result.difference[0, f]), float(result.freedom[0, f])
-    half = float(stats.t.isf(result.step_level[0, f] / 2, freedom) * result.error[0, f])
-    return Difference(
-        name=name,
-        lead=lead,
-        low=lead - half,
-        high=lead + half,
-        t=float(result.statistic[0, f]),
-        freedom=freedom,
-        p=float(result.p[0, f]),
-        p_holm=float(result.p_holm[0, f]),
-        mean_lead=mean_lead,
-        told_apart=bool(result.p_holm[0, f] < 1 - level),
-        out=False,
-        equal=-margin < lead - half and lead + half < margin,
-        excluded=excluded,
-    )
-
-
-def _more_seeds(remaining: Sequence[Difference], seeds: int, level: float) -> int | None:
-    """Return how many more seeds would tell the leader from all who remain, with chance ``SETTLED``.
+def _settled_at(look: LookRecord, level: float) -> int | None:
+    """Return how many seeds in all would tell the leader from all who remain, with chance ``SETTLED``.
 
     Lead and spread staying as they are, t grows with the square root of the seeds:
     ``n ((z(1 - alpha/2) + z(SETTLED)) / t)^2`` in all for each. ``None`` where the leader is not ahead,
     where it would take over ``SEEDS_AT_MOST``, or where bad runs keep someone in, not chance.
     """
     wanted = float(stats.norm.ppf((1 + level) / 2) + stats.norm.ppf(SETTLED))
-    needed = seeds + 1
-    for d in remaining:
-        if d.told_apart or d.t is None or d.t <= 0 or seeds * (wanted / d.t) ** 2 > SEEDS_AT_MOST:
+    needed = look.seeds + 1
+    for d in look.differences:
+        if d.excluded:
+            continue
+        if d.told_apart or d.t is None or d.t <= 0 or look.seeds * (wanted / d.t) ** 2 > SEEDS_AT_MOST:
             return None
-        needed = max(needed, math.ceil(seeds * (wanted / d.t) ** 2))
-    return needed - seeds
+        needed = max(needed, math.ceil(look.seeds * (wanted / d.t) ** 2))
+    return needed

@@ -114,6 +114,7 @@ class Tracker:
         resume_run_id: str | None = None,
         experiment: str = EXPERIMENT,
         kind: str = "search",
+        name: str | None = None,
         running: Callable[[], Collection[int]] = tuple,
     ) -> Tracker:
         """Start or resume a study's parent run.
@@ -130,6 +131,7 @@ class Tracker:
             experiment: The experiment's name; made where there is none.
             kind: What the children of this command are: ``search``, ``confirm``, ``replicate``.
                 Only left-over children of the same kind are closed.
+            name: What a new parent run is called; by default as what is recorded.
             running: Numbers of the trials that other living processes train now; asked once.
 
         Raises:
@@ -155,7 +157,7 @@ class Tracker:
             config.to_json().get("metric", {}).get("name", ACCURACY.name),
         )
         if not tracker.run_id:
-            tracker.run_id = tracker._create(config.name, tags, own)
+            tracker.run_id = tracker._create(name or config.name, tags, own)
         tracker._close_left_over(running)
         return tracker
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from itertools import pairwise
 from math import inf, isfinite, nan
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 
@@ -100,3 +101,56 @@ class Names(click.ParamType[tuple[str, ...]]):
         if repeated is not None:
             self.fail(f"each name may stand once, got {repeated} more than once", param, ctx)
         return names
+
+
+class Numbers(click.ParamType[tuple[float, ...]]):
+    """Numbers with commas between, rising; becomes a tuple of ``float``.
+
+    Args:
+        low: The least that the first may be.
+        whole: Whether they must be whole.
+    """
+
+    name = "N,..."
+
+    def __init__(self, low: float, *, whole: bool = False) -> None:
+        self.low, self.whole = low, whole
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, ...]:
+        """Return the numbers; refuse a list that is empty, does not rise or begins too low."""
+        if isinstance(value, tuple):
+            return value
+        kind: type[int | float] = int if self.whole else float
+        try:
+            numbers = tuple(kind(part) for part in str(value).split(","))
+        except ValueError:
+            numbers = ()
+        rising = all(a < b for a, b in pairwise(numbers))
+        if not numbers or not rising or not all(isfinite(n) and n >= self.low for n in numbers):
+            what = "whole numbers" if self.whole else "numbers"
+            self.fail(
+                f"must be rising {what} of {self.low:g} or more with commas between, got {value}", param, ctx
+            )
+        return numbers
+
+
+class Duration(click.ParamType[float]):
+    """A time with its unit, ``90s``, ``60m`` or ``2h``; becomes seconds."""
+
+    name = "TIME"
+    _SECONDS: ClassVar[dict[str, int]] = {"s": 1, "m": 60, "h": 3600}
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return seconds; refuse a number without a unit, which could be any."""
+        if isinstance(value, float):
+            return value
+        text = str(value).strip()
+        try:
+            seconds = float(text[:-1]) * self._SECONDS[text[-1:]]
+        except (ValueError, KeyError):
+            seconds = -inf
+        if not (isfinite(seconds) and seconds > 0):
+            self.fail(f"must be a time with its unit such as 90s, 60m or 2h, got {value}", param, ctx)
+        return seconds

@@ -129,14 +129,18 @@ def test_its_report_is_written(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_it_is_confirmed(tmp_path: Path) -> None:
-    """And its runs say what they are: no trial of the search, whatever lane trained them."""
+    """And its runs say what they are: the trial of their finalist, whatever lane trained them."""
     folder = unpack(tmp_path)
     small = ("--finalists", "2", "--seeds", "2", "--train-images", "2000", "--device", "cpu")
     run(folder, "confirm", "--study", "before", *small)
     data = json.loads((folder / "certificate.json").read_text("utf-8"))
-    assert [len(row) for row in data["accuracies"]] == [2, 2]
+    assert {len(runs) for runs in data["accuracies"].values()} == {2}
+    numbers = {finalist["name"]: str(finalist["asked"]["number"]) for finalist in data["finalists"]}
     confirmed = [each for each in runs(folder, "confirm") if "confirm_seed" in each.data.tags]
     assert len(confirmed) == 4
     for each in confirmed:
-        assert "trial" not in each.data.tags
+        assert (each.data.tags["trial"], each.data.tags["lanes"]) == (
+            numbers[each.data.tags["finalist"]],
+            "2",
+        )
         assert not {"lanes", "offset"} & each.data.params.keys()

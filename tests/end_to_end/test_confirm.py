@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,14 +16,18 @@ from typing import Any
 import click
 import pytest
 
-from study.confirm import main
+from study.confirm import ConfirmOptions, main
 from study.problems import fashion_mnist as images
 from tests.running import PATIENCE, run_command, started, words
 
 Refused = Callable[..., str]
 
-#: Two seeds of two finalists, on few images.
-SMALL = ("--finalists", "2", "--seeds", "2", "--train-images", "5000", "--device", "cpu")
+#: Two finalists judged once, after two seeds, on few images.
+TINY = ("--finalists", "2", "--train-images", "5000", "--device", "cpu", "--margin", "0")
+SMALL = (*TINY, "--looks", "2")
+#: Three looks.
+PLANNED = (*TINY, "--looks", "2,3,4", "--level", "0.9")
+KILLS = 25
 EPOCHS = 3
 
 
@@ -57,7 +64,16 @@ def children(folder: Path) -> list[Any]:
 
     client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
     experiments = [e.experiment_id for e in client.search_experiments()]
-    return list(client.search_runs(experiments, "tags.kind = 'confirm'"))
+    found = client.search_runs(experiments, "tags.kind = 'confirm'")
+    return [run for run in found if "mlflow.parentRunId" in run.data.tags]
+
+
+def parent_names(folder: Path, runs: list[Any]) -> set[str]:
+    """Names of MLflow's parents of some runs."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    return {str(client.get_run(r.data.tags["mlflow.parentRunId"]).info.run_name) for r in runs}
 
 
 @pytest.mark.slow
@@ -67,8 +83,9 @@ def test_a_verdict_is_reached(confirmed: tuple[Path, str]) -> None:
     data = certificate(folder)
     names = [finalist["name"] for finalist in data["finalists"]]
     assert {name.split(" #")[0] for name in names} == {"constant", "cosine"}
-    assert [len(row) for row in data["accuracies"]] == [2, 2]
-    assert all(0.0 < value < 1.0 for row in data["accuracies"] for value in row)
+    assert {len(runs) for runs in data["accuracies"].values()} == {2}
+    assert all(0.0 < value < 1.0 for runs in data["accuracies"].values() for value in runs)
+    assert (data["plan"]["looks"], data["seeds"], data["test_images"]) == ([2], [1, 2], 10_000)
     assert data["study"]["train_images"] == 5000
     assert sorted(data["data"]) == sorted(
         f"{part}-ubyte" for part in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
@@ -77,8 +94,12 @@ def test_a_verdict_is_reached(confirmed: tuple[Path, str]) -> None:
         assert part in printed
     runs = children(folder)
     assert sorted((r.data.tags["finalist"], r.data.tags["confirm_seed"]) for r in runs) == sorted(
-        (name, seed) for name in names for seed in ("0", "1")
+        (name, seed) for name in names for seed in ("1", "2")
     )
+    numbers = {finalist["name"]: str(finalist["asked"]["number"]) for finalist in data["finalists"]}
+    assert all(r.data.tags["trial"] == numbers[r.data.tags["finalist"]] for r in runs)
+    assert {r.data.tags["lanes"] for r in runs} == {"2"}
+    assert parent_names(folder, runs) == {"confirm lr-schedules"}
     assert {r.info.status for r in runs} == {"FINISHED"}
     assert all({"lr", "train_loss"} <= r.data.metrics.keys() for r in runs)
     assert all("val_accuracy" not in r.data.metrics for r in runs)  # nothing is measured before the end
@@ -100,7 +121,7 @@ def test_a_certificate_is_checked(confirmed: tuple[Path, str], tmp_path: Path) -
     assert "the verdict follows from its figures" in run(tmp_path, "confirm", "--check", "certificate.json")
 
     tampered = json.loads(json.dumps(genuine))
-    tampered["accuracies"][0][0] += 0.01
+    next(iter(tampered["accuracies"].values()))[0] += 0.01
     path.write_text(json.dumps(tampered), "utf-8")
     said = run(tmp_path, "confirm", "--check", "certificate.json", code=1)
     assert "the verdict does NOT follow from its figures" in said
@@ -116,28 +137,50 @@ def test_a_tracking_database_that_is_gone_is_made_anew(confirmed: tuple[Path, st
     for path in folder.glob("mlflow.db*"):
         path.unlink()
     run(folder, "confirm", *SMALL)
-    (parent,) = children(folder)  # nothing is trained again, so it has none
-    assert parent.info.status == "FINISHED"
+    assert children(folder) == []  # nothing is trained again
     client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    experiments = [e.experiment_id for e in client.search_experiments()]
+    (parent,) = client.search_runs(experiments, "tags.kind = 'confirm'")
+    assert parent.info.status == "FINISHED"
     kept = {a.path for a in client.list_artifacts(parent.info.run_id)}
     assert {"certificate.json", "winner.py", "report.html"} <= kept
 
 
 @pytest.mark.slow
-def test_the_same_again_trains_nothing_and_more_seeds_add(
+def test_the_same_again_trains_nothing_and_another_plan_is_refused(
     confirmed: tuple[Path, str], tmp_path: Path
 ) -> None:
-    """The same figures without training; a third seed keeps the first two, and the further look is named."""
+    """The same certificate without training; a changed plan is refused in one line that names both."""
     folder = Path(shutil.copytree(confirmed[0], tmp_path / "copy"))
     first, before = certificate(folder), len(children(folder))
     run(folder, "confirm", *SMALL)
-    assert certificate(folder)["accuracies"] == first["accuracies"]
+    assert {**certificate(folder), "created": ""} == {**first, "created": ""}
     assert len(children(folder)) == before
-    printed = run(folder, "confirm", *SMALL, "--seeds", "3")
-    assert certificate(folder)["accuracies"][:2] == first["accuracies"]
-    assert len(certificate(folder)["accuracies"]) == 3
-    assert len(children(folder)) == before + 2
-    assert "Judged before with 2 seeds" in printed
+    said = run(folder, "confirm", *TINY, "--looks", "2,3", code=2)
+    assert (
+        "error: these runs were judged by looks 2, level 0.95, margin 0 points; judging them again by looks 2,3"
+        in said
+    )
+    assert certificate(folder)["created"] >= first["created"]
+
+
+@pytest.mark.slow
+def test_a_budget_ends_before_a_look_and_the_same_command_goes_on(study: Path, tmp_path: Path) -> None:
+    """No certificate before the first look; without the budget the plan goes on to an end, and rates are tried."""
+    folder = Path(shutil.copytree(study, tmp_path / "copy"))
+    said = run(folder, "confirm", *PLANNED, "--budget", "0.001s")
+    assert "The time is up before the first look at 2 seeds; the same command goes on." in said
+    assert not (folder / "certificate.json").exists()
+    printed = run(folder, "confirm", *PLANNED, "--rates", "0.5,1", "--rate-seeds", "1")
+    data = certificate(folder)
+    looks = [look["seeds"] for look in data["verdict"]["looks"]]
+    assert looks == [2, 3, 4][: len(looks)]
+    assert data["verdict"]["outcome"] != "undecided" or looks == [2, 3, 4]
+    assert set(data["rates"]["accuracies"]) == {f["name"] for f in data["finalists"]}
+    assert all(sentence in printed for sentence in data["rates"]["sentences"])
+    assert "the verdict follows from its figures" in run(folder, "confirm", "--check", "certificate.json")
+    run(folder, "report", "--certificate", "certificate.json", "--out", "report.html")
+    assert data["verdict"]["sentences"][0] in (folder / "report.html").read_text("utf-8")
 
 
 @pytest.mark.slow
@@ -149,7 +192,7 @@ def test_cut_off_and_continued(
     folder = Path(shutil.copytree(study, tmp_path / "copy"))
     with started(words("study.confirm", *SMALL), folder) as process:
         give_up = time.monotonic() + PATIENCE
-        while not list(folder.glob("runs/confirm/*/*/seed-0000.pt")):
+        while not list(folder.glob("runs/confirm/*/*/seed-0001.pt")):
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < give_up
             time.sleep(0.02)
@@ -169,6 +212,31 @@ def test_cut_off_and_continued(
     assert {r.info.status for r in runs} <= {"FINISHED", "KILLED"}
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_killed_twenty_five_times_it_reaches_the_same_certificate(study: Path, tmp_path: Path) -> None:
+    """SIGKILL at random moments of the whole run, start included; the last run ends as one never killed."""
+    long = (*TINY, "--looks", "2,4,8")
+    whole = Path(shutil.copytree(study, tmp_path / "whole"))
+    began = time.monotonic()
+    run(whole, "confirm", *long)
+    lasts = time.monotonic() - began
+    folder = Path(shutil.copytree(study, tmp_path / "killed"))
+    draw = random.Random(0)  # noqa: S311 - moments, no secrets
+    within = 0
+    for _ in range(KILLS):
+        with started(words("study.confirm", *long), folder) as process:
+            try:
+                process.communicate(timeout=draw.uniform(0, lasts))
+            except subprocess.TimeoutExpired:
+                within += 1
+                os.killpg(process.pid, signal.SIGKILL)
+    run(folder, "confirm", *long)
+    assert within > KILLS // 4
+    assert {**certificate(folder), "created": ""} == {**certificate(whole), "created": ""}
+    assert {r.info.status for r in children(folder)} <= {"FINISHED", "KILLED"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -177,6 +245,14 @@ def test_cut_off_and_continued(
         (("--train-images", "60001"), "--train-images: must be a whole number from 1 to 60000, got 60001"),
         (("--level", "1"), "--level: must be"),
         (("--margin", "-0.1"), "--margin: must be"),
+        (
+            ("--looks", "5,5"),
+            "--looks: must be rising whole numbers of 2 or more with commas between, got 5,5",
+        ),
+        (("--looks", "1"), "--looks: must be rising whole numbers of 2 or more"),
+        (("--max-seeds", "1"), "--max-seeds: must be a whole number of 2 or more, got 1"),
+        (("--budget", "60"), "--budget: must be a time with its unit such as 90s, 60m or 2h, got 60"),
+        (("--rates", "0.5,2"), "--rates must hold 1, got 0.5,2"),
         (("--out", "nowhere/certificate.json"), "--out nowhere/certificate.json: there is no folder nowhere"),
         (("--check", "missing.json"), "cannot read the certificate missing.json"),
         (("--storage", "nonsense"), "--storage "),
@@ -203,7 +279,7 @@ def test_refusals_about_the_study(
     folder = Path(shutil.copytree(study, tmp_path / "copy"))
     monkeypatch.chdir(folder)
     before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-    assert "baseline linear: study 'lr-schedules' has no finished trial of it" in refused(
+    assert "--baseline linear: study 'lr-schedules' has no finished trial of it" in refused(
         main, "--baseline", "linear"
     )
     assert "--study 'other' is not in" in refused(main, "--study", "other")
@@ -219,11 +295,28 @@ def test_refusals_about_the_study(
     assert all(name.endswith((".db-wal", ".db-shm")) for name in added)  # SQLite's, of a reader
 
 
+@pytest.mark.parametrize(
+    ("given", "looks"),
+    [
+        ({}, (5, 10, 20, 40)),
+        ({"max_seeds": 20}, (5, 10, 20)),
+        ({"max_seeds": 3}, (3,)),
+        ({"max_seeds": 100}, (5, 10, 20, 40, 80, 100)),
+        ({"looks": (3, 9)}, (3, 9)),
+        ({"looks": (3, 9, 27), "max_seeds": 12}, (3, 9, 12)),
+        ({"seeds": 7}, (7,)),
+    ],
+)
+def test_looks_follow_from_the_options(given: dict[str, Any], looks: tuple[int, ...]) -> None:
+    defaults = {p.name: p.default for p in main.params}
+    assert ConfirmOptions(**{**defaults, **given}).planned == looks
+
+
 def test_flags_are_a_decision() -> None:
     """Adding or removing an option is one: this list changes with it."""
     flags = """
-        --study --finalists --per-family --baseline --seeds --train-images --level --margin --out --check
-        --storage --tracking-uri --checkpoints --precision --device --data-dir
+        --study --finalists --per-family --baseline --looks --max-seeds --seeds --budget --train-images --level --margin
+        --rates --rate-seeds --out --check --storage --tracking-uri --checkpoints --precision --device --data-dir
     """
     options = [p for p in main.params if isinstance(p, click.Option)]
     assert sorted(o for p in options for o in p.opts) == sorted(flags.split())

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import re
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import lrsched
 from lrsched import optimizer, picture, pytorch
-from lrsched.__main__ import markdown
+from lrsched.catalogue import markdown
 from tests.running import run_python
 
 #: Widening this list is a decision.
@@ -46,7 +48,7 @@ FIELDS = {
     "multiplicative": "function",
     "noam": "warmup",
     "one_cycle": "length peak start final shape phases",
-    "plateau": "factor patience threshold threshold_mode cooldown floor mode",
+    "plateau": "factor patience threshold threshold_mode cooldown floor mode eps",
     "polynomial": "length power final",
     "power_decay": "timescale power",
     "product": "schedules",
@@ -102,6 +104,53 @@ def test_the_page_of_all_schedules_is_up_to_date(repository: Path) -> None:
     """Declared once: the page is what the command prints."""
     page = (repository / "docs" / "schedules.md").read_text("utf-8")
     assert page == markdown(), "run: python -m lrsched --markdown > docs/schedules.md"
+
+
+def test_the_examples_on_the_page_run(repository: Path) -> None:
+    """Each stands with its imports, as one would type it, and gives what the page says."""
+    page = (repository / "docs" / "schedules.md").read_text("utf-8")
+    blocks = [b for b in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if b.startswith(">>> ")]
+    assert len(blocks) == len(lrsched.REGISTRY)
+    parser, runner = doctest.DocTestParser(), doctest.DocTestRunner()
+    for number, block in enumerate(blocks):
+        assert runner.run(parser.get_doctest(block, {}, f"example {number}", None, None)).failed == 0
+
+
+def test_the_page_on_choosing_knows_every_schedule_and_every_other_name(repository: Path) -> None:
+    """A new schedule needs a place in a family, and a name that is accepted a line in the glossary."""
+    page = (repository / "docs" / "choosing.md").read_text("utf-8")
+    named = set(re.findall(r"`(\w+)`", page))
+    assert set(lrsched.REGISTRY) <= named
+    assert {other for cls in lrsched.REGISTRY.values() for p in cls.parameters() for other in p.also} <= named
+
+
+#: With torch's own names for the same quantities.
+OTHERWISE: list[tuple[type[lrsched.Schedule], dict[str, Any], lrsched.Schedule]] = [
+    (lrsched.Linear, {"total_iters": 9, "start_factor": 0.5, "end_factor": 0.1}, lrsched.Linear(9, 0.5, 0.1)),
+    (lrsched.Polynomial, {"total_iters": 9, "power": 2}, lrsched.Polynomial(9, 2)),
+    (lrsched.Hold, {"factor": 0.3, "total_iters": 9}, lrsched.Hold(0.3, 9)),
+    (lrsched.Step, {"step_size": 9, "gamma": 0.3}, lrsched.Step(9, 0.3)),
+    (lrsched.MultiStep, {"milestones": (3, 9), "gamma": 0.3}, lrsched.MultiStep((3, 9), 0.3)),
+    (lrsched.Factor, {"gamma": 0.3}, lrsched.Factor(0.3)),
+    (lrsched.Cyclic, {"step_size_up": 3, "step_size_down": 9}, lrsched.Cyclic(3, 9)),
+]
+
+
+def test_every_other_name_is_tried() -> None:
+    declared = {(c, o) for c in lrsched.REGISTRY.values() for p in c.parameters() for o in p.also}
+    own = {(c, p.name) for c in lrsched.REGISTRY.values() for p in c.parameters()}
+    assert not declared & own
+    tried = {(cls, name) for cls, fields, _ in OTHERWISE for name in fields}
+    assert tried - own == declared
+
+
+@pytest.mark.parametrize(("cls", "fields", "schedule"), OTHERWISE, ids=lambda x: getattr(x, "__name__", ""))
+def test_the_names_that_torch_has_are_accepted(
+    cls: type[lrsched.Schedule], fields: dict[str, Any], schedule: lrsched.Schedule
+) -> None:
+    assert cls(**fields) == schedule
+    assert lrsched.from_json({"schedule": cls.name, **fields}) == schedule
+    assert set(schedule.to_json()) == {"schedule", *(p.name for p in cls.parameters())}
 
 
 def test_importing_it_is_quick_and_needs_numpy_alone() -> None:

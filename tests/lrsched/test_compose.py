@@ -92,7 +92,7 @@ def test_metrics_reach_every_part() -> None:
     assert follow(Product((plateau, Hold(0.5, 3))), losses) == [
         h * (0.5 if i < 3 else 1) for i, h in enumerate(halved)
     ]
-    assert follow(Join((Constant(), plateau), (3,)), losses) == [1, 1, 1, *halved[3:]]
+    assert follow(Join((Constant(), plateau), (3,)), losses) == [1, 1, 1, *halved[:3]]
     for schedule in (Warmup(plateau, 4), Product((plateau,)), Join((plateau, Constant()), (3,))):
         assert schedule.metric_driven
     for schedule in (Warmup(Cosine(4), 4), Product((Cosine(4),)), Join((Constant(), Constant()), (3,))):

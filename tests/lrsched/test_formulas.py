@@ -25,7 +25,14 @@ from lrsched import (
     Warmup,
 )
 
-NAMES = {"cos": math.cos, "pi": math.pi, "sqrt": math.sqrt, "tanh": math.tanh, "prod": math.prod}
+NAMES = {
+    "cos": math.cos,
+    "log": math.log,
+    "pi": math.pi,
+    "sqrt": math.sqrt,
+    "tanh": math.tanh,
+    "prod": math.prod,
+}
 
 #: Settings for each schedule beside its example; lengths are positive, as the formulas divide by them.
 SETTINGS: dict[str, list[dict[str, Any]]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import lrsched as typed
 
@@ -152,7 +154,7 @@ BROKEN: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (
         lambda: lrsched.Plateau(threshold_mode="relative"),
         ValueError,
-        "threshold_mode must be one of 'rel', 'abs', got threshold_mode='relative'",
+        "threshold_mode must be one of 'rel', 'abs', 'signed_rel', got threshold_mode='relative'",
     ),
     (
         lambda: lrsched.Plateau(cooldown=-1),
@@ -334,9 +336,62 @@ def test_a_name_is_registered_once() -> None:
             pass
 
 
-def test_numpy_numbers_become_plain_ones() -> None:
-    """So that what is written as JSON is plain, whatever a caller computed with."""
-    schedule = lrsched.MultiStep(np.array([3, 8]), np.float32(0.5))
-    assert schedule == lrsched.MultiStep((3, 8), 0.5)
-    assert {type(m) for m in schedule.milestones} == {int}
-    assert type(schedule.factor) is float
+@pytest.mark.parametrize("name", typed.REGISTRY)
+@pytest.mark.parametrize(
+    "kind", [np.float64, np.float32, lambda v: np.array(float(v)), lambda v: torch.tensor(v).double()]
+)
+def test_numbers_of_numpy_and_torch_become_plain_ones(name: str, kind: Any) -> None:
+    """Law: whatever a caller computed with, what is inside is plain: for JSON, ``repr`` and ``weights_only=True``."""
+    cls = typed.REGISTRY[name]
+    fields = {p.name: given(p, kind) for p in cls.parameters()}
+    schedule = cls(**fields)
+    for p in cls.parameters():
+        if p.plain:
+            held = getattr(schedule, p.name)
+            assert {type(v) for v in (held if p.many else [held])} <= {int, float, str, bool}
+    if all(p.unit != "function" for p in cls.parameters()):
+        assert json.loads(json.dumps(schedule.to_json())) == schedule.to_json()
+        assert "np." not in repr(schedule)
+        assert "tensor" not in repr(schedule)
+
+
+def given(p: typed.Parameter, kind: Any) -> Any:
+    """Return a field's example, its numbers of a foreign kind."""
+    if p.unit in {"schedule", "function"} or isinstance(p.example, str):
+        return np.str_(p.example) if isinstance(p.example, str) else p.example
+    if p.unit == "choice":
+        return np.asarray(p.example)[()]
+    return np.array(p.example) if p.many else kind(p.example)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: lrsched.Cosine(length=20), "cosine has no field 'length': did you mean 'T_max'?"),
+        (lambda: lrsched.Linear(T_max=20), "linear has no field 'T_max': did you mean 'length'?"),
+        (lambda: lrsched.Cosine(20, finall=0.1), "cosine has no field 'finall': did you mean 'final'?"),
+        (lambda: lrsched.Step(T_0=3), "step has no field 'T_0': did you mean 'step_size'?"),
+        (lambda: lrsched.Cosine(20, eta=0.1), "cosine has no field 'eta'; known: T_max, final"),
+        (lambda: lrsched.Constant(length=3), "constant has no field 'length'; known: none"),
+        (lambda: lrsched.Step(3, 0.5, gamma=0.1), "got multiple values for argument 'factor'"),
+        (
+            lambda: lrsched.Step(3, factor=0.5, gamma=0.1),
+            "step got its field 'factor' twice, once as 'gamma'",
+        ),
+    ],
+)
+def test_a_wrong_name_is_told_the_right_one(make: Callable[[], Any], message: str) -> None:
+    with pytest.raises(TypeError, match=re.escape(message)):
+        make()
+
+
+@pytest.mark.parametrize("name", typed.REGISTRY)
+def test_a_wrong_name_is_refused_by_every_schedule(name: str) -> None:
+    with pytest.raises(TypeError, match=f"^{name} has no field 'nonsense'"):
+        lrsched.REGISTRY[name](nonsense=1)
+
+
+@pytest.mark.parametrize("number", [1e101, 10**101, -1e200, 10**400])
+def test_numbers_that_leave_no_room_are_refused(number: float) -> None:
+    with pytest.raises(ValueError, match=r"^T_max must be from 1e-100 to 1e\+100 in size, got T_max="):
+        lrsched.Cosine(number)

@@ -198,8 +198,10 @@ def test_metric_with_the_step() -> None:
     for _ in range(2):
         scheduler.step(metric=1.0)
     assert rates_of(optimizer) == pytest.approx([0.01, 0.04])
-    with pytest.raises(TypeError, match="a metric is given as"):
-        scheduler.step(0.5)  # type: ignore[arg-type]  # the mistake that is refused
+    with pytest.raises(TypeError, match=r"a metric is given as step\(metric=...\)"):
+        Scheduler(two_groups(), Cosine(9)).step(0.5)
+    with pytest.raises(TypeError, match="metric must be a number, got metric='bad'"):
+        scheduler.step("bad")  # type: ignore[arg-type]  # the mistake that is refused
 
 
 # Saving and resuming

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import time
 import warnings
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import lrsched
 from lrsched import REGISTRY, Parameter, Schedule, Warmup
@@ -18,15 +21,21 @@ EPOCHS, STEPS = 12, 7
 BASE = 0.3
 
 
-def run(code: str) -> tuple[torch.optim.Optimizer, Any]:
-    """Execute a snippet as a user would, with a model at hand; return its optimizer and scheduler."""
+def run_of(code: str) -> dict[str, Any]:
+    """Execute a snippet as a user would, with a model at hand; return what it has defined."""
     space: dict[str, Any] = {"model": torch.nn.Linear(2, 1)}
     exec(code, space)  # noqa: S102  # pasting it is the point
+    return space
+
+
+def run(code: str) -> tuple[torch.optim.Optimizer, Any]:
+    """Execute a snippet; return its optimizer and scheduler."""
+    space = run_of(code)
     return space["optimizer"], space["scheduler"]
 
 
-def rates(code: str, steps: int = EPOCHS * STEPS) -> np.ndarray[Any, Any]:
-    """Return the rate before each step of the run."""
+def rates(code: str, steps: int = EPOCHS * STEPS + 1) -> np.ndarray[Any, Any]:
+    """Return the rate before each step of the run, and the one that is set after its last."""
     optimizer, scheduler = run(code)
     seen = []
     for _ in range(steps):
@@ -37,7 +46,7 @@ def rates(code: str, steps: int = EPOCHS * STEPS) -> np.ndarray[Any, Any]:
 
 
 def expected(schedule: Schedule) -> np.ndarray[Any, Any]:
-    return BASE * schedule(np.arange(EPOCHS * STEPS) / STEPS)
+    return BASE * schedule(np.arange(EPOCHS * STEPS + 1) / STEPS)
 
 
 def drawn(p: Parameter, rng: np.random.Generator) -> Any:
@@ -71,9 +80,9 @@ def test_the_code_gives_the_rates(name: str, *, warm: bool) -> None:
 
 TORCHS_OWN: dict[str, list[Schedule]] = {
     "ConstantLR": [lrsched.Constant(), lrsched.Hold(0.5, 3.3)],
-    "StepLR": [lrsched.Step(3, 0.5), lrsched.Factor(0.9, 0.01)],
+    "StepLR": [lrsched.Step(3, 0.5), lrsched.Step(3 / 7, 0.9), lrsched.Factor(0.9, 0.01)],
     "MultiStepLR": [lrsched.MultiStep((3.1, 8), 0.5)],
-    "LinearLR": [lrsched.Linear(12, 0.5, 0.1)],
+    "LinearLR": [lrsched.Linear(12, 0.5, 0.1), lrsched.LinearToZero(12)],
     "ExponentialLR": [lrsched.Exponential(0.9)],
     "PolynomialLR": [lrsched.Polynomial(9, 2)],
     "CosineAnnealingLR": [lrsched.Cosine(12, 0.1), Warmup(lrsched.Cosine(14, 0.1), 0)],
@@ -99,14 +108,23 @@ TORCHS_OWN: dict[str, list[Schedule]] = {
         lrsched.TriStage(12),
         Warmup(lrsched.Cosine(12, 0.1), 3),
         Warmup(lrsched.WarmupStableDecay(12, 0.3, "1-sqrt"), 2, 0.1, "exponential"),
+        lrsched.Product((lrsched.Cosine(9), lrsched.SquareRoot())),
+        lrsched.Join((lrsched.Linear(5, 0.0, 1.0), lrsched.Cosine(9)), (5,)),
+        lrsched.Join((lrsched.Linear(1, 0.0, 1.0), lrsched.Cosine(200)), (5, 12), "rescaled"),
+        Warmup(Warmup(lrsched.Cosine(9), 3), 2),
+        Warmup(lrsched.Mirror(lrsched.Cosine(5), low=0.1, high=1.0), 1),
     ],
-    # And where no formula holds, or it needs more than one schedule:
+    # And where no formula holds, or formulas would be long:
     "Scheduler": [
         lrsched.Cosine(0, 0.1),
         lrsched.Spline((0, 5, 9), (1, 0.9, 0.1)),
-        lrsched.Product((lrsched.Cosine(9), lrsched.SquareRoot())),
-        lrsched.Join((lrsched.Linear(5, 0.0, 1.0), lrsched.Cosine(9)), (5,)),
-        Warmup(Warmup(lrsched.Cosine(9), 3), 2),
+        lrsched.Product(
+            (
+                Warmup(lrsched.OneCycle(9, phases=3), 2),
+                Warmup(lrsched.TriStage(9), 2),
+                lrsched.CosineRestarts(3, 1.5),
+            )
+        ),
     ],
 }
 
@@ -119,6 +137,97 @@ def test_torchs_own_class_where_one_is_equal(kind: str, schedule: Schedule) -> N
     assert type(run(code)[1]).__name__ == kind
     np.testing.assert_allclose(rates(code), expected(schedule), rtol=1e-12, atol=1e-15, err_msg=code)
     assert ("lrsched" in code) == (kind == "Scheduler")
+
+
+@settings(max_examples=150)
+@given(data=st.data())
+def test_any_composition_can_be_pasted(data: st.DataObject, kinds: Any) -> None:
+    """Law: to depth 3, its rates at every step of the run, at the one after it, and for formulas at the next as well."""
+    names = tuple(n for n, c in REGISTRY.items() if c.searchable() and n != "plateau")
+    schedule = data.draw(kinds.any(names, kinds.brief))
+    code = to_torch_code(schedule, BASE, EPOCHS, STEPS)
+    np.testing.assert_allclose(rates(code), expected(schedule), rtol=1e-12, atol=1e-15, err_msg=code)
+    beyond = EPOCHS * STEPS + 1
+    if "LambdaLR" in code:
+        assert run_of(code)["multiplier"](beyond) == pytest.approx(
+            schedule(beyond / STEPS), rel=1e-12, abs=1e-15
+        )
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        Warmup(lrsched.Cosine(300), 5),
+        lrsched.CosineRestarts(0.01, decay=0.99),
+        lrsched.CosineRestarts(0.05, 1.01),
+        lrsched.Join((lrsched.Linear(5, 0.0, 1.0), lrsched.Mirror(lrsched.Cosine(90))), (5,)),
+        lrsched.Product(tuple(Warmup(lrsched.OneCycle(300), n) for n in (1, 2, 3))),
+    ],
+    ids=lambda s: s.name,
+)
+def test_long_runs_are_written_and_asked_for_quickly(schedule: Schedule) -> None:
+    """300 epochs of 1,000 steps: every step's value in under a second of processor time, the code itself included."""
+    began = time.process_time()
+    code = to_torch_code(schedule, BASE, 300, 1000)
+    space = run_of(code)
+    ask = space.get("multiplier") or (lambda _: space["scheduler"].step())
+    space["optimizer"].step()
+    for step in range(300_000):
+        ask(step)
+    assert time.process_time() - began < 1.0
+
+
+def test_no_name_of_the_users_reaches_the_code() -> None:
+    """Pasted, it goes on as it was whatever else the script calls its own."""
+    schedule = lrsched.Join((lrsched.Linear(5, 0.0, 1.0), Warmup(lrsched.Cosine(9), 2)), (5,))
+    space = run_of(to_torch_code(schedule, BASE, EPOCHS, STEPS))
+    for name in (
+        "inner",
+        "schedules",
+        "cosine_1",
+        "linear_1",
+        "warmup_1",
+        "t",
+        "step",
+        "steps_per_epoch",
+        "cos",
+        "pi",
+    ):
+        space[name] = None
+    assert space["multiplier"](40) == pytest.approx(schedule(40 / STEPS), rel=1e-12)
+
+
+class Sawtooth(Schedule, name="sawtooth_with_a_formula"):
+    """Fall in a straight line and jump up again.
+
+    Formula::
+
+        value = 1 - (t % period) / period
+    """
+
+    period: float = lrsched.parameter("time of one tooth", "time", above=True, example=5)
+
+    def _value(self, t: Any) -> Any:
+        return 1.0 - (t % self.period) / self.period
+
+
+class Silent(Sawtooth, name="sawtooth_without_a_formula"):
+    """It does not say what it does."""
+
+
+del REGISTRY["sawtooth_with_a_formula"], REGISTRY["sawtooth_without_a_formula"]
+
+
+def test_a_class_of_ones_own_is_pasted_by_its_formula_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for cls in (Sawtooth, Silent):
+        monkeypatch.setitem(REGISTRY, cls.name, cls)
+    for schedule in (Sawtooth(2.5), Warmup(Sawtooth(2.5), 2)):
+        code = to_torch_code(schedule, BASE, EPOCHS, STEPS)
+        assert "lrsched" not in code
+        np.testing.assert_allclose(rates(code), expected(schedule), rtol=1e-12, atol=1e-15)
+    for silent in (Silent(2.5), Warmup(Silent(2.5), 2)):
+        with pytest.raises(TypeError, match=r"^Silent is a class of your own.*state its formula"):
+            to_torch_code(silent, BASE, EPOCHS, STEPS)
 
 
 @pytest.mark.parametrize(
@@ -145,12 +254,13 @@ def test_plateau(schedule: Schedule) -> None:
     [lambda t: lrsched.Step(t, 0.5), lrsched.CosineRestarts, lambda t: lrsched.CosineRestarts(t, 2)],
     ids=["step", "restarts", "growing restarts"],
 )
-def test_jumps_that_rounding_delays_are_not_given_to_torch(make: Any, steps: int) -> None:
-    """3 / 10 / 0.1 is below 3: a period of 0.1 ends a step late, and torch's class, which counts steps, would not."""
+def test_periods_of_whole_steps_are_given_to_torch(make: Any, steps: int) -> None:
+    """3 / 10 / 0.1 is below 3, and yet the third period of 0.1 ends at step 3: torch, which counts steps, does the same."""
     for size in range(1, 2 * steps):
         schedule = make(size / steps)
         code = to_torch_code(schedule, BASE, 4, steps)
         trained = BASE * schedule(np.arange(4 * steps) / steps)
+        assert "StepLR(" in code or "CosineAnnealingWarmRestarts(" in code
         np.testing.assert_allclose(rates(code, 4 * steps), trained, rtol=1e-12, atol=1e-15, err_msg=code)
 
 
@@ -158,6 +268,8 @@ def test_the_code_is_short_and_says_how_to_use_it() -> None:
     code = to_torch_code(lrsched.Cosine(30, 0.01), 0.5, 30, 196)
     assert code == (
         "import torch\n\n"
+        "# cosine(T_max=30, final=0.01), time in epochs\n"
+        "# 196 steps an epoch: change for yours\n"
         "optimizer = torch.optim.SGD(model.parameters(), lr=0.5)\n"
         "scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=5880, eta_min=0.005)\n"
         "# after each optimizer.step(): scheduler.step()\n"
@@ -165,6 +277,27 @@ def test_the_code_is_short_and_says_how_to_use_it() -> None:
     for schedules in TORCHS_OWN.values():
         for schedule in schedules:
             ast.parse(to_torch_code(schedule, BASE, EPOCHS, STEPS))
+
+
+def test_a_comment_says_what_it_is_and_where_its_steps_come_from() -> None:
+    code = to_torch_code(
+        Warmup(lrsched.Cosine(30, 0.0123456), 2), 0.5, 30, 235, examples=60_000, batch_size=256
+    )
+    comments = " ".join(line.removeprefix("# ") for line in code.splitlines() if line.startswith("#"))
+    assert (
+        "warmup(inner=cosine(T_max=30, final=0.01235), length=2, start=0, shape=linear), time in epochs"
+        in comments
+    )
+    assert "235 steps an epoch = 60,000 / 256: change for yours" in comments
+    assert "0.0123456" in code
+
+
+def test_a_relative_plateau_says_where_torch_differs() -> None:
+    assert "the same while the metric is > 0" in to_torch_code(lrsched.Plateau(), BASE, EPOCHS, STEPS)
+    for mode in ("abs", "signed_rel"):
+        code = to_torch_code(lrsched.Plateau(threshold_mode=mode), BASE, EPOCHS, STEPS)
+        assert "ReduceLROnPlateau" in code
+        assert "with the metric's sign" not in code
 
 
 def test_numbers_of_numpy_are_written_as_plain_ones() -> None:
@@ -219,6 +352,7 @@ def test_refused(arguments: tuple[Any, ...], error: type[Exception], message: st
 def test_the_code_holds_no_choice_that_is_made(schedule: lrsched.Schedule) -> None:
     """What is pasted has one shape, not all of them and a word that chooses."""
     code = to_torch_code(schedule, base_rate=0.3, epochs=10, steps_per_epoch=7)
-    assert "LambdaLR" in code
-    assert "shape" not in code
-    assert "==" not in code
+    bare = "\n".join(line for line in code.splitlines() if not line.startswith("#"))
+    assert "LambdaLR" in bare
+    assert "shape" not in bare
+    assert "==" not in bare

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
@@ -26,6 +27,24 @@ def test_a_plateau_is_shown_on_a_metric_that_never_improves() -> None:
 def test_the_span_shows_the_whole_schedule() -> None:
     assert picture.default_span(Cosine(20)) == pytest.approx(22)
     assert picture.default_span(Constant()) == picture.default_span(SquareRoot()) == 30
+
+
+def test_a_notebook_shows_a_small_picture() -> None:
+    """One well-formed SVG without plotly, its curve from the top left to the bottom right for a fall."""
+    for name, cls in REGISTRY.items():
+        text = cls.example()._repr_html_()
+        root = ET.fromstring(text)  # noqa: S314  # our own
+        assert root.tag.endswith("svg")
+        title = root.find("{http://www.w3.org/2000/svg}title")
+        assert title is not None
+        assert title.text == repr(cls.example()), name
+        assert len(text) < 6000
+    line = ET.fromstring(Cosine(20)._repr_html_()).find("{http://www.w3.org/2000/svg}polyline")  # noqa: S314
+    assert line is not None
+    points = [[float(number) for number in p.split(",")] for p in line.attrib["points"].split()]
+    assert points[0] == [28, 22]
+    assert points[-1] == [314, 102]
+    assert [y for _, y in points] == sorted(y for _, y in points)
 
 
 def test_several_over_each_other() -> None:

@@ -188,8 +188,11 @@ def test_plateau_equals_torch() -> None:
             "cooldown": int(rng.integers(0, 6)),
         }
         floor = float(rng.uniform(0, 0.3))
-        scheduler = theirs.ReduceLROnPlateau(optimizer(), **setting, min_lr=0.1 * floor, eps=0.0)
-        schedule = ours.Plateau(**setting, floor=0.1 * floor / 0.1)
+        eps = float(rng.choice([0.0, 1e-8, 1e-3]))
+        scheduler = theirs.ReduceLROnPlateau(optimizer(), **setting, min_lr=0.1 * floor, eps=eps)
+        if setting["threshold_mode"] == "rel":
+            setting["threshold_mode"] = "signed_rel"
+        schedule = ours.Plateau(**setting, floor=0.1 * floor / 0.1, eps=eps / 0.1)
         assert from_torch(scheduler) == schedule
         metrics = np.exp(-np.arange(STEPS) / rng.uniform(20, 300)) + rng.normal(0, 0.02, STEPS)
         state = schedule.initial()
@@ -309,13 +312,30 @@ def test_quirk_one_cycle_without_a_whole_step_of_rise_is_refused() -> None:
         from_torch(scheduler)
 
 
-def test_quirk_plateau_eps_skips_small_reductions_and_ours_makes_them() -> None:
+def test_quirk_plateau_eps_skips_small_reductions_as_ours_can() -> None:
     scheduler = theirs.ReduceLROnPlateau(optimizer(1e-7), patience=0, factor=0.95)
     schedule = from_torch(scheduler)
     for _ in range(3):
         scheduler.step(1.0)
     assert scheduler.optimizer.param_groups[0]["lr"] == 1e-7
-    assert ours.follow(schedule, [1.0] * 4)[-1] == pytest.approx(0.95**2)
+    assert ours.follow(schedule, [1.0] * 4)[-1] == 1.0
+    assert ours.follow(ours.Plateau(0.95, patience=0), [1.0] * 4)[-1] == pytest.approx(0.95**2)
+
+
+def test_quirk_plateau_takes_the_sign_along_and_ours_only_when_asked() -> None:
+    """Below zero torch's bar lies on the wrong side: the same metric again, and a little worse, is an improvement."""
+    scheduler = theirs.ReduceLROnPlateau(optimizer(), patience=0, factor=0.5, threshold=0.01)
+    for metric in (-5.0, -5.0, -4.96):
+        scheduler.step(metric)
+    assert scheduler.optimizer.param_groups[0]["lr"] == 0.1
+    signed = ours.Plateau(0.5, patience=0, threshold=0.01, threshold_mode="signed_rel")
+    assert ours.follow(signed, [-5.0, -5.0, -4.96, 0.0]) == [1, 1, 1, 1]
+    assert ours.follow(ours.Plateau(0.5, patience=0, threshold=0.01), [-5.0, -5.0, -5.06, 0.0]) == [
+        1,
+        1,
+        0.5,
+        0.5,
+    ]
 
 
 def test_growing_schedules_are_refused() -> None:
@@ -354,3 +374,119 @@ def test_groups_that_cannot_be_read_are_refused() -> None:
 def test_strangers_are_refused() -> None:
     with pytest.raises(TypeError, match="int is not a scheduler that can be read"):
         from_torch(3)
+
+
+def random_part(shared: torch.optim.Optimizer, rng: np.random.Generator) -> Any:
+    """Build any of torch's schedulers on an optimizer, as a user would, one after another."""
+
+    def r(low: int, high: int) -> int:
+        return int(rng.integers(low, high))
+
+    makers: list[Callable[[], Any]] = [
+        lambda: theirs.MultiplicativeLR(shared, lambda _: 0.9),
+        lambda: theirs.StepLR(shared, r(1, 10), rng.choice([0.5, 1.0, 0.1])),
+        lambda: theirs.MultiStepLR(shared, rng.integers(0, 60, 3).tolist(), 0.5),
+        lambda: theirs.ConstantLR(shared, rng.choice([0.5, 0.25, 1.0]), r(0, 20)),
+        lambda: theirs.LinearLR(shared, rng.choice([0.1, 1.0]), rng.choice([1.0, 0.3, 0.0]), r(0, 30)),
+        lambda: theirs.ExponentialLR(shared, 0.9),
+        lambda: theirs.PolynomialLR(shared, r(0, 30), rng.choice([1.0, 2.0, 0.5])),
+        lambda: theirs.CosineAnnealingLR(shared, r(2, 40), rng.choice([0.0, 0.01])),
+        lambda: theirs.CosineAnnealingWarmRestarts(shared, r(1, 9), r(1, 4), 0.001),
+        lambda: theirs.LambdaLR(shared, lambda n: 1 / (1 + n)),
+        lambda: theirs.CyclicLR(shared, 0.01, 0.1, r(1, 9), cycle_momentum=False),
+        lambda: theirs.OneCycleLR(shared, 0.1, 99, cycle_momentum=False),
+    ]
+    return makers[r(0, len(makers))]()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_is_read_is_right_and_the_rest_is_refused() -> None:
+    """Law: sequences and chains of anything, 400 of them, are torch's at each step (until a cosine rises), or refused."""
+    rng, read, refused = np.random.default_rng(3), 0, 0
+    while read + refused < 400:
+        shared = optimizer()
+        parts = [random_part(shared, rng) for _ in range(rng.integers(1, 4))]
+        milestones = sorted(rng.integers(1, 60, len(parts) - 1).tolist())
+        chain = rng.random() < 0.5
+        scheduler: Any = (
+            theirs.ChainedScheduler(parts) if chain else theirs.SequentialLR(shared, parts, milestones)
+        )
+        try:
+            schedule, peak = from_torch(scheduler), peak_rates(scheduler)[0]
+        except ValueError:
+            refused += 1
+            continue
+        begins = [0] * len(parts) if chain else [0, *milestones]
+        rises = [
+            b + p.T_max
+            for b, p in zip(begins, parts, strict=True)
+            if isinstance(p, theirs.CosineAnnealingLR) and (chain or p is parts[-1])
+        ]
+        steps = min([59, *rises]) + 1
+        try:
+            expected = rates(scheduler, steps)
+        except ZeroDivisionError:  # torch's own, where a factor is 0
+            continue
+        np.testing.assert_allclose(
+            peak * schedule(np.arange(steps)), expected, rtol=1e-9, atol=1e-15, err_msg=str(schedule)
+        )
+        read += 1
+    assert read > 100
+    assert refused > 100
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda o: [theirs.ExponentialLR(o, 0.5), theirs.MultiplicativeLR(o, abs)], "goes on from the rate"),
+        (lambda o: [theirs.CosineAnnealingLR(o, 2), theirs.StepLR(o, 3)], "rises again"),
+        (lambda o: [theirs.StepLR(o, 3), theirs.OneCycleLR(o, 0.1, 9)], "has replaced the first rate"),
+        (
+            lambda o: [theirs.StepLR(o, 3), theirs.ChainedScheduler([theirs.StepLR(o, 3)])],
+            "is a ChainedScheduler, which torch does not restart",
+        ),
+    ],
+)
+def test_sequences_that_are_no_join_are_refused_by_name(
+    make: Callable[[torch.optim.Optimizer], list[Any]], message: str
+) -> None:
+    shared = optimizer()
+    parts = make(shared)
+    with pytest.raises(ValueError, match=rf"part \d of this SequentialLR.*{message}"):
+        from_torch(theirs.SequentialLR(shared, parts, [3]))
+
+
+def test_subclasses_that_change_what_torch_does_are_refused_by_name() -> None:
+    class Jumpy(theirs.StepLR):
+        def get_lr(self) -> list[float | torch.Tensor]:
+            return [0.5 for _ in self.base_lrs]
+
+    class Named(theirs.StepLR):
+        """One that only fixes its arguments."""
+
+        def __init__(self, opt: torch.optim.Optimizer) -> None:
+            super().__init__(opt, 3, 0.5)
+
+    with pytest.raises(TypeError, match=r"^Jumpy has a get_lr of its own: .* what StepLR does"):
+        from_torch(Jumpy(optimizer(), 3))
+    assert from_torch(Named(optimizer())) == ours.Step(3, 0.5)
+    patched: Any = theirs.StepLR(optimizer(), 3)
+    patched.get_lr = lambda: [0.1]
+    with pytest.raises(TypeError, match="has a get_lr of its own"):
+        from_torch(patched)
+
+
+def test_what_was_loaded_is_read_as_loaded() -> None:
+    """The saved scheduler's settings and base rate, not those that this one was made with."""
+    saved = theirs.CosineAnnealingLR(optimizer(0.2), 10, eta_min=0.05).state_dict()
+    scheduler = theirs.CosineAnnealingLR(optimizer(0.1), 7)
+    scheduler.load_state_dict(saved)
+    assert from_torch(scheduler) == ours.Cosine(10, 0.25)
+    assert peak_rates(scheduler) == [0.2]
+
+
+def test_a_plateau_that_has_been_stepped_has_lost_its_first_rate() -> None:
+    scheduler = theirs.ReduceLROnPlateau(optimizer(), patience=0, min_lr=0.01)
+    scheduler.step(1.0)
+    with pytest.raises(ValueError, match="has been stepped, and its first rate is not kept"):
+        from_torch(scheduler)

@@ -25,7 +25,6 @@ from study.page.plots.rate_curves import (
     rate_curves,
     rate_figure,
 )
-from study.page.plots.seeds_figure import seeds_figure
 from study.page.plots.warm_up_cloud import by_warm_up, trend, warm_up_figure
 from study.page.style import (
     COLOUR_BAR,
@@ -211,10 +210,6 @@ def test_every_figure_has_traces_with_points(made_up: Maker) -> None:
         epochs_figure(epochs_spent(record)),
         pruning_cost_figure([cost]),
         expected_best_figure(by_family(record)),
-        seeds_figure(
-            {"cosine": np.array([0.9, 0.91]), "linear": np.array([0.89, np.nan])},
-            {"cosine": (0.905, 0.9, 0.91)},
-        ),
     ]
     for figure in figures:
         assert figure.layout.height > 0
@@ -255,33 +250,10 @@ def test_no_axis_of_accuracy_goes_below_zero(made_up: Maker) -> None:
     assert figure.layout.yaxis.range[0] == 0
 
 
-def test_seeds_without_any_interval_fill_the_picture() -> None:
-    figure = seeds_figure({"a": np.array([0.9, np.nan]), "b": np.array([np.nan, 0.91])}, {})
-    low, high = figure.layout.xaxis.range
-    assert 0.89 < low < 0.9
-    assert 0.91 <= high < 0.92
-
-
 def test_the_expected_best_is_shown_within_the_limits_given() -> None:
     n = np.arange(1, 4)
     figure = expected_best_figure({"all families": BestOf(n, n / 4, n / 5, n / 3)}, (0.5, 0.8))
     assert figure.layout.yaxis.range == (0.5, 0.8)
-
-
-def test_a_bad_run_and_a_diverged_one_stand_at_the_edge_and_are_told() -> None:
-    scores = {"a": np.array([0.90, 0.901, 0.80, np.nan]), "b": np.array([0.899, 0.9, 0.9, 0.9])}
-    figure = seeds_figure(scores, {"a": (0.9005, 0.9, 0.901), "b": (0.8998, 0.899, 0.9)})
-    edge = next(trace for trace in figure.data if trace.marker.symbol == "triangle-left")
-    assert list(edge.text) == ["seed 3: 0.8000", "seed 4: diverged"]
-    assert set(edge.y) == {"a"}
-    assert min(edge.x) > 0.85
-
-
-def test_names_cannot_become_markup() -> None:
-    name = "<b>bold</b>"
-    figure = seeds_figure({name: np.array([0.9, 0.91])}, {name: (0.905, 0.9, 0.91)})
-    assert "<b>" not in figure.to_json()
-    assert "&lt;b&gt;bold" in figure.data[0].y[0]
 
 
 def test_a_family_keeps_its_style_and_two_of_the_twelve_never_share_one(made_up: Maker) -> None:

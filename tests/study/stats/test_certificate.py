@@ -13,50 +13,73 @@ import numpy as np
 import pytest
 
 from study.core.errors import InputError
-from study.stats.certificate import Conditions, build, check, read, write
-from study.stats.verdict import verdict
+from study.stats.certificate import Conditions, accuracies, build, check, judged, read, to_text
+from study.stats.comparison import Bools
+from study.stats.images import ImageSums
+from study.stats.verdict import Plan, Verdict, verdict
 
 NAMES = ["cosine", "linear", 'quote " <script> é']
-SEEDS = [101, 102, 103, 104, 105, 106]
+PLAN = Plan((4, 8, 16), margin=0.002)
+EXAMPLES = 500
 CONDITIONS = Conditions(
     study={"name": "demo", "epochs": 30},
     versions={"torch": "2.14.1"},
     data={"train-images-idx3-ubyte.gz": "8d4fb7e6"},
     revision="243ed1d",
 )
+REAL = Path(__file__).parents[2] / "fixtures" / "before" / "certificate.json"
+FORMER = [*sorted((Path(__file__).parent / "version_1").glob("*.json")), REAL]
 
 
-def table() -> np.ndarray[Any, np.dtype[np.float64]]:
+def scores() -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Who was right on which example, ``[seeds, finalists, examples]``; the last finalist is far behind."""
     rng = np.random.default_rng(3)
-    values: np.ndarray[Any, np.dtype[np.float64]]
-    values = 0.9 + 0.002 * rng.normal(size=(6, 3)) + np.array([0.01, 0.0, 0.0])
-    values[2, 1] = math.nan
-    return values
+    return rng.random((16, 3, EXAMPLES)) < np.array([0.8, 0.785, 0.5])[:, None] + rng.normal(
+        0, 0.2, (3, EXAMPLES)
+    )
 
 
-def certificate() -> dict[str, Any]:
+def result() -> tuple[np.ndarray[Any, np.dtype[np.float64]], Verdict]:
+    right = scores()
+    table = right.mean(2)
+    table[2, 1] = math.nan
+
+    def sums(_look: int, leader: int, rival: int, shared: Bools) -> ImageSums:
+        rows = right[: len(shared)][shared]
+        return ImageSums.of(rows[:, leader], rows[:, rival])
+
+    return table, verdict(table, NAMES, PLAN, sums)
+
+
+def certificate(rates: dict[str, Any] | None = None) -> dict[str, Any]:
+    table, found = result()
     finalists = [{"name": name, "base_rate": 0.3} for name in NAMES]
     when = datetime(2026, 11, 21, 12, tzinfo=UTC)
-    return build(CONDITIONS, finalists, SEEDS, table(), verdict(table(), NAMES, margin=0.001), created=when)
+    return build(CONDITIONS, finalists, table, found, rates=rates, created=when)
 
 
 def test_what_is_written_is_read_and_holds(tmp_path: Path) -> None:
     path = tmp_path / "certificate.json"
-    write(certificate(), path)
+    path.write_text(to_text(certificate()), "utf-8")
     again = read(path)
     assert again == certificate()
     assert check(again) == []
-    assert [p.name for p in tmp_path.iterdir()] == ["certificate.json"]
+    assert judged(again) == result()[1]
 
 
-def test_holds_conditions_figures_and_verdict() -> None:
-    data = certificate()
+def test_holds_conditions_plan_looks_and_who_was_dropped_when() -> None:
+    data, (table, found) = certificate(), result()
     assert data["study"] == {"name": "demo", "epochs": 30}
     assert (data["versions"], data["revision"]) == ({"torch": "2.14.1"}, "243ed1d")
-    assert (data["seeds"], data["created"]) == (SEEDS, "2026-11-21T12:00:00+00:00")
-    assert data["accuracies"][2][1] is None
-    assert data["accuracies"][0][0] == table()[0, 0]
-    assert (data["verdict"]["winner"], data["margin"]) == ("cosine", 0.001)
+    assert (data["plan"], data["test_images"]) == (PLAN.to_json(), EXAMPLES)
+    assert data["seeds"] == list(range(1, found.seeds + 1))
+    assert [look["seeds"] for look in data["verdict"]["looks"]] == [4, 8, 16]
+    third = found.finalists[2]
+    assert third.dropped is not None
+    assert data["accuracies"][NAMES[2]] == table[: third.dropped, 2].tolist()
+    assert data["accuracies"][NAMES[1]][2] is None
+    assert np.isnan(accuracies(data)[third.dropped :, 2]).all()
+    assert data["verdict"]["finalists"][2]["dropped"] == third.dropped
 
 
 def test_is_strict_json() -> None:
@@ -70,7 +93,7 @@ def test_rounding_is_no_difference() -> None:
 
 
 def change_accuracy(data: dict[str, Any]) -> None:
-    data["accuracies"][0][0] -= 0.001
+    data["accuracies"]["cosine"][0] -= 0.002
 
 
 def name_another_winner(data: dict[str, Any]) -> None:
@@ -82,7 +105,28 @@ def say_more(data: dict[str, Any]) -> None:
 
 
 def lower_margin(data: dict[str, Any]) -> None:
-    data["margin"] = 0.0
+    data["plan"]["margin"] = 0.0
+
+
+def plan_fewer_looks(data: dict[str, Any]) -> None:
+    data["plan"]["looks"] = [16]
+
+
+def forget_a_look(data: dict[str, Any]) -> None:
+    del data["verdict"]["looks"][0]
+
+
+def drop_later(data: dict[str, Any]) -> None:
+    data["verdict"]["looks"][0]["differences"][-1]["excluded"] = False
+    data["verdict"]["looks"][1]["differences"][-1]["excluded"] = False
+
+
+def tell_fewer_disputes(data: dict[str, Any]) -> None:
+    data["verdict"]["looks"][2]["differences"][0]["images"]["by_image"] *= 0.5
+
+
+def add_a_run(data: dict[str, Any]) -> None:
+    data["accuracies"][NAMES[2]].append(0.9)
 
 
 def add_figure(data: dict[str, Any]) -> None:
@@ -96,12 +140,17 @@ def swap_names(data: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("tamper", "place"),
     [
-        (change_accuracy, "verdict.finalists[0].mean"),
-        (name_another_winner, "verdict.winner: the certificate says 'linear', its figures give 'cosine'"),
+        (change_accuracy, "verdict.looks[0].differences[0]"),
+        (name_another_winner, "verdict.winner: the certificate says 'linear', its figures give"),
         (say_more, "verdict.sentences"),
-        (lower_margin, "verdict.margin"),
+        (lower_margin, "verdict.plan.margin"),
+        (plan_fewer_looks, 'accuracies.quote " <script> é: '),
+        (forget_a_look, "verdict.looks"),
+        (drop_later, "verdict.looks["),
+        (tell_fewer_disputes, "verdict.looks[2].differences[0].images"),
+        (add_a_run, 'accuracies.quote " <script> é: '),
         (add_figure, "verdict.significance"),
-        (swap_names, "verdict.winner"),
+        (swap_names, "verdict."),
     ],
 )
 def test_a_change_is_found_and_named(tamper: Any, place: str) -> None:
@@ -113,17 +162,17 @@ def test_a_change_is_found_and_named(tamper: Any, place: str) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("version", 2, "this program reads"),
-        ("format", "recipe", "format 'recipe' 1"),
-        ("seeds", [1, 1, 2, 3, 4, 5], "as many different seeds"),
-        ("seeds", [1, 2], "as many different seeds"),
-        ("accuracies", [[0.9, 0.8]] * 6, "needs 3 numbers"),
-        ("accuracies", [[0.9, 0.8, "0.7"]] * 6, "needs 3 numbers"),
-        ("accuracies", [[0.9, 0.8, 0.7]] * 6, "did not use their seeds"),
+        ("version", 3, "this program reads"),
+        ("format", "recipe", "format 'recipe' 2"),
+        ("seeds", [1] * 16, "seeds must be different"),
+        ("seeds", [1, 2], "2 seeds need as many runs"),
+        ("accuracies", {"cosine": [0.9]}, "one list of runs for each of"),
+        ("accuracies", [[0.9, 0.8, 0.7]], "'accuracies' has the wrong type list"),
+        ("accuracies", dict.fromkeys(NAMES, ["0.7"] * 16), "must be a number, or null"),
         ("finalists", [{}, {}, {}], "needs a name"),
         ("verdict", [], "'verdict' has the wrong type list"),
-        ("level", True, "'level' has the wrong type bool"),
-        ("level", 95, "level must be in"),
+        ("verdict", {}, "needs its looks"),
+        ("plan", {"looks": [1], "level": 0.95, "margin": 0.0}, "looks must be rising"),
     ],
 )
 def test_a_broken_field_is_named(key: str, value: Any, message: str) -> None:
@@ -139,13 +188,9 @@ def test_a_missing_field_is_named() -> None:
 
 
 def test_parts_that_do_not_fit_make_no_certificate() -> None:
-    result = verdict(table(), NAMES)
-    finalists = [{"name": name} for name in NAMES]
-    with pytest.raises(InputError, match="as many different seeds"):
-        build(CONDITIONS, finalists, SEEDS[:5], table(), result)
-    other = table() + 0.001
-    with pytest.raises(InputError, match=r"verdict\.finalists"):
-        build(CONDITIONS, finalists, SEEDS, other, result)
+    table, found = result()
+    with pytest.raises(InputError, match=r"these parts make no certificate: verdict\."):
+        build(CONDITIONS, [{"name": name} for name in NAMES], table + 0.002, found)
 
 
 def test_a_file_that_is_no_certificate_is_refused(tmp_path: Path) -> None:
@@ -163,6 +208,25 @@ def test_a_file_that_is_no_certificate_is_refused(tmp_path: Path) -> None:
 def test_building_changes_nothing_of_the_callers() -> None:
     finalists = [{"name": name} for name in NAMES]
     before = copy.deepcopy(finalists)
-    data = build(CONDITIONS, finalists, SEEDS, table(), verdict(table(), NAMES))
+    data = build(CONDITIONS, finalists, *result())
     data["finalists"][0]["name"] = "other"
     assert finalists == before
+
+
+@pytest.mark.parametrize("path", FORMER, ids=lambda path: path.stem)
+def test_a_certificate_of_version_1_is_read_and_judged_by_its_own_rules(path: Path) -> None:
+    """They were written by that version: one by a confirmation, the others over made-up tables."""
+    data = read(path)
+    assert check(data) == []
+    again = judged(data)
+    assert {"tie": "undecided"}.get(data["verdict"]["outcome"], data["verdict"]["outcome"]) == again.outcome
+    assert data["verdict"]["winner"] == again.winner
+    assert data["verdict"]["contenders"] == list(again.contenders)
+
+
+def test_a_change_in_a_certificate_of_version_1_is_found() -> None:
+    (path,) = (p for p in FORMER if p.stem == "winner")
+    data = read(path)
+    data["accuracies"][0][0] -= 0.01
+    assert any(line.startswith("verdict.finalists[0].mean") for line in check(data))
+    assert len(FORMER) == 5

@@ -7,7 +7,7 @@ import pytest
 import lrsched
 from study.core.errors import InputError
 from study.core.records import Outcome, StudyConfig, StudyRecord, TrialRecord, TrialSpec
-from study.stats.finalists import Finalist, choose_finalists
+from study.stats.leaderboard import Finalist, choose_finalists
 
 
 def trial(number: int, family: str, value: float | None, outcome: Outcome = "finished") -> TrialRecord:
@@ -70,11 +70,11 @@ def test_nothing_to_compare_is_refused(record: StudyRecord, kept: int) -> None:
 
 
 def test_a_finalists_run_differs_in_seed_and_place_only(record: StudyRecord) -> None:
-    """Same schedule, rate and length; a fresh seed, a lane's key, the data order from its beginning."""
+    """Same trial, schedule, rate and length; a fresh seed, this pass's lanes, the data order from its beginning."""
     spec = record.trials[1].spec
     assert spec is not None
-    run = Finalist("cosine #1", spec, 0.9).run(key=17, seed=1_000_003)
-    assert (run.number, run.seed, run.offset) == (17, 1_000_003, 0)
+    run = Finalist("cosine #1", spec, 0.9).run(seed=1_000_003, lanes=3)
+    assert (run.number, run.seed, run.offset, run.lanes) == (spec.number, 1_000_003, 0, 3)
     assert (run.family, run.schedule, run.base_rate, run.epochs) == (
         spec.family,
         spec.schedule,

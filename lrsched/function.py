@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lrsched.numeric import each, single
+from lrsched.numeric import REACH, each, single, whole
 from lrsched.parameter import parameter
 from lrsched.schedule import Array, Schedule
 
@@ -53,13 +53,14 @@ class Function(Schedule, name="function"):
         return each(self._one, t)
 
     def _one(self, t: float) -> float:
-        return _checked(self.function, math.floor(t) if self.whole else t)
+        return _checked(self.function(int(whole(t)) if self.whole else t), t)
 
 
 class Multiplicative(Schedule, name="multiplicative"):
     """The product of the user's factors of all whole times up to now.
 
-    The factors are asked for once each, in order, as far as a time needs them.
+    The factors are asked for in order, as far as a time needs them, and each once (threads that are there at the same
+    time may ask for the same one).
 
     Formula::
 
@@ -68,7 +69,7 @@ class Multiplicative(Schedule, name="multiplicative"):
     Source: torch's ``MultiplicativeLR``.
 
     Raises:
-        ValueError: When called, if the function gives a negative or non-finite number.
+        ValueError: When called, if the function gives a negative or non-finite number, or the product is too large.
 
     >>> Multiplicative(lambda i: 0.5)(3)
     0.125
@@ -79,22 +80,31 @@ class Multiplicative(Schedule, name="multiplicative"):
     )
 
     @cached_property
-    def _products(self) -> list[float]:
-        """Products known so far: they depend on the function alone, not on the order of calls."""
-        return [1.0]
+    def _products(self) -> dict[int, float]:
+        """Products known so far, by the time that they hold from.
+
+        They depend on the function alone, and each is written under its own number: threads that come at once
+        write the same.
+        """
+        return {0: 1.0}
 
     def _value(self, t: Array) -> Array:
-        last = int(t if single(t) else np.max(t, initial=0.0))
-        known = self._products
-        while len(known) <= last:
-            known.append(known[-1] * _checked(self.function, len(known)))
-        levels: Any = known
-        return levels[last] if single(t) else np.array(levels)[t.astype(np.int64)]
+        known: Any = self._products
+        if not single(t):
+            furthest: Any = float(np.max(t, initial=0.0))
+            self._value(furthest)
+            return each(lambda x: float(known[int(x * REACH)]), t)
+        last = int(t * REACH)
+        for i in range(len(known), last + 1):
+            known[i] = _checked(self.function(i), i, known[i - 1])
+        value: Array = known[last]
+        return value
 
 
-def _checked(function: Callable[[Any], float], t: float) -> float:
-    """Return ``function(t)``, refusing what cannot be a multiplier."""
-    value = float(function(t))
-    if not (math.isfinite(value) and value >= 0.0):
-        raise ValueError(f"the function must give a finite number >= 0, got {value} at t={t}")
-    return value
+def _checked(value: Any, t: float, before: float = 1.0) -> float:
+    """Return a multiplier times what was ``before`` it, refusing what cannot be one."""
+    multiplier = float(value)
+    product = multiplier * before
+    if not (multiplier >= 0.0 and product < math.inf):
+        raise ValueError(f"the function must give a finite number >= 0, got {multiplier} at t={t}")
+    return product

@@ -1,0 +1,37 @@
+"""What each finalist loses at multiples of its base rate: figure and description."""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+
+from study.page.style import GREY, blank, family_style, safe
+from study.stats.base_rates import LOSS, BaseRates
+
+
+def other_rates_figure(rates: BaseRates) -> go.Figure:
+    """Draw the accuracy lost against a finalist's own rate, over the multiple, and the point that is judged by."""
+    figure = blank("multiple of the base rate", "points lost", height=380)
+    for name in rates.accuracies:
+        style = family_style(name.split(" #")[0])
+        figure.add_scatter(
+            x=list(rates.multiples),
+            y=100 * rates.losses(name),
+            mode="lines+markers",
+            line={"color": style.colour, "dash": style.dash, "width": 2},
+            marker={"color": style.colour, "symbol": style.symbol, "size": 8},
+            name=safe(name),
+            hovertemplate=f"{safe(name)} x%{{x:g}}: %{{y:.2f}} points lost<extra></extra>",
+        )
+    figure.add_hline(y=100 * LOSS, line={"color": GREY, "width": 1, "dash": "dash"})
+    figure.update_xaxes(
+        type="log", tickvals=list(rates.multiples), ticktext=[f"x{m:g}" for m in rates.multiples]
+    )
+    figure.update_yaxes(autorange="reversed")
+    return figure
+
+
+def description(rates: BaseRates) -> str:
+    """Return what the figure shows, for those who cannot see it."""
+    return " ".join(rates.sentences) + (
+        f" Validation accuracy after {rates.images:,} training images, {rates.seeds} seeds each."
+    )

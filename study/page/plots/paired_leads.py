@@ -1,0 +1,176 @@
+"""The leader minus each rival on every seed, with the interval that decides: data, figure and description."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+
+from study.page.style import ACCENT, BLUE, GREY, INK, ORANGE, Floats, blank, safe
+from study.stats.verdict_record import Verdict
+
+#: Beside what was shown of it, an interval may stretch the axis this many times; it is cut off beyond.
+_STRETCH = 3.0
+
+
+@dataclass(frozen=True)
+class Lead:
+    """The leader against one rival, in points of accuracy.
+
+    Attributes:
+        rival: The rival's name.
+        seeds: Leader minus rival on each seed that both were trained with; NaN where one diverged.
+        lead: The lead in a typical run.
+        low: Lower end of the interval that decides, over seeds.
+        high: Its upper end.
+        both: The interval over seeds and images; ``None`` where it is not known.
+        dropped: Seeds after which the rival was excluded; ``None`` where it remains.
+    """
+
+    rival: str
+    seeds: Floats
+    lead: float
+    low: float
+    high: float
+    both: tuple[float, float] | None
+    dropped: int | None
+
+
+def paired_leads(verdict: Verdict, scores: Mapping[str, Floats]) -> tuple[Lead, ...]:
+    """Return the leader against each rival that it was compared with, the closest first.
+
+    Args:
+        verdict: The verdict.
+        scores: Test accuracies by finalist, one a seed; NaN where it diverged or was not trained.
+    """
+    dropped = {f.name: f.dropped for f in verdict.finalists}
+    runs = {f.name: f.runs for f in verdict.finalists}
+    found = [
+        Lead(
+            d.name,
+            100 * (scores[verdict.leader][: runs[d.name]] - scores[d.name][: runs[d.name]]),
+            100 * d.lead,
+            100 * d.low,
+            100 * d.high,
+            None if d.images is None else (100 * d.images.low, 100 * d.images.high),
+            dropped[d.name],
+        )
+        for d in verdict.differences
+        if d.lead is not None and d.low is not None and d.high is not None
+    ]
+    return tuple(sorted(found, key=lambda lead: (lead.dropped is not None, lead.lead)))
+
+
+def paired_leads_figure(leads: Sequence[Lead], margin: float) -> go.Figure:
+    """Draw the leads, the closest rival on top.
+
+    Args:
+        leads: What ``paired_leads`` returns.
+        margin: Difference that does not matter, in points.
+    """
+    figure = blank("lead in points of accuracy", "", height=110 + 46 * len(leads))
+    left, right = _limits(leads, margin)
+    names = [_name(lead) for lead in leads]
+    for lead, name in zip(leads, names, strict=True):
+        if lead.both is not None:
+            _add_interval(figure, name, lead.both, GREY, 2, "over seeds and images", (left, right))
+        _add_interval(figure, name, (lead.low, lead.high), INK, 6, "over seeds: decides", (left, right))
+        _add_seeds(figure, name, lead.seeds, left, right)
+    figure.add_scatter(
+        x=[lead.lead for lead in leads],
+        y=names,
+        mode="markers",
+        marker={"color": ACCENT, "size": 11, "symbol": "diamond"},
+        hovertemplate="lead %{x:.2f} points<extra></extra>",
+        showlegend=False,
+    )
+    figure.add_vline(x=0, line={"color": ACCENT, "width": 2})
+    for side in (-margin, margin) if margin else ():
+        figure.add_vline(x=side, line={"color": GREY, "width": 1, "dash": "dash"})
+    figure.update_yaxes(categoryorder="array", categoryarray=names, autorange="reversed")
+    figure.update_xaxes(range=[left, right], zeroline=False)
+    return figure
+
+
+def description(verdict: Verdict, leads: Sequence[Lead]) -> str:
+    """Return what the figure shows, for those who cannot see it: its finding first."""
+    closest = leads[0] if leads else None
+    if closest is None:
+        return f"No rival of {verdict.leader} ran well often enough to be compared."
+    sure = "lies above zero" if closest.low > 0 else "holds zero"
+    within = closest.low > -100 * verdict.plan.margin and closest.high < 100 * verdict.plan.margin
+    return (
+        f"{verdict.leader} leads {closest.rival} by {closest.lead:.2f} points over {len(closest.seeds)} seeds; the "
+        f"interval from {closest.low:.2f} to {closest.high:.2f} {sure}"
+        + (" and lies within the margin" if within else "")
+        + f". One row for each of {len(leads)} rivals: a dot a seed, a diamond for the lead, a thick bar for the "
+        "interval over seeds, a thin one over seeds and images; lines at no difference and at the margin."
+    )
+
+
+def _name(lead: Lead) -> str:
+    left = "" if lead.dropped is None else f"<br><sub>excluded after {lead.dropped} seeds</sub>"
+    return f"over {safe(lead.rival)}{left}"
+
+
+def _add_interval(
+    figure: go.Figure,
+    name: str,
+    interval: tuple[float, float],
+    colour: str,
+    width: int,
+    what: str,
+    limits: tuple[float, float],
+) -> None:
+    """Add an interval as a bar; where it goes on beyond the picture, so does the bar."""
+    low, high = interval
+    figure.add_scatter(
+        x=np.clip([low, high], *limits),
+        y=[name, name],
+        mode="lines",
+        line={"color": colour, "width": width},
+        opacity=0.75,
+        hovertemplate=f"{what}: {low:.2f} to {high:.2f} points<extra></extra>",
+        showlegend=False,
+    )
+
+
+def _add_seeds(figure: go.Figure, name: str, seeds: Floats, left: float, right: float) -> None:
+    """Add a dot a seed; triangles at the edges for those beyond, such as a bad run."""
+    known = np.isfinite(seeds)
+    inside = known & (seeds >= left) & (seeds <= right)
+    for chosen, marker in (
+        (inside, {"color": BLUE, "size": 9, "opacity": 0.55}),
+        (known & (seeds < left), {"color": ORANGE, "size": 10, "symbol": "triangle-left"}),
+        (known & (seeds > right), {"color": ORANGE, "size": 10, "symbol": "triangle-right"}),
+    ):
+        if chosen.any():
+            figure.add_scatter(
+                x=np.clip(seeds[chosen], left, right),
+                y=[name] * int(chosen.sum()),
+                text=[f"seed {i + 1}: {seeds[i]:.2f}" for i in np.flatnonzero(chosen).tolist()],
+                mode="markers",
+                marker=marker,
+                hovertemplate="%{text} points<extra></extra>",
+                showlegend=False,
+                cliponaxis=False,
+            )
+
+
+def _limits(leads: Sequence[Lead], margin: float) -> tuple[float, float]:
+    """Return the part of the axis shown: typical seeds and leads, 0, the margin, intervals as far as sensible."""
+    centre = [0.0, -1.5 * margin, 1.5 * margin, *(lead.lead for lead in leads)]
+    for lead in leads:
+        known = lead.seeds[np.isfinite(lead.seeds)]
+        if known.size:
+            low, middle, high = np.quantile(known, (0.25, 0.5, 0.75))
+            reach = max(4 * (high - low), 0.05)
+            centre += known[np.abs(known - middle) <= reach].tolist()
+    least, most = min(centre), max(centre)
+    breadth = max(most - least, 0.1)
+    ends = [end for lead in leads for end in (lead.low, lead.high, *(lead.both or ())) if np.isfinite(end)]
+    left = max(min([least, *ends]), least - _STRETCH * breadth)
+    right = min(max([most, *ends]), most + _STRETCH * breadth)
+    return left - 0.04 * (right - left), right + 0.04 * (right - left)

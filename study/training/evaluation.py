@@ -1,0 +1,59 @@
+"""Score trained lanes on other images, one score an example.
+
+Notation: L lanes, N examples.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from study.problems.fashion_mnist import Images
+from study.training.lanes import EVALUATION_BATCH, Lanes
+from study.training.lenet import forward, stack
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What one lane does with each example.
+
+    Attributes:
+        loss: Mean cross-entropy; not finite for a diverged lane.
+        right: Whether each example is classified right, ``[N]``.
+    """
+
+    loss: float
+    right: NDArray[np.bool_]
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the examples classified right; NaN for a diverged lane."""
+        return float(self.right.mean()) if math.isfinite(self.loss) else math.nan
+
+
+@torch.no_grad()
+def score_examples(lanes: Lanes, images: Images) -> dict[int, Scores]:
+    """Return the scores of every lane on every image, by key."""
+    device = images.pixels.device
+    weights = stack([lanes.weights(key) for key in lanes.keys], device)
+    dtype = weights["conv1.weight"].dtype
+    losses, right = torch.zeros(len(lanes.keys), dtype=torch.float64), []
+    for pixels, labels in zip(
+        torch.split(images.pixels, EVALUATION_BATCH),
+        torch.split(images.labels, EVALUATION_BATCH),
+        strict=True,
+    ):
+        logits = forward(weights, pixels.to(dtype))
+        each = functional.cross_entropy(
+            logits.flatten(0, 1), labels.repeat(len(logits)), reduction="none"
+        ).view(len(logits), -1)
+        losses += each.sum(1).cpu().double()
+        right.append((logits.argmax(-1) == labels).cpu())
+    table = torch.cat(right, dim=1).numpy()
+    means = (losses / len(images.labels)).tolist()
+    return {key: Scores(means[lane], table[lane]) for lane, key in enumerate(lanes.keys)}
