@@ -31,11 +31,11 @@ from study.problems import Problem
 from study.problems.examples import Examples
 from study.problems.fashion_mnist import Images, Split
 from study.problems.loading import load_problem
-from study.training.fused import ProblemLanes
+from study.training.general.fused import ProblemLanes
+from study.training.general.proof import prove
 from study.training.lanes import Lanes
 from study.training.lenet import lenet
 from study.training.process import prepare_process
-from study.training.proof import prove
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 CPU = torch.device("cpu")

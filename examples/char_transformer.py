@@ -84,3 +84,6 @@ problem = Problem(
     batch_size=64,
     epochs=8,
 )
+
+if __name__ == "__main__":
+    print(f"Try {problem.name}: python -m study.problem examples/char_transformer.py:problem --check")

@@ -45,3 +45,6 @@ problem = Problem(
     batch_size=32,
     epochs=15,
 )
+
+if __name__ == "__main__":
+    print(f"Try {problem.name}: python -m study.problem examples/digits_mlp.py:problem --check")

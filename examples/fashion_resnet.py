@@ -79,3 +79,6 @@ problem = Problem(
     batch_size=128,
     epochs=10,
 )
+
+if __name__ == "__main__":
+    print(f"Try {problem.name}: python -m study.problem examples/fashion_resnet.py:problem --check")

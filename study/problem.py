@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from study.terminal.command import command, device_option, option
 
 if TYPE_CHECKING:
-    import torch
-
     from study.problems.loading import Loaded
-    from study.training.trial_run import TrialRun
+    from study.training.general.trial_run import TrialRun
 
 
 @command(
@@ -50,7 +48,7 @@ def main(*, reference: str, check: bool, device: str) -> int:
     return 0
 
 
-def _describe(loaded: Loaded, weights: int, device: torch.device) -> None:
+def _describe(loaded: Loaded, weights: int, device: Any) -> None:
     """Print what the problem is."""
     problem = loaded.problem
     metric = problem.measured
@@ -69,10 +67,10 @@ def _describe(loaded: Loaded, weights: int, device: torch.device) -> None:
     click.echo(f"{problem.epochs} epochs, batches of {problem.batch_size}, base rates {low:g} to {high:g}")
 
 
-def _check(loaded: Loaded, device: torch.device) -> None:
+def _check(loaded: Loaded, device: Any) -> None:
     """Train a few steps and print what they show."""
-    from study.training.proof import prove
-    from study.training.trial_run import trial_run
+    from study.training.general.proof import prove
+    from study.training.general.trial_run import trial_run
 
     problem = loaded.problem
     proof = prove(problem, device)

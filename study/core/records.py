@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import lrsched
 from study.core.metric import ACCURACY, Metric
@@ -41,25 +41,6 @@ RENAMED = {
     "prune_startup": "n_startup_trials",
     "prune_keep": "keep_best",
 }
-
-
-class Recorded(Protocol):
-    """What a parent run is of: a study, or something else that trains runs with fixed settings."""
-
-    @property
-    def name(self) -> str:
-        """What it is called."""
-
-    @property
-    def train_images(self) -> int:
-        """Images trained on."""
-
-    @property
-    def data(self) -> Mapping[str, str]:
-        """Checksums of the data files, by file name."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return all that was fixed, as plain data."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +96,11 @@ class StudyConfig:
     weight_decay: float = 0.0
     metric: Metric = ACCURACY
     base_rate: tuple[float, float] = (0.02, 2.0)
+
+    @property
+    def confirmable(self) -> bool:
+        """Whether ``study.confirm`` can judge its finalists: so far LeNet by plain SGD alone."""
+        return (self.problem, self.optimizer, self.weight_decay) == (DEFAULT_PROBLEM, "sgd", 0.0)
 
     @property
     def whole(self) -> bool:

@@ -11,7 +11,7 @@ from study.store import optuna_storage as store
 from study.terminal.cells import cell
 from study.terminal.progress import Progress
 from study.terminal.tables import Column, print_table
-from study.training.fused import ProblemLanes
+from study.training.general.fused import ProblemLanes
 from study.training.lanes import Lanes
 from study.training.process import prepare_process
 from study.training.rates import Rates

@@ -14,7 +14,7 @@ from study.loops.signals import held_back
 from study.store import lifecycle
 from study.store import optuna_storage as store
 from study.store.mlflow_tracking import RunSpec, Tracker
-from study.training.fused import ProblemLanes
+from study.training.general.fused import ProblemLanes
 from study.training.lanes import Lanes
 from study.training.rates import Rates
 from study.tuning.pruner import decide

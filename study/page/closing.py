@@ -65,5 +65,5 @@ def print_closing(
         f"    and http://127.0.0.1:5000/#/experiments/{experiment}/runs"
         "?workflowType=machine_learning&compareRunsMode=CHART\n"
         f"  optuna-dashboard {storage}\n"
-        f"  python -m study.confirm --study {config.name}{where}"
+        f"  python -m study.{'confirm' if config.confirmable else 'report'} --study {config.name}{where}"
     )

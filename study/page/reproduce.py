@@ -40,7 +40,7 @@ def commands(record: StudyRecord, revision: str | None) -> str:
     lines = [f"git checkout {shlex.quote(revision.removesuffix('+changed'))}"] if revision else []
     lines += [
         search_command(record.config, max(1, len(record.trials)), record.attributes.get("problem_reference")),
-        f"python -m study.confirm --study {name}",
+        *([f"python -m study.confirm --study {name}"] if record.config.confirmable else []),
         f"python -m study.report --study {name}",
     ]
     return "\n".join(lines)

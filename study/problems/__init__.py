@@ -1,5 +1,5 @@
 """What is trained: the default problem, and those of users."""
 
-from study.problems.problem import Problem
+from study.problems.definition import Problem
 
 __all__ = ["Problem"]

@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from study.core.errors import InputError
-from study.problems.problem import Problem
+from study.problems.definition import Problem
 from study.problems.user_code import named, user_code
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from study.core.errors import InputError
-from study.problems.problem import Measure, Part, Problem
+from study.problems.definition import Measure, Part, Problem
 from study.problems.user_code import named, user_code
 
 #: Examples that are tried: enough for a batch norm, few enough for any memory.

@@ -25,7 +25,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from study.core.metric import ACCURACY
-from study.core.records import DEFAULT_PROBLEM, EpochMetrics, Outcome, Recorded, TrialSpec
+from study.core.recorded import Recorded
+from study.core.records import DEFAULT_PROBLEM, EpochMetrics, Outcome, TrialSpec
 from study.store.budget import Budget
 from study.store.curve import GrowingCurve
 from study.store.mlflow_connection import connect, experiment_in

@@ -15,14 +15,14 @@ from torch.nn import functional
 from study.core.errors import InputError
 from study.core.metric import ACCURACY, Metric
 from study.core.records import DEFAULT_PROBLEM, SEARCH_IMAGES
+from study.problems.definition import OptimizerFactory, Problem
 from study.problems.fashion_mnist import Split, load_search
 from study.problems.loading import Loaded, load_problem
 from study.problems.probe import probe
-from study.problems.problem import OptimizerFactory, Problem
-from study.training.fused import ProblemLanes
+from study.training.general.fused import ProblemLanes
+from study.training.general.proof import Proof, prove, require_bfloat16
 from study.training.lanes import Lanes
 from study.training.lenet import lenet
-from study.training.proof import Proof, prove, require_bfloat16
 
 #: Optimizers of the default problem by name, each with the base rates that are searched with it.
 OPTIMIZERS: Mapping[str, tuple[Callable[[float], OptimizerFactory], tuple[float, float]]] = {

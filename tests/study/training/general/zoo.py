@@ -9,8 +9,8 @@ from torch import nn
 from torch.nn import functional
 
 from study.problems import Problem
-from study.problems.problem import OptimizerFactory
-from study.training.schedule_free import ScheduleFreeAdamW
+from study.problems.definition import OptimizerFactory
+from study.training.general.schedule_free import ScheduleFreeAdamW
 
 Data = tuple[torch.Tensor, torch.Tensor]
 CLASSES = 5

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from study.training.schedule_free import ScheduleFreeAdamW, ScheduleFreeSGD
+from study.training.general.schedule_free import ScheduleFreeAdamW, ScheduleFreeSGD
 
 
 def some_network() -> nn.Module:

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from study.problems import Problem
-from study.training.proof import prove
-from tests.study.training.zoo import NETWORKS, Branching, Recurrent, problem_of, series, vectors
+from study.training.general.proof import prove
+from tests.study.training.general.zoo import NETWORKS, Branching, Recurrent, problem_of, series, vectors
 
 CPU = torch.device("cpu")
 
@@ -107,7 +107,7 @@ def test_a_network_that_insists_on_float32_is_compared_in_it() -> None:
 
 def test_a_wrong_batching_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A kernel that is off by a thousandth in one lane does not pass."""
-    from study.training import stacked
+    from study.training.general import stacked
 
     right = stacked.Stacked._forward
 

@@ -12,9 +12,9 @@ from typing import Protocol
 
 import torch
 
+from study.problems.definition import Problem
 from study.problems.examples import Examples
 from study.problems.probe import own_values
-from study.problems.problem import Problem
 from study.training.lanes import widest
 
 #: Examples that are measured at once.

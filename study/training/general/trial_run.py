@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from study.problems.problem import Problem
-from study.training.fused import ProblemLanes
+from study.problems.definition import Problem
+from study.training.general.fused import ProblemLanes
 
 #: Steps that each rate is tried for.
 STEPS = 20

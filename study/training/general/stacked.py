@@ -21,9 +21,10 @@ from torch import nn
 from torch.func import functional_call, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from study.problems.problem import Problem
-from study.training.kernels import LaneKernels
-from study.training.updates import Floats, Layout, make_updates
+from study.problems.definition import Problem
+from study.training.general.batched import Floats
+from study.training.general.kernels import LaneKernels
+from study.training.general.updates import Layout, make_updates
 
 #: A traced step: weights, buffers, inputs, targets to losses, outputs, gradients.
 Graph = Callable[..., tuple[torch.Tensor, torch.Tensor, torch.Tensor]]

@@ -17,11 +17,11 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from study.core.errors import InputError
-from study.problems.problem import Problem
+from study.problems.definition import Problem
 from study.problems.user_code import said
+from study.training.general.separate import Separate
+from study.training.general.stacked import Stacked
 from study.training.lanes import widest
-from study.training.separate import Separate
-from study.training.stacked import Stacked
 
 #: Largest difference relative to the size of the numbers compared, by type.
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}

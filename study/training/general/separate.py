@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from study.problems.problem import Problem
-from study.training.updates import Floats, LaneOptimizer
+from study.problems.definition import Problem
+from study.training.general.batched import Floats
+from study.training.general.updates import LaneOptimizer
 
 
 @dataclass

@@ -21,12 +21,12 @@ import torch
 from numpy.typing import NDArray
 
 from study.core.records import EpochMetrics
+from study.problems.definition import Problem
 from study.problems.examples import Examples
-from study.problems.problem import Problem
+from study.training.general.measuring import Measurement, of_minibatch, of_split
+from study.training.general.separate import Separate
+from study.training.general.stacked import Stacked
 from study.training.lanes import data_order, widest
-from study.training.measuring import Measurement, of_minibatch, of_split
-from study.training.separate import Separate
-from study.training.stacked import Stacked
 
 Rates = Mapping[int, NDArray[np.float64]]
 
@@ -47,7 +47,7 @@ class ProblemLanes:
         train: Examples to train on.
         evaluation: Examples to measure on after every epoch; ``None`` measures nothing.
         fused: Whether they train as one (:class:`Stacked`) or one after the other (:class:`Separate`); ask
-            ``study.training.proof`` which.
+            ``study.training.general.proof`` which.
         order_seed: Seed of the data order.
         batch_size: Examples a minibatch; by default the problem's.
         averaging: Length in epochs of the exponential average of the weights that is measured beside

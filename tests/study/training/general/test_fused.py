@@ -22,14 +22,15 @@ from study.core.records import EpochMetrics
 from study.problems import Problem
 from study.problems.examples import Examples
 from study.problems.fashion_mnist import Split
-from study.training.fused import ProblemLanes
+from study.training.general.batched import BatchedAdam, BatchedSGD
+from study.training.general.fused import ProblemLanes
+from study.training.general.proof import require_bfloat16
+from study.training.general.stacked import Stacked
+from study.training.general.updates import Ordinary
 from study.training.lanes import Lanes, data_order
-from study.training.proof import require_bfloat16
 from study.training.rates import Rates
-from study.training.stacked import Stacked
-from study.training.updates import BatchedAdam, BatchedSGD, Ordinary
-from tests.study.training import zoo
-from tests.study.training.zoo import NETWORKS, OPTIMIZERS, problem_of
+from tests.study.training.general import zoo
+from tests.study.training.general.zoo import NETWORKS, OPTIMIZERS, problem_of
 
 ORDER = 5
 CPU = torch.device("cpu")
@@ -414,11 +415,11 @@ def shares_of(epoch: EpochMetrics) -> tuple[float | None, ...]:
 
 
 def test_bfloat16_is_refused_where_it_cannot_be_computed() -> None:
-    """vmap's rule for batch norms cannot mix types; alone they can."""
+    """The rule of vmap for batch norms cannot mix types; alone they can."""
     require_bfloat16(problem_of("batch norm"), CPU, fused=False)
     require_bfloat16(problem_of("mlp"), CPU, fused=True)
     with pytest.raises(
-        InputError, match="`precision` bfloat16: problem 'small' cannot be trained in it .* use float32"
+        InputError, match=r"`precision` bfloat16: problem 'small' cannot be trained in it .* use float32"
     ):
         require_bfloat16(problem_of("batch norm"), CPU, fused=True)
 
