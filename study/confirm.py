@@ -248,11 +248,7 @@ def _prepare(options: ConfirmOptions) -> tuple[StudyRecord, Confirmation, Any]:
     where = choose_device(options.device)
     check_tracking(options.tracking_uri, options.storage)
     record = store.load(options.storage, options.study)
-    if not record.config.confirmable:
-        raise InputError(
-            f"study {record.config.name!r} is of {record.config.problem} by the optimizer {record.config.optimizer!r}: only "
-            "LeNet on Fashion-MNIST by plain SGD can be confirmed so far; study.report shows the search"
-        )
+    record.config.require_confirmable()
     chosen = choose_finalists(
         record,
         finalists=options.finalists,

@@ -14,7 +14,6 @@ from study.terminal.command import (
     device_option,
     lanes_option,
     option,
-    problem_option,
     seed_option,
     storage_option,
     tracking_option,
@@ -76,7 +75,13 @@ _study, _search, _other = (partial(option, group=group) for group in ("Study", "
     ],
 )
 @_study("--trials", type=Whole(1), default=100, help="Trials the study is to have in total.")
-@problem_option
+@_study(
+    "--problem",
+    metavar="FILE.py:NAME",
+    default=None,
+    show_default="LeNet on Fashion-MNIST",
+    help="Your own network, data and optimizer; or MODULE:NAME. The file is run.",
+)
 @_study(
     "--epochs",
     type=Whole(1),

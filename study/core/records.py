@@ -15,6 +15,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 import lrsched
+from study.core.errors import InputError
 from study.core.metric import ACCURACY, Metric
 
 #: How a trial ended. ``finished``: trained to its last epoch. ``pruned``: stopped by the pruner.
@@ -30,7 +31,6 @@ ENDED: frozenset[Outcome] = frozenset({"finished", "pruned", "diverged"})
 SEARCH_IMAGES, ALL_IMAGES = 50_000, 60_000
 #: Accuracy of guessing among ten classes; a run that ends under twice that has learned nothing.
 CHANCE, FAILED_BELOW = ACCURACY.chance, ACCURACY.failed
-
 #: Name of the problem that is studied where no other is named.
 DEFAULT_PROBLEM = "fashion-mnist"
 
@@ -67,8 +67,7 @@ class StudyConfig:
         data: Checksums of the data, by file or part.
         problem: Name of what is trained.
         source: SHA-256 of the file that a user's problem stands in; empty for one of ours.
-        optimizer: What trains the default problem; a user's problem brings its own.
-        weight_decay: Its weight decay.
+        optimizer: What trains the default problem, ``own`` for a user's; and its ``weight_decay``.
         metric: What trials are measured by.
         base_rate: Range of base rates that is searched.
     """
@@ -101,6 +100,11 @@ class StudyConfig:
     def confirmable(self) -> bool:
         """Whether ``study.confirm`` can judge its finalists: so far LeNet by plain SGD alone."""
         return (self.problem, self.optimizer, self.weight_decay) == (DEFAULT_PROBLEM, "sgd", 0.0)
+
+    def require_confirmable(self) -> None:
+        """Raise ``InputError`` for what ``study.confirm`` would train as LeNet by plain SGD, though it is not."""
+        if not self.confirmable:
+            raise InputError(f"study {self.name!r}: only LeNet trained by plain SGD can be confirmed so far")
 
     @property
     def whole(self) -> bool:

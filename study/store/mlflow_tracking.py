@@ -188,13 +188,10 @@ class Tracker:
         from mlflow.entities import Metric
 
         now = _now()
-        # The fields named after accuracy hold the study's metric, whichever it is.
-        measured = {
-            k.replace("_accuracy", f"_{self._metric}"): v
-            for k, v in epoch.to_json().items()
-            if k.endswith(("_loss", "_accuracy")) and v is not None
-        }
-        metrics = [Metric(k, v, now, epoch.epoch + 1) for k, v in measured.items()]
+        # The fields named after accuracy hold the study's metric, whichever it is; a loss is then there twice.
+        named = {k.replace("_accuracy", f"_{self._metric}"): v for k, v in epoch.to_json().items()}
+        measured = {k: v for k, v in named.items() if k.endswith(("_loss", f"_{self._metric}"))}
+        metrics = [Metric(k, v, now, epoch.epoch + 1) for k, v in measured.items() if v is not None]
         metrics += [Metric("lr", rate, now, step) for step, rate in self._open[child].add(rates)]
         self._held.setdefault(child, []).extend(metrics)
         if self._budget.allows():
@@ -318,11 +315,9 @@ def _dataset(config: Recorded) -> Any:
     digest = hashlib.sha256(checksums.encode()).hexdigest()[:16]
     settings = config.to_json()
     problem, file = settings.get("problem", DEFAULT_PROBLEM), settings.get("source")
-    source = json.dumps(
-        {"sha256": file} if file else {"url": "https://github.com/zalandoresearch/fashion-mnist"}
-    )
+    origin = {"sha256": file} if file else {"url": "https://github.com/zalandoresearch/fashion-mnist"}
     profile = json.dumps({"train_images": config.train_images, "files": dict(config.data)})
-    dataset = Dataset(problem, digest, "code" if file else "http", source, profile=profile)
+    dataset = Dataset(problem, digest, "code" if file else "http", json.dumps(origin), profile=profile)
     return DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
 
 

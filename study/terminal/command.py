@@ -321,18 +321,6 @@ seed_option = option(
 )
 
 
-def problem_option(function: Function) -> Function:
-    """``--problem FILE.py:NAME``: a user's own network and data."""
-    return option(
-        "--problem",
-        metavar="FILE.py:NAME",
-        default=None,
-        show_default="LeNet on Fashion-MNIST",
-        group="Study",
-        help="Your own network, data and optimizer; or MODULE:NAME. The file is run.",
-    )(function)
-
-
 def train_images_option(most: int, *, group: str) -> Callable[[Function], Function]:
     """``--train-images N``: all ``most`` of them unless fewer are asked for."""
     return option(

@@ -73,3 +73,14 @@ def test_json_brings_a_metric_back(metric: Metric) -> None:
 def test_wrong_metrics(fault: dict[str, object], match: str) -> None:
     with pytest.raises(ValueError, match=match):
         Metric(**fault)  # type: ignore[arg-type]  # wrong on purpose
+
+
+@given(METRICS, NUMBERS)
+def test_progress_is_zero_at_chance_and_grows_with_the_gain(metric: Metric, value: float) -> None:
+    """A share is its own progress; another metric's is the part of the room that lies behind it."""
+    if metric is ACCURACY:
+        assert metric.progress(value) == value
+    else:
+        assert metric.progress(metric.chance) == 0
+        assert (metric.progress(value) > 0) == metric.better(value, metric.chance)
+    assert LOSS.progress(0.0) == pytest.approx(1.0)
