@@ -31,7 +31,6 @@ ENDED: frozenset[Outcome] = frozenset({"finished", "pruned", "diverged"})
 SEARCH_IMAGES, ALL_IMAGES = 50_000, 60_000
 #: Accuracy of guessing among ten classes; a run that ends under twice that has learned nothing.
 CHANCE, FAILED_BELOW = ACCURACY.chance, ACCURACY.failed
-#: Name of the problem that is studied where no other is named.
 DEFAULT_PROBLEM = "fashion-mnist"
 
 #: Names that fields of ``StudyConfig`` had in version 0.1, and have in the studies that it made.
@@ -102,7 +101,7 @@ class StudyConfig:
         return (self.problem, self.optimizer, self.weight_decay) == (DEFAULT_PROBLEM, "sgd", 0.0)
 
     def require_confirmable(self) -> None:
-        """Raise ``InputError`` for what ``study.confirm`` would train as LeNet by plain SGD, though it is not."""
+        """Raise ``InputError`` where ``study.confirm`` would train something else than was searched."""
         if not self.confirmable:
             raise InputError(f"study {self.name!r}: only LeNet trained by plain SGD can be confirmed so far")
 

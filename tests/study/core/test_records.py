@@ -91,7 +91,7 @@ def test_what_cannot_be_confirmed_is_refused(config: StudyConfig) -> None:
     """A confirmation trains LeNet by plain SGD: it must not judge a study of something else by that."""
     config.require_confirmable()
     for other in ({"problem": "mine"}, {"optimizer": "adamw"}, {"weight_decay": 0.1}):
-        changed = dataclasses.replace(config, **other)  # type: ignore[arg-type]  # a table of settings
+        changed = dataclasses.replace(config, **other)
         assert not changed.confirmable
         with pytest.raises(InputError, match="only LeNet trained by plain SGD can be confirmed so far"):
             changed.require_confirmable()
