@@ -186,8 +186,7 @@ def _check(path: Path) -> int:
     """Recompute a certificate's looks and verdict; return the exit code: 0 if they hold."""
     from study.stats import certificate
 
-    data = certificate.read(path)
-    problems = certificate.check(data)
+    problems = certificate.check(certificate.read(path))
     for problem in problems:
         click.echo(problem)
     click.echo(f"{path}: the verdict {'does NOT follow' if problems else 'follows'} from its figures")
@@ -212,13 +211,14 @@ def _confirm(options: ConfirmOptions) -> None:
         held.enter_context(alone_in(confirmation.place))
         confirmation.check_plan()
         tracker = held.enter_context(closing(_open_tracker(confirmation, options.tracking_uri)))
-        total = confirmation.config.epochs * len(confirmation.finalists) * confirmation.plan.seeds
-        with Progress(total, f"confirm {confirmation.config.name}") as progress:
+        with Progress(confirmation.epochs_at_most, f"confirm {confirmation.config.name}") as progress:
             judged, table = confirm(
                 confirmation, split, final, tracker, lambda standing: _show(progress, confirmation, standing),
                 Limit(options.budget),
             )  # fmt: skip
         if judged is None:
+            first = confirmation.plan.looks[0]
+            click.echo(f"The time is up before the first look at {first} seeds; the same command goes on.")
             return
         rates = None if options.rates is None else _base_rates(options, confirmation, where, tracker)
         certified = Certified(
@@ -281,12 +281,10 @@ def _announce(searched: StudyConfig, confirmation: Confirmation) -> None:
     if searched.train_images < SEARCH_IMAGES:
         click.echo(f"note: the search saw {searched.train_images:,} images only; this trains on {images:,}")
     if images < ALL_IMAGES:
-        click.echo(
-            f"a quick look: trained on {images:,} of {ALL_IMAGES:,} images, so no verdict on the whole"
-        )
-    names = ", ".join(f"{f.name} ({f.score:.4f} in the search)" for f in confirmation.finalists)
-    looks, level = ", ".join(map(str, confirmation.plan.looks)), 100 * confirmation.plan.level
-    click.echo(f"finalists: {names}\njudged after {looks} seeds at {level:g} % over all; stops when settled")
+        click.echo(f"a quick look: trained on {images:,} of {ALL_IMAGES:,} images, no verdict on the whole")
+    scores = ", ".join(f"{f.name} ({f.score:.4f} in the search)" for f in confirmation.finalists)
+    looks, level = ", ".join(map(str, confirmation.plan.looks)), f"{100 * confirmation.plan.level:g} %"
+    click.echo(f"finalists: {scores}\njudged after {looks} seeds at {level} over all; stops when settled")
 
 
 def _open_tracker(confirmation: Confirmation, tracking_uri: str) -> Tracker:
@@ -335,8 +333,9 @@ def _base_rates(
 
     images = min(options.train_images, SEARCH_IMAGES)
     config = replace(confirmation.config, train_images=images)
-    multiples = options.rates or ()
-    runs = BaseRateRuns(config, confirmation.finalists, multiples, options.rate_seeds, confirmation.folder)
+    runs = BaseRateRuns(
+        config, confirmation.finalists, options.rates or (), options.rate_seeds, confirmation.folder
+    )
     split = load_search(options.data_dir, where, train_images=images)
     total = config.epochs * len(runs.runs) * runs.seeds
     with Progress(total, f"base rates of {config.name}") as progress:

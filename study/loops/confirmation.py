@@ -62,6 +62,11 @@ class Confirmation:
         """The finalists' names."""
         return tuple(f.name for f in self.finalists)
 
+    @property
+    def epochs_at_most(self) -> int:
+        """Epochs of runs if nobody is dropped and nothing is settled before the plan's end."""
+        return self.config.epochs * len(self.finalists) * self.plan.seeds
+
     @cached_property
     def place(self) -> Path:
         """The folder of this confirmation alone."""

@@ -9,9 +9,12 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from study.core.errors import InputError
-from study.stats.comparison import Floats, counted
+from study.core.records import CHANCE
+
+Floats = NDArray[np.float64]
 
 #: The loss of accuracy that a multiple is judged by: one point.
 LOSS = 0.01
@@ -47,7 +50,7 @@ class BaseRates:
 
     def losses(self, name: str) -> Floats:
         """Return a finalist's mean loss against its own rate, seed by seed, ``[multiples]``; own rate: 0."""
-        y = counted(self.accuracies[name])
+        y = np.where(np.isnan(self.accuracies[name]), CHANCE, self.accuracies[name])
         own = self.multiples.index(1.0)
         lost: Floats = (y[:, [own]] - y).mean(0)
         return lost
