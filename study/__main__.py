@@ -18,6 +18,7 @@ from study.terminal.values import nearest
 
 #: The commands, in the order in which a study meets them; each is a module of its own.
 COMMANDS = {
+    "problem": "Try your own network and data: is it fused, which rates train?",
     "search": "Search for the best schedule: ask, train, report, prune.",
     "confirm": "Train the best again on fresh seeds: who won, or a tie.",
     "report": "Write a study as one page that opens offline.",

@@ -248,6 +248,7 @@ def _prepare(options: ConfirmOptions) -> tuple[StudyRecord, Confirmation, Any]:
     where = choose_device(options.device)
     check_tracking(options.tracking_uri, options.storage)
     record = store.load(options.storage, options.study)
+    record.config.require_confirmable()
     chosen = choose_finalists(
         record,
         finalists=options.finalists,

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from study.core.records import SEARCH_IMAGES, StudyConfig
+from study.loops.search_options import SearchOptions
 from study.terminal.command import (
     command,
     data_dir_option,
@@ -19,12 +17,11 @@ from study.terminal.command import (
     seed_option,
     storage_option,
     tracking_option,
-    train_images_option,
 )
 from study.terminal.values import Choice, Names, Real, Whole
 
 if TYPE_CHECKING:
-    from study.core.records import Outcome
+    from study.core.records import Outcome, StudyConfig
     from study.loops.search_loop import Tally
     from study.store.mlflow_tracking import Tracker
 
@@ -62,64 +59,6 @@ def _list_schedules(ctx: click.Context, _param: click.Parameter, asked: bool) ->
         ctx.exit()
 
 
-@dataclass(frozen=True)
-class SearchOptions:
-    """What ``python -m study.search`` was asked for; a field is the option of its name."""
-
-    trials: int
-    epochs: int
-    study: str
-    schedules: tuple[str, ...]
-    batch_size: int
-    train_images: int
-    seed: int
-    sampler: str
-    pruner: str
-    n_warmup_steps: int | None
-    interval_steps: int
-    n_startup_trials: int | None
-    keep_best: int
-    prune_on: str
-    reprieve: float
-    lanes: int | None
-    precision: str
-    device: str
-    data_dir: str | None
-    storage: str
-    tracking_uri: str
-    rerun: int | None
-
-    def config(self, device: str, precision: str, data: Mapping[str, str]) -> StudyConfig:
-        """Return the study's settings on a device type, in one arithmetic, and data files of these checksums."""
-        known = {field.name for field in fields(StudyConfig)}
-        chosen = {name: value for name, value in vars(self).items() if name in known and value is not None}
-        defaults = pruning_defaults(self.pruner, self.epochs)
-        return StudyConfig(
-            **{
-                **defaults,
-                **chosen,
-                "name": self.study,
-                "device": device,
-                "precision": precision,
-                "data": data,
-            }
-        )
-
-
-def pruning_defaults(pruner: str, epochs: int) -> dict[str, int]:
-    """Return the options of pruning that depend on others; ``docs/pruning.md`` says what they rest on.
-
-    Args:
-        pruner: ``median``, ``family-median`` or ``none``.
-        epochs: Length of a whole trial. A warm-up takes up to 30 % of it, and earlier than at a quarter slow
-            starters are stopped that end high.
-    """
-    return {
-        "n_warmup_steps": max(3, -(-epochs // 4)),
-        "n_startup_trials": 2 if pruner == "family-median" else 6,
-    }
-
-
 _study, _search, _other = (partial(option, group=group) for group in ("Study", "Search", "Other"))
 
 
@@ -130,12 +69,26 @@ _study, _search, _other = (partial(option, group=group) for group in ("Study", "
         ("the whole study: 100 trials of 30 epochs", "--trials 100"),
         ("a quick look, minutes on a laptop", "--trials 12 --epochs 3 --study look"),
         ("two families only", "--schedules cosine,one_cycle --trials 40 --study two"),
+        ("your own network and data: docs/your-own-problem.md", "--problem mine.py:problem --trials 24"),
         ("train one trial again, alone", "--rerun 17"),
         ("several machines: the same command on each", "--storage postgresql+psycopg://user@host/optuna"),
     ],
 )
 @_study("--trials", type=Whole(1), default=100, help="Trials the study is to have in total.")
-@_study("--epochs", type=Whole(1), default=30, help="Epochs a trial; the winner's budget.")
+@_study(
+    "--problem",
+    metavar="FILE.py:NAME",
+    default=None,
+    show_default="LeNet on Fashion-MNIST",
+    help="Your own network, data and optimizer; or MODULE:NAME. The file is run.",
+)
+@_study(
+    "--epochs",
+    type=Whole(1),
+    default=None,
+    show_default="30, or the problem's",
+    help="Epochs a trial; the winner's budget.",
+)
 @_study("--study", metavar="NAME", default="lr-schedules", help="The study's name.")
 @_study(
     "--schedules",
@@ -145,8 +98,31 @@ _study, _search, _other = (partial(option, group=group) for group in ("Study", "
     show_default="the twelve classic families",
     help="Schedule families to search, or all; see --list-schedules.",
 )
-@_study("--batch-size", type=Whole(1), default=256, help="Images a minibatch.")
-@train_images_option(SEARCH_IMAGES, group="Study")
+@_study(
+    "--batch-size",
+    type=Whole(1),
+    default=None,
+    show_default="256, or the problem's",
+    help="Examples a minibatch.",
+)
+@_study(
+    "--train-images",
+    metavar="N",
+    type=Whole(1),
+    default=None,
+    show_default="all",
+    help="Train on the first N examples only, for a quick look.",
+)
+@_study(
+    "--optimizer",
+    type=Choice(["sgd", "momentum", "nesterov", "adamw"]),
+    default=None,
+    show_default="sgd",
+    help="What trains LeNet; a --problem brings its own.",
+)
+@_study(
+    "--weight-decay", type=Real(0), default=None, show_default="0", help="Weight decay of that optimizer."
+)
 @seed_option
 @_search(
     "--sampler",
@@ -220,7 +196,7 @@ _study, _search, _other = (partial(option, group=group) for group in ("Study", "
     help="Print the schedules with their parameters' ranges.",
 )
 def main(options: SearchOptions) -> int:
-    """Search for the learning-rate schedule that trains LeNet best on Fashion-MNIST.
+    """Search for the learning-rate schedule that trains LeNet best on Fashion-MNIST, or --problem, yours.
 
     Optuna samples a schedule and its parameters, many trials train side by side, MLflow records rates
     and accuracies. --trials is the study's total: the same command again continues an interrupted study.
@@ -229,7 +205,9 @@ def main(options: SearchOptions) -> int:
     if options.rerun is not None:
         from study.loops.rerun import rerun_trial
 
-        return rerun_trial(options.storage, options.study, options.rerun, options.device, options.data_dir)
+        return rerun_trial(
+            options.storage, options.study, options.rerun, options.device, options.data_dir, options.problem
+        )
     _run(options)
     return 0
 
@@ -238,34 +216,43 @@ def _run(options: SearchOptions) -> None:
     """Open everything, each thing checked before anything is created; then train."""
     from study.loops.search_loop import SearchLoop, next_clock
     from study.loops.signals import held_back
-    from study.problems.fashion_mnist import choose_device, load_search
+    from study.problems.fashion_mnist import choose_device
     from study.store import lifecycle
     from study.store import optuna_storage as store
     from study.store.urls import check_tracking
     from study.terminal.progress import Progress
-    from study.training.lanes import Lanes, automatic_lanes
-    from study.training.precision import choose_precision
+    from study.training.lanes import automatic_lanes
+    from study.training.precision import AUTO, FLOAT32, choose_precision
     from study.training.process import prepare_process
+    from study.training.workload import open_workload
     from study.tuning.pruner import make_pruner
     from study.tuning.sampler import make_sampler
     from study.tuning.space import Space
 
     prepare_process()
     device = choose_device(options.device)
-    split = load_search(options.data_dir, device, train_images=options.train_images)
+    workload = open_workload(
+        options.problem, device, data_dir=options.data_dir, train_images=options.train_images,
+        optimizer=options.optimizer, weight_decay=options.weight_decay,
+    )  # fmt: skip
     recorded = store.settings_of(options.storage, options.study)
     precision = choose_precision(options.precision, device, recorded.precision if recorded else None)
-    config = options.config(device.type, precision, split.checksums)
-    space = Space(config.schedules, config.epochs)
+    if options.precision == AUTO and workload.source:
+        precision = FLOAT32  # bfloat16 is measured for LeNet alone; a user's problem has to ask for it
+    config = options.config(device.type, precision, workload)
+    space = Space(config.schedules, config.epochs, config.base_rate)
     sampler, pruner = make_sampler(config, space), make_pruner(config)
     check_tracking(options.tracking_uri, options.storage)
     study = store.open_study(options.storage, config)
     study.sampler, study.pruner = sampler, pruner
+    for name, fact in workload.facts.items():
+        study.set_user_attr(name, fact)
+    if options.problem is not None:
+        click.echo(f"{config.problem}: {workload.facts['lanes']}")
 
     tracker = _open_tracker(study, config, options)
     known = store.record(study)
-    lanes = Lanes(
-        split,
+    lanes = workload.lanes(
         batch_size=config.batch_size,
         order_seed=config.seed,
         averaging=1.0 if config.pruner == "none" or config.prune_on == "averaged" else None,
@@ -325,9 +312,9 @@ def _facts(tally: Tally, config: StudyConfig) -> dict[str, str]:
         name: str(n) for name, n in tally.outcomes.items() if n or name in {"finished", "running"}
     }
     if tally.best is not None:
-        accuracy, family, number = tally.best
-        facts["best"] = f"{accuracy:.4f} {family} #{number}"
-    if config.train_images < SEARCH_IMAGES:
+        value, family, number = tally.best
+        facts["best"] = f"{config.metric.value(value)} {family} #{number}"
+    if not config.whole:
         facts["images"] = f"{config.train_images} only"
     return facts
 

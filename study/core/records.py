@@ -12,9 +12,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import lrsched
+from study.core.errors import InputError
+from study.core.metric import ACCURACY, Metric
 
 #: How a trial ended. ``finished``: trained to its last epoch. ``pruned``: stopped by the pruner.
 #: ``diverged``: stopped because its loss was not finite. ``running``: not ended yet.
@@ -28,8 +30,8 @@ ENDED: frozenset[Outcome] = frozenset({"finished", "pruned", "diverged"})
 #: Images of the search's whole training split, and of the published training set that finalists train on.
 SEARCH_IMAGES, ALL_IMAGES = 50_000, 60_000
 #: Accuracy of guessing among ten classes; a run that ends under twice that has learned nothing.
-CHANCE = 0.1
-FAILED_BELOW = 2 * CHANCE
+CHANCE, FAILED_BELOW = ACCURACY.chance, ACCURACY.failed
+DEFAULT_PROBLEM = "fashion-mnist"
 
 #: Names that fields of ``StudyConfig`` had in version 0.1, and have in the studies that it made.
 RENAMED = {
@@ -38,25 +40,6 @@ RENAMED = {
     "prune_startup": "n_startup_trials",
     "prune_keep": "keep_best",
 }
-
-
-class Recorded(Protocol):
-    """What a parent run is of: a study, or something else that trains runs with fixed settings."""
-
-    @property
-    def name(self) -> str:
-        """What it is called."""
-
-    @property
-    def train_images(self) -> int:
-        """Images trained on."""
-
-    @property
-    def data(self) -> Mapping[str, str]:
-        """Checksums of the data files, by file name."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return all that was fixed, as plain data."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +63,12 @@ class StudyConfig:
         device: Device type the trials are trained on.
         precision: Arithmetic of the training steps: ``float32`` or ``bfloat16``.
         keep_best: Best trials of each family that are never pruned.
-        data: Checksums of the data files, by file name.
+        data: Checksums of the data, by file or part.
+        problem: Name of what is trained.
+        source: SHA-256 of the file that a user's problem stands in; empty for one of ours.
+        optimizer: What trains the default problem, ``own`` for a user's; and its ``weight_decay``.
+        metric: What trials are measured by.
+        base_rate: Range of base rates that is searched.
     """
 
     name: str
@@ -100,16 +88,42 @@ class StudyConfig:
     precision: str = "float32"
     keep_best: int = 0
     data: Mapping[str, str] = field(default_factory=dict)
+    problem: str = DEFAULT_PROBLEM
+    source: str = ""
+    optimizer: str = "sgd"
+    weight_decay: float = 0.0
+    metric: Metric = ACCURACY
+    base_rate: tuple[float, float] = (0.02, 2.0)
+
+    @property
+    def confirmable(self) -> bool:
+        """Whether ``study.confirm`` can judge its finalists: so far LeNet by plain SGD alone."""
+        return (self.problem, self.optimizer, self.weight_decay) == (DEFAULT_PROBLEM, "sgd", 0.0)
+
+    def require_confirmable(self) -> None:
+        """Raise ``InputError`` where ``study.confirm`` would train something else than was searched."""
+        if not self.confirmable:
+            raise InputError(f"study {self.name!r}: only LeNet trained by plain SGD can be confirmed so far")
+
+    @property
+    def whole(self) -> bool:
+        """Whether trials train on the whole training split."""
+        return self.problem != DEFAULT_PROBLEM or self.train_images >= SEARCH_IMAGES
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data that ``from_json`` reads back."""
-        return {**asdict(self), "schedules": list(self.schedules), "data": dict(self.data)}
+        return {**asdict(self), "schedules": list(self.schedules), "data": dict(self.data),
+                "metric": self.metric.to_json(), "base_rate": list(self.base_rate)}  # fmt: skip
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> StudyConfig:
         """Read what ``to_json`` wrote, in this version or an earlier one; unknown fields are ignored."""
         today = {RENAMED.get(name, name): value for name, value in data.items()}
         known = {f.name: today[f.name] for f in fields(cls) if f.name in today}
+        if "metric" in known:
+            known["metric"] = Metric.from_json(known["metric"])
+        if "base_rate" in known:
+            known["base_rate"] = tuple(known["base_rate"])
         return cls(**{**known, "schedules": tuple(known["schedules"])})
 
     def differences(self, other: StudyConfig) -> dict[str, tuple[Any, Any]]:
@@ -224,6 +238,7 @@ class TrialRecord:
         reprieved_at: Epoch at which the pruner would have stopped it, had it not been reprieved.
         started: When it was asked for.
         ended: When it ended.
+        metric: What it is measured by.
     """
 
     spec: TrialSpec
@@ -234,6 +249,7 @@ class TrialRecord:
     reprieved_at: int | None
     started: datetime | None
     ended: datetime | None
+    metric: Metric = ACCURACY
 
     @property
     def number(self) -> int:
@@ -261,8 +277,8 @@ class TrialRecord:
 
     @property
     def learned(self) -> bool:
-        """Whether it trained to its end and does better than guessing."""
-        return self.value is not None and self.value >= FAILED_BELOW
+        """Whether it trained to its end and does better than chance."""
+        return self.value is not None and not self.metric.better(self.metric.failed, self.value)
 
     @property
     def to_be_stopped(self) -> bool:
@@ -271,12 +287,12 @@ class TrialRecord:
 
     @property
     def score(self) -> float:
-        """Its search score as a key to sort by: minus infinity where it has none."""
-        return -math.inf if self.value is None else self.value
+        """Its value as a key to sort by, larger is better: minus infinity where it has none."""
+        return -math.inf if self.value is None else self.metric.gain(self.value)
 
 
 def best_of(trials: Iterable[TrialRecord]) -> TrialRecord | None:
-    """Return the finished trial of highest accuracy, the earlier one at a tie; ``None`` if none finished."""
+    """Return the finished trial of best value, the earlier one at a tie; ``None`` if none finished."""
     finished = [t for t in trials if t.value is not None]
     return max(finished, key=lambda t: (t.score, -t.number), default=None)
 
@@ -319,7 +335,7 @@ class StudyRecord:
 
     @cached_property
     def best(self) -> TrialRecord | None:
-        """The finished trial of highest accuracy, if any finished."""
+        """The finished trial of best value, if any finished."""
         return best_of(self.trials)
 
     @property

@@ -5,15 +5,17 @@ from __future__ import annotations
 import click
 
 from study.core.errors import InputError
-from study.core.records import EpochMetrics, TrialRecord
-from study.problems.fashion_mnist import choose_device, load_search
+from study.core.records import DEFAULT_PROBLEM, EpochMetrics, TrialRecord
+from study.problems.fashion_mnist import choose_device
 from study.store import optuna_storage as store
 from study.terminal.cells import cell
 from study.terminal.progress import Progress
 from study.terminal.tables import Column, print_table
+from study.training.general.fused import ProblemLanes
 from study.training.lanes import Lanes
 from study.training.process import prepare_process
 from study.training.rates import Rates
+from study.training.workload import open_workload
 
 #: Largest difference of the first epoch's training loss, as a share of it. One lane adds up in another
 #: order than many, so that the last bits differ from the first step on.
@@ -23,7 +25,9 @@ FIRST_LOSS = 0.02
 FINAL_ACCURACY = 0.02
 
 
-def rerun_trial(storage: str, study: str, number: int, device: str, data_dir: str | None) -> int:
+def rerun_trial(
+    storage: str, study: str, number: int, device: str, data_dir: str | None, problem: str | None = None
+) -> int:
     """Train a recorded trial again from its seed and its place in the data order, and compare.
 
     Returns:
@@ -39,9 +43,17 @@ def rerun_trial(storage: str, study: str, number: int, device: str, data_dir: st
         last = max((t.number for t in record.trials), default=None)
         raise InputError(f"`rerun` {number}: study {study} has no such ended trial; its last is {last}")
     config = record.config
-    split = load_search(data_dir, choose_device(device), train_images=config.train_images)
-    lane = Lanes(
-        split,
+    if problem is None and config.problem != DEFAULT_PROBLEM:
+        reference = record.attributes.get("problem_reference", "FILE.py:NAME")
+        raise InputError(f"study {study} is of the problem {config.problem!r}: give `problem` {reference}")
+    default = problem is None
+    workload = open_workload(
+        problem, choose_device(device), data_dir=data_dir, train_images=config.train_images,
+        optimizer=config.optimizer if default else None, weight_decay=config.weight_decay if default else None,
+    )  # fmt: skip
+    if (workload.source, workload.data) != (config.source, config.data):
+        raise InputError(f"study {study} was made with another file or other data; undo the change")
+    lane = workload.lanes(
         batch_size=config.batch_size,
         order_seed=config.seed,
         bfloat16=config.precision == "bfloat16",
@@ -50,7 +62,7 @@ def rerun_trial(storage: str, study: str, number: int, device: str, data_dir: st
     return _compare(trial, _train(trial, lane))
 
 
-def _train(trial: TrialRecord, lane: Lanes) -> list[EpochMetrics]:
+def _train(trial: TrialRecord, lane: Lanes | ProblemLanes) -> list[EpochMetrics]:
     """Train as many epochs as were recorded."""
     spec = trial.spec
     lane.add(trial.number, spec.seed)
@@ -66,7 +78,10 @@ def _train(trial: TrialRecord, lane: Lanes) -> list[EpochMetrics]:
 
 
 def _compare(trial: TrialRecord, again: list[EpochMetrics]) -> int:
-    columns = [Column(t, "right") for t in ("epoch", "rate", "train loss", "again", "val acc", "again")]
+    columns = [
+        Column(t, "right")
+        for t in ("epoch", "rate", "train loss", "again", f"val {trial.metric.name}", "again")
+    ]
     rows = [
         [str(then.epoch), f"{then.rate:.4g}", cell(then.train_loss), cell(now.train_loss),
          cell(then.val_accuracy), cell(now.val_accuracy)]
@@ -77,10 +92,11 @@ def _compare(trial: TrialRecord, again: list[EpochMetrics]) -> int:
         click.echo("the trial diverged; nothing to compare")
         return 0
     loss = abs(again[0].train_loss / trial.epochs[0].train_loss - 1)
-    accuracy = abs((again[-1].val_accuracy or 0.0) - (trial.epochs[-1].val_accuracy or 0.0))
+    progress = trial.metric.progress
+    accuracy = abs(progress(again[-1].val_accuracy or 0.0) - progress(trial.epochs[-1].val_accuracy or 0.0))
     agrees = loss <= FIRST_LOSS and accuracy <= FINAL_ACCURACY
     click.echo(
-        f"first training loss differs by {loss:.2%} (tolerance {FIRST_LOSS:.0%}), final validation accuracy by "
+        f"first training loss differs by {loss:.2%} (tolerance {FIRST_LOSS:.0%}), final validation {trial.metric.name} by "
         f"{100 * accuracy:.2f} points (tolerance {100 * FINAL_ACCURACY:g}): "
         f"{'agrees' if agrees else 'DOES NOT AGREE'}"
     )

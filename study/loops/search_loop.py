@@ -14,6 +14,7 @@ from study.loops.signals import held_back
 from study.store import lifecycle
 from study.store import optuna_storage as store
 from study.store.mlflow_tracking import RunSpec, Tracker
+from study.training.general.fused import ProblemLanes
 from study.training.lanes import Lanes
 from study.training.rates import Rates
 from study.tuning.pruner import decide
@@ -40,7 +41,7 @@ class Tally:
         outcomes: Number of trials by outcome, those in training under ``running``.
         trained: Epochs trained by all trials so far.
         expected: Epochs that the whole study will probably take.
-        best: Highest final validation accuracy so far, and the trial's family and number.
+        best: Best final validation value so far, and the trial's family and number.
     """
 
     outcomes: dict[Outcome, int]
@@ -69,7 +70,7 @@ class SearchLoop:
         config: StudyConfig,
         space: Space,
         tracker: Tracker,
-        lanes: Lanes,
+        lanes: Lanes | ProblemLanes,
         *,
         width: int,
         total: int,
@@ -83,7 +84,7 @@ class SearchLoop:
         self._outcomes = {o: n for o, n in record.outcomes.items() if o in ENDED}
         self._epochs_ended = record.epochs_trained
         best = record.best
-        self._best = None if best is None else (best.score, best.family, best.number)
+        self._best = None if best is None else (best.value or 0.0, best.family, best.number)
 
     def run(self) -> None:
         """Train until the study is complete.
@@ -152,7 +153,9 @@ class SearchLoop:
         epoch = job.epochs[-1]
         signal = epoch.averaged_accuracy if self._config.prune_on == "averaged" else epoch.val_accuracy
         if signal is None:
-            raise RuntimeError(f"trial {job.spec.number} gave no {self._config.prune_on} accuracy")
+            raise RuntimeError(
+                f"trial {job.spec.number} gave no {self._config.prune_on} {self._config.metric.name}"
+            )
         if not lifecycle.report(job.trial, signal, epoch.epoch):
             self._leave(job, "interrupted")  # another machine took it for lost and queued it again
         elif not epoch.finite:
@@ -176,10 +179,11 @@ class SearchLoop:
             return
         self._outcomes[outcome] += 1
         self._epochs_ended += len(job.epochs)
-        accuracy = job.epochs[-1].val_accuracy
-        if outcome == "finished" and accuracy is not None:
-            found = (accuracy, job.spec.family, job.spec.number)
-            self._best = found if self._best is None else max(self._best, found)
+        value = job.epochs[-1].val_accuracy
+        if outcome != "finished" or value is None:
+            return
+        if self._best is None or self._config.metric.better(value, self._best[0]):
+            self._best = (value, job.spec.family, job.spec.number)
 
     def _leave(self, job: Job, outcome: Outcome) -> None:
         """Close the run and free the lane. Optuna learns of it later, as ``Tracker.end`` asks for."""

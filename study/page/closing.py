@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from study.core.records import SEARCH_IMAGES, Outcome, StudyRecord
+from study.core.records import Outcome, StudyRecord
 from study.page.family_table import Results, family_table
 from study.page.plots.rate_curves import rate_curves, rate_figure
 from study.page.style import on_white
@@ -19,11 +19,11 @@ def close_study(record: StudyRecord, tracker: Tracker, outcome: Outcome) -> Resu
     metrics = {f"trials_{name}": float(n) for name, n in record.outcomes.items() if name != "running"}
     tags = {}
     if best is not None:
-        metrics["best_val_accuracy"] = best.score
+        metrics[f"best_val_{record.config.metric.name}"] = best.value or 0.0
         tags = {"leading_schedule": best.family, "leading_trial": str(best.number)}
     curves = rate_curves(record)
     if curves:
-        title = "Learning rate of every trial, coloured by validation accuracy"
+        title = f"Learning rate of every trial, coloured by validation {record.config.metric.name}"
         figure = on_white(rate_figure(curves, height=640), title)
         tracker.log_text(figure.to_html(include_plotlyjs=True, full_html=True), "rate_curves.html")
     tracker.close(outcome, metrics=metrics, tags=tags, summary=results.to_json())
@@ -48,7 +48,7 @@ def print_closing(
         click.echo(
             f"study {config.name} is complete with {complete} trials; --trials {2 * complete} would extend it"
         )
-    few = "" if config.train_images == SEARCH_IMAGES else f", ONLY {config.train_images:,} TRAINING IMAGES"
+    few = "" if config.whole else f", ONLY {config.train_images:,} TRAINING IMAGES"
     length = "1 epoch" if config.epochs == 1 else f"{config.epochs} epochs"
     print_table(*family_table(results), title=f"{config.name}: {length} a trial{few}")
     for family, warnings in results.edges.items():
@@ -65,5 +65,5 @@ def print_closing(
         f"    and http://127.0.0.1:5000/#/experiments/{experiment}/runs"
         "?workflowType=machine_learning&compareRunsMode=CHART\n"
         f"  optuna-dashboard {storage}\n"
-        f"  python -m study.confirm --study {config.name}{where}"
+        f"  python -m study.{'confirm' if config.confirmable else 'report'} --study {config.name}{where}"
     )

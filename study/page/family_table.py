@@ -10,7 +10,7 @@ from study.core.records import StudyRecord
 from study.page.style import words
 from study.stats.leaderboard import Row, leaderboard
 from study.stats.pruning_cost import Cost, cost_of_pruning
-from study.terminal.cells import MISSING, accuracy, parameter
+from study.terminal.cells import MISSING, parameter
 from study.terminal.tables import Column
 from study.tuning.space import Space
 
@@ -35,7 +35,7 @@ class Results:
     def of(cls, record: StudyRecord) -> Results:
         """Compute them."""
         rows = leaderboard(record)
-        space = Space(record.config.schedules, record.config.epochs)
+        space = Space(record.config.schedules, record.config.epochs, record.config.base_rate)
         best = [row.best for row in rows if row.best is not None]
         edges = {trial.family: tuple(space.edges(trial.family, trial.spec.params)) for trial in best}
         return cls(
@@ -73,11 +73,16 @@ def family_table(
         *(Column(title, "right") for title in (*scores, *counts, "trial", *more)),
         Column("its parameters", flexible=True),
     )
+    metric = results.record.config.metric
+
+    def value(number: float | None) -> str:
+        return MISSING if number is None else metric.value(number).replace("-", "−")
+
     rows = []
     for row in results.leaderboard:
-        cells = [row.family, accuracy(row.score)]
+        cells = [row.family, value(row.score)]
         if confirmed is not None:
-            cells.append(accuracy(confirmed.get(row.family)))
+            cells.append(value(confirmed.get(row.family)))
         cells += [str(n) for n in (row.trials, row.finished, row.pruned, row.diverged)]
         cells.append(MISSING if row.best is None else str(row.best.number))
         if more:

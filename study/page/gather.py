@@ -23,7 +23,7 @@ from study.page.plots import (
     rate_curves,
     warm_up_cloud,
 )
-from study.page.style import AccuracyScale, Drawing, accuracy_scale
+from study.page.style import AccuracyScale, Drawing, accuracy_scale, worded
 from study.page.text import VerdictText
 from study.page.verdict_text import Confirmation, open_verdict
 from study.stats import certificate as certificates
@@ -100,23 +100,29 @@ def confirmation(study: str, given: Path | None) -> Confirmation | None:
 def gather(record: StudyRecord, confirmed: Confirmation | None) -> Page:
     """Return all that the page of a study shows, whatever state the study is in."""
     results, explained, revision = Results.of(record), importances(record), git_revision()
-    curves, scale = rate_curves.rate_curves(record), accuracy_scale(t.value for t in record.trials)
+    curves, scale = (
+        rate_curves.rate_curves(record),
+        accuracy_scale((t.value for t in record.trials), record.config.metric),
+    )
     return Page(
         results=results,
         verdict=open_verdict(record.config.name) if confirmed is None else confirmed.text(),
         confirmed={} if confirmed is None else confirmed.by_family(),
         scale=scale,
-        drawings={
-            "verdict": () if confirmed is None else confirmed.drawings(),
-            "rates": rate_curves.draw(curves, scale),
-            "rates_by_family": rate_curves.draw_by_family(record, curves, scale),
-            "learning": learning_curves.draw(record),
-            "base_rate": base_rate_cloud.draw(record),
-            "warm_up": warm_up_cloud.draw(record),
-            "importance": importance_bars.draw(explained),
-            "expected_best": expected_best_curve.draw(record),
-            "pruning": (*epochs_spent.draw(record), *pruning_cost_intervals.draw(results.costs)),
-        },
+        drawings=worded(
+            record.config.metric,
+            {
+                "verdict": () if confirmed is None else confirmed.drawings(),
+                "rates": rate_curves.draw(curves, scale),
+                "rates_by_family": rate_curves.draw_by_family(record, curves, scale),
+                "learning": learning_curves.draw(record),
+                "base_rate": base_rate_cloud.draw(record),
+                "warm_up": warm_up_cloud.draw(record),
+                "importance": importance_bars.draw(explained),
+                "expected_best": expected_best_curve.draw(record),
+                "pruning": (*epochs_spent.draw(record), *pruning_cost_intervals.draw(results.costs)),
+            },
+        ),
         importances=explained,
         code=_code(record, confirmed),
         commands=reproduce.commands(record, revision),

@@ -10,7 +10,6 @@ from study.page.family_table import family_table
 from study.page.gather import Page
 from study.page.style import ACCENT, ACCURACY_COLOURS, family_style, words
 from study.page.text import facts, notices, pruning_sentences
-from study.terminal.cells import accuracy
 from study.tuning.importance import FEWEST_TRIALS
 
 # Plotly's markers as SVG paths in a box of 12 around the origin, for the key beside a figure.
@@ -35,11 +34,12 @@ def render(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"words": words, "accuracy": accuracy}
+    environment.filters |= {"words": words}
     record = page.results.record
     columns, rows = family_table(page.results, page.confirmed)
     return environment.get_template("report.html.jinja").render(
         page=page,
+        metric=page.results.record.config.metric,
         record=record,
         facts=facts(record),
         notices=notices(record),

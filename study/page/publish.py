@@ -74,7 +74,7 @@ def trial_note(trial: TrialRecord) -> str:
     said += f"warm-up {spec.warmup:.3g} of {spec.epochs} epochs: "
     said += "trained to its end" if trial.value is not None else trial.outcome
     if accuracy is not None:
-        said += f", validation accuracy {accuracy:.4f}"
+        said += f", validation {trial.metric.name} {trial.metric.value(accuracy)}"
     if trial.reprieved_at is not None:
         said += f"; the pruner would have stopped it after {trial.reprieved_at + 1} epochs"
     lines = [said]

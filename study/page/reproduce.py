@@ -9,14 +9,25 @@ from typing import Any
 
 from study.core.records import StudyConfig, StudyRecord
 
-# The name is said first, and the data by its checksums; every other setting is an option of the same name.
-_FLAGS = tuple(field.name for field in fields(StudyConfig) if field.name not in {"name", "data"})
+# The name is said first, and the data by its checksums; a problem brings the rest that is no option. Every other
+# setting is an option of the same name.
+_BROUGHT = {"name", "data", "problem", "source", "metric", "base_rate"}
+_FLAGS = tuple(field.name for field in fields(StudyConfig) if field.name not in _BROUGHT)
 
 
-def search_command(config: StudyConfig, trials: int) -> str:
-    """Return the command that makes the study, each of its settings spelt out."""
+def search_command(config: StudyConfig, trials: int, reference: str | None = None) -> str:
+    """Return the command that makes the study, each of its settings spelt out.
+
+    Args:
+        config: The settings.
+        trials: How many trials.
+        reference: Where a user's problem stands; it brings the optimizer.
+    """
     words = ["python", "-m", "study.search", "--study", config.name, "--trials", str(trials)]
+    words += ["--problem", reference] if reference else []
     for name in _FLAGS:
+        if reference and name in {"optimizer", "weight_decay"}:
+            continue
         value = getattr(config, name)
         words += [f"--{name.replace('_', '-')}", ",".join(value) if isinstance(value, tuple) else str(value)]
     return _folded(words)
@@ -28,8 +39,8 @@ def commands(record: StudyRecord, revision: str | None) -> str:
     # "+changed" marks a tree that differs from its commit; only the commit can be checked out.
     lines = [f"git checkout {shlex.quote(revision.removesuffix('+changed'))}"] if revision else []
     lines += [
-        search_command(record.config, max(1, len(record.trials))),
-        f"python -m study.confirm --study {name}",
+        search_command(record.config, max(1, len(record.trials)), record.attributes.get("problem_reference")),
+        *([f"python -m study.confirm --study {name}"] if record.config.confirmable else []),
         f"python -m study.report --study {name}",
     ]
     return "\n".join(lines)

@@ -7,18 +7,19 @@ and on a dark page; ``on_white`` prepares one for a file of its own.
 from __future__ import annotations
 
 import html
+import json
 import math
 import re
 import zlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.colors import sample_colorscale
 
-from study.core.records import FAILED_BELOW
+from study.core.metric import ACCURACY, Metric
 
 Floats = NDArray[np.float64]
 
@@ -27,7 +28,7 @@ COLOUR_BINS = 10
 #: Height of one of a row of small figures, in pixels.
 SMALL = 210
 #: Name of the trace that holds nothing but the scale of accuracy.
-COLOUR_BAR = "scale of accuracy"
+COLOUR_BAR = "colour scale"
 
 #: Text and axes, what was not trained to the end, and what shall stand out.
 INK, GREY, ACCENT = "#7b8087", "#9aa0a8", "#d1495b"
@@ -96,7 +97,10 @@ class Drawing:
 
 @dataclass(frozen=True)
 class AccuracyScale:
-    """Accuracy to colour, in ``COLOUR_BINS`` equal steps from ``low`` to ``high``, clamped outside."""
+    """Accuracy to colour, in ``COLOUR_BINS`` equal steps from ``low``, the worst, to ``high``, clamped outside.
+
+    Of a metric that is minimised ``low`` is the larger number.
+    """
 
     low: float
     high: float
@@ -110,8 +114,23 @@ class AccuracyScale:
         return min(COLOUR_BINS - 1, int(self.position(accuracy) * COLOUR_BINS))
 
 
-def accuracy_scale(accuracies: Iterable[float | None]) -> AccuracyScale:
-    """Return the scale from the lower decile of the runs that learned something to the best.
+def worded(metric: Metric, drawings: Mapping[str, tuple[Drawing, ...]]) -> dict[str, tuple[Drawing, ...]]:
+    """Return figures in which the metric stands by its name, wherever they say accuracy."""
+    if metric.name == ACCURACY.name:
+        return dict(drawings)
+    return {section: tuple(_worded(metric, drawing) for drawing in own) for section, own in drawings.items()}
+
+
+def _worded(metric: Metric, drawing: Drawing) -> Drawing:
+    def named(text: str) -> str:
+        return text.replace("accuracy", metric.name).replace("Accuracy", metric.name.capitalize())
+
+    figure = go.Figure(json.loads(named(drawing.figure.to_json())))
+    return replace(drawing, figure=figure, description=named(drawing.description), title=named(drawing.title))
+
+
+def accuracy_scale(accuracies: Iterable[float | None], metric: Metric = ACCURACY) -> AccuracyScale:
+    """Return the scale of the metric's values from the lower decile of the runs that learned something to the best.
 
     Dead runs may be one in five of a search, and bad ones are always some: if either set the lower end,
     all others would be of one colour. Both are drawn in the lowest colour.
@@ -119,16 +138,20 @@ def accuracy_scale(accuracies: Iterable[float | None]) -> AccuracyScale:
     known = np.array([a for a in accuracies if a is not None and math.isfinite(a)])
     if known.size == 0:
         return AccuracyScale(0.0, 1.0)
-    alive = known[known >= FAILED_BELOW]
-    low, high = float(np.quantile(alive if alive.size else known, 0.1)), float(known.max())
-    return AccuracyScale(low, high) if high - low > 1e-9 else AccuracyScale(low - 0.01, high + 0.01)
+    gains = np.array([metric.gain(value) for value in known])
+    alive = gains[gains >= metric.gain(metric.failed)]
+    low, high = float(np.quantile(alive if alive.size else gains, 0.1)), float(gains.max())
+    if high - low <= 1e-9:
+        low, high = low - 0.01, high + 0.01
+    return AccuracyScale(metric.gain(low), metric.gain(high))
 
 
-def accuracy_range(accuracies: Iterable[float | None]) -> tuple[float, float]:
-    """Return the part of the accuracy axis worth showing: what ``accuracy_scale`` tells apart, and air."""
-    scale = accuracy_scale(accuracies)
+def accuracy_range(accuracies: Iterable[float | None], metric: Metric = ACCURACY) -> tuple[float, float]:
+    """Return the part of the metric's axis worth showing: what ``accuracy_scale`` tells apart, and air."""
+    scale = accuracy_scale(accuracies, metric)
     air = 0.06 * (scale.high - scale.low)
-    return scale.low - air, scale.high + air
+    low, high = sorted((scale.low - air, scale.high + air))
+    return low, high
 
 
 @dataclass(frozen=True)

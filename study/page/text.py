@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from study.core.records import ENDED, SEARCH_IMAGES, StudyRecord
+from study.core.records import DEFAULT_PROBLEM, ENDED, SEARCH_IMAGES, StudyRecord
 from study.stats.pruning_cost import Cost
 from study.terminal.cells import percent
 
@@ -46,7 +46,12 @@ def facts(record: StudyRecord) -> tuple[str, ...]:
         _plural(len(record.families), "schedule family", "schedule families"),
         _plural(config.epochs, "epoch"),
         f"batch {config.batch_size}",
-        f"{config.train_images:,} training images",
+        f"{config.train_images:,} training {'images' if config.problem == DEFAULT_PROBLEM else 'examples'}",
+        *(
+            []
+            if config.problem == DEFAULT_PROBLEM
+            else [f"problem {config.problem}", record.attributes["lanes"]]
+        ),
     )
 
 
@@ -59,7 +64,7 @@ def notices(record: StudyRecord) -> tuple[str, ...]:
         said.append("This study is still running: everything below will change.")
     elif not record.finished:
         said.append("No trial of this study finished: there is nothing to compare.")
-    if record.config.train_images < SEARCH_IMAGES:
+    if not record.config.whole:
         said.append(
             f"A quick look: trained on {record.config.train_images:,} of {SEARCH_IMAGES:,} images. "
             "Its ranking need not hold for all of them."

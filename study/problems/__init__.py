@@ -1,1 +1,5 @@
-"""What is trained: data, and later models, of a problem."""
+"""What is trained: the default problem, and those of users."""
+
+from study.problems.definition import Problem
+
+__all__ = ["Problem"]

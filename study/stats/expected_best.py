@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from study.core.errors import InputError
+from study.core.metric import ACCURACY, Metric
 
 Floats = NDArray[np.float64]
 
@@ -41,7 +42,9 @@ class BestOf:
     high: Floats
 
 
-def expected_best(scores: Sequence[float | None] | Floats, *, level: float = 0.95) -> BestOf:
+def expected_best(
+    scores: Sequence[float | None] | Floats, *, level: float = 0.95, metric: Metric = ACCURACY
+) -> BestOf:
     """Return the expected best of n trials, for n up to the trials observed, with a bootstrap band.
 
     With the N scores sorted upwards, ``E[best of n] = sum_i x_i C(i - 1, n - 1) / C(N, n)``: the i-th is
@@ -53,11 +56,12 @@ def expected_best(scores: Sequence[float | None] | Floats, *, level: float = 0.9
         scores: Score of each trial. A trial without one (``None`` or NaN: pruned, diverged) still used up
             a trial; it is given the lowest score observed, so it is hardly ever a best.
         level: Share of the resamples within the band.
+        metric: What the scores are, which says what best means.
 
     Raises:
         InputError: No trial has a score, or ``level`` is not in (0, 1).
     """
-    x = np.array([np.nan if s is None else s for s in scores], dtype=np.float64)
+    x = np.array([np.nan if s is None else metric.gain(s) for s in scores], dtype=np.float64)
     if not np.isfinite(x).any():
         raise InputError(f"none of {x.size} trials has a score: the expected best needs at least one")
     if not 0 < level < 1:
@@ -68,7 +72,10 @@ def expected_best(scores: Sequence[float | None] | Floats, *, level: float = 0.9
     resamples = np.random.default_rng(SEED).choice(x, size=(DRAWS, x.size))
     curves = np.sort(resamples, axis=1) @ weights.T
     low, high = np.quantile(curves, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return BestOf(trials=trials, expected=weights @ np.sort(x), low=low, high=high)
+    expected = weights @ np.sort(x)
+    if not metric.maximized:
+        return BestOf(trials=trials, expected=-expected, low=-high, high=-low)
+    return BestOf(trials=trials, expected=expected, low=low, high=high)
 
 
 def best_weights(size: int, trials: NDArray[np.int64]) -> Floats:

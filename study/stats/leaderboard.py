@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +25,7 @@ class Row:
         finished: Those trained to the end.
         pruned: Those stopped by the pruner.
         diverged: Those stopped because their loss was not finite.
-        best: Its finished trial of highest validation accuracy; ``None`` if none finished.
+        best: Its finished trial of best validation value; ``None`` if none finished.
     """
 
     family: str
@@ -36,7 +37,7 @@ class Row:
 
     @property
     def score(self) -> float | None:
-        """Best validation accuracy in the search; inflated, being the best of several noisy ones."""
+        """Best validation value in the search; inflated, being the best of several noisy ones."""
         return None if self.best is None else self.best.value
 
     @property
@@ -65,16 +66,16 @@ class Row:
             "trials": self.trials,
             "pruned": self.pruned,
             "diverged": self.diverged,
-            "best_val_accuracy": self.score,
+            f"best_val_{self.best.metric.name if self.best else 'accuracy'}": self.score,
             "trial": None if self.best is None else self.best.number,
             "parameters": self.parameters,
         }
 
 
 def leaderboard(record: StudyRecord) -> tuple[Row, ...]:
-    """Return one row a family, highest best validation accuracy first, families without one last."""
+    """Return one row a family, best validation value first, families without one last."""
     rows = [_row(family, trials) for family, trials in record.by_family.items()]
-    return tuple(sorted(rows, key=lambda row: (row.score is None, -(row.score or 0.0))))
+    return tuple(sorted(rows, key=lambda row: -row.best.score if row.best else math.inf))
 
 
 def _row(family: str, trials: Sequence[TrialRecord]) -> Row:

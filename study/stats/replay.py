@@ -1,7 +1,8 @@
 """What a pruner would have done to a study that was not pruned: it has every curve to its end.
 
-Notation: N trials, E epochs of a whole run. Signals and accuracies are shares in [0, 1], larger is
-better; regret is in accuracy points (hundredths).
+Notation: N trials, E epochs of a whole run. Signals and final values are shares, larger is better: an accuracy as it
+is, another metric as the share of the way from its chance level (see ``Metric.progress``). Regret is in
+points, hundredths of that.
 
 The trials and their order stay as they ran. What the sampler would have chosen after other results, and
 how much earlier a trial would have begun in a freed lane, cannot be known.
@@ -34,13 +35,15 @@ class Curves:
         families: Family of each trial, length N.
         offsets: Global epoch at which each trial began, [N].
         signals: What a pruner could have seen, [N, E] each; not finite from where a trial diverged.
-        final: Validation accuracy after the last epoch, [N]; minus infinity for a diverged trial.
+        final: Validation value after the last epoch, [N]; minus infinity for a diverged trial.
+        chance: What a network that learned nothing scores.
     """
 
     families: tuple[str, ...]
     offsets: Ints
     signals: Mapping[str, Floats]
     final: Floats
+    chance: float = CHANCE
 
 
 def curves(study: StudyRecord) -> Curves:
@@ -57,6 +60,7 @@ def curves(study: StudyRecord) -> Curves:
     ended = study.ended
     if not study.finished:
         raise InputError(f"study {study.config.name!r} has no finished trial to replay")
+    metric = study.config.metric
     seen = {
         "val": [[e.val_accuracy for e in t.epochs if e.finite] for t in ended],
         "averaged": [[e.averaged_accuracy for e in t.epochs if e.finite] for t in ended],
@@ -66,12 +70,13 @@ def curves(study: StudyRecord) -> Curves:
         if all(value is not None for row in rows for value in row):
             signals[name] = np.full((len(ended), study.config.epochs), -np.inf)
             for row, shown in enumerate(rows):
-                signals[name][row, : len(shown)] = shown
+                signals[name][row, : len(shown)] = [metric.progress(v) for v in shown if v is not None]
     return Curves(
         families=tuple(t.family for t in ended),
         offsets=np.array([t.spec.offset for t in ended]),
         signals=signals,
-        final=np.array([t.score for t in ended]),
+        final=np.array([-np.inf if t.value is None else metric.progress(t.value) for t in ended]),
+        chance=metric.progress(metric.chance),
     )
 
 
@@ -154,8 +159,8 @@ class Replay:
         winner_kept: Whether the study's best trial would have been trained to its end.
         families_kept: Families whose best trial would have been.
         families: Families that have a finished trial.
-        regret: Accuracy points between the best trial and the best that was kept.
-        losses: The same within each family; with none kept, down to guessing one of ten classes.
+        regret: Points between the best trial and the best that was kept.
+        losses: The same within each family; with none kept, down to chance.
         false_prunes: Share of the family's stopped trials that would have ended above the family's best
             kept trial, by family; None where none was stopped.
     """
@@ -202,7 +207,7 @@ def measure(setting: Setting, data: Curves, trained: Ints) -> Replay:
         false_prunes[family] = float((ends > bar).mean()) if ends.size else None
         top = data.final[mine].max()
         families_kept += bool(bar == top)
-        losses[family] = float(100 * max(0.0, top - max(bar, CHANCE)))
+        losses[family] = float(100 * max(0.0, top - max(bar, data.chance)))
     best, best_kept = data.final.max(), data.final[kept].max(initial=-np.inf)
     return Replay(
         setting=setting,

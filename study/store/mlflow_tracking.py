@@ -24,7 +24,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from study.core.records import EpochMetrics, Outcome, Recorded, TrialSpec
+from study.core.metric import ACCURACY
+from study.core.recorded import Recorded
+from study.core.records import DEFAULT_PROBLEM, EpochMetrics, Outcome, TrialSpec
 from study.store.budget import Budget
 from study.store.curve import GrowingCurve
 from study.store.mlflow_connection import connect, experiment_in
@@ -92,7 +94,9 @@ class Tracker:
         dataset: Any,
         tags: Mapping[str, str],
         params: Mapping[str, Any],
+        metric: str,
     ) -> None:
+        self._metric = metric
         self._client = client
         self.experiment_id = experiment_id
         self.run_id = run_id
@@ -151,6 +155,7 @@ class Tracker:
             _dataset(config),
             tags,
             {child: own[name] for name, child in shared.items() if name in own},
+            config.to_json().get("metric", {}).get("name", ACCURACY.name),
         )
         if not tracker.run_id:
             tracker.run_id = tracker._create(name or config.name, tags, own)
@@ -183,7 +188,9 @@ class Tracker:
         from mlflow.entities import Metric
 
         now = _now()
-        measured = {k: v for k, v in epoch.to_json().items() if k.endswith(("_loss", "_accuracy"))}
+        # The fields named after accuracy hold the study's metric, whichever it is; a loss is then there twice.
+        named = {k.replace("_accuracy", f"_{self._metric}"): v for k, v in epoch.to_json().items()}
+        measured = {k: v for k, v in named.items() if k.endswith(("_loss", f"_{self._metric}"))}
         metrics = [Metric(k, v, now, epoch.epoch + 1) for k, v in measured.items() if v is not None]
         metrics += [Metric("lr", rate, now, step) for step, rate in self._open[child].add(rates)]
         self._held.setdefault(child, []).extend(metrics)
@@ -306,16 +313,18 @@ def _dataset(config: Recorded) -> Any:
 
     checksums = json.dumps(dict(config.data), sort_keys=True)
     digest = hashlib.sha256(checksums.encode()).hexdigest()[:16]
-    source = json.dumps({"url": "https://github.com/zalandoresearch/fashion-mnist"})
+    settings = config.to_json()
+    problem, file = settings.get("problem", DEFAULT_PROBLEM), settings.get("source")
+    origin = {"sha256": file} if file else {"url": "https://github.com/zalandoresearch/fashion-mnist"}
     profile = json.dumps({"train_images": config.train_images, "files": dict(config.data)})
-    dataset = Dataset("fashion-mnist", digest, "http", source, profile=profile)
+    dataset = Dataset(problem, digest, "code" if file else "http", json.dumps(origin), profile=profile)
     return DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])
 
 
 def _study_parameters(config: Recorded) -> dict[str, Any]:
     """Return the settings but for the name and the data, which MLflow shows otherwise."""
     fields = {k: v for k, v in config.to_json().items() if k not in {"name", "data"}}
-    return {k: ", ".join(v) if isinstance(v, list) else v for k, v in fields.items()}
+    return {k: ", ".join(map(str, v)) if isinstance(v, list) else v for k, v in fields.items()}
 
 
 def _schedule_parameters(spec: TrialSpec) -> dict[str, Any]:

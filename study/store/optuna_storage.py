@@ -23,6 +23,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState
 
 from study.core.errors import InputError
+from study.core.metric import Metric
 from study.core.records import EpochMetrics, Outcome, StudyConfig, StudyRecord, TrialRecord, TrialSpec
 from study.store import urls
 from study.store.database import exclusively, lock_at_begin, use_wal
@@ -83,6 +84,23 @@ def _require_same(asked: StudyConfig, kept: StudyConfig) -> None:
     if not differences:
         return
     start = f"study {asked.name!r} exists with other settings: "
+    if "problem" in differences:
+        new, old = differences["problem"]
+        raise InputError(
+            f"{start}it studies the problem {old!r}, not {new!r}; give that one, or `study` OTHER"
+        )
+    if "source" in differences:
+        new, old = (_hash(value) for value in differences["source"])
+        raise InputError(
+            f"{start}the file of its problem has changed since (SHA-256 {old}, now {new}); undo the change, "
+            "or `study` OTHER"
+        )
+    if "data" in differences and asked.source:
+        parts = [part for part in asked.data if asked.data[part] != kept.data.get(part)]
+        raise InputError(
+            f"{start}the problem's {' and '.join(parts)} data has changed since; give the same data, "
+            "or `study` OTHER"
+        )
     if "data" in differences:
         raise InputError(
             f"{start}its data files had other checksums; give the same `data_dir`, or `study` OTHER"
@@ -94,14 +112,18 @@ def _require_same(asked: StudyConfig, kept: StudyConfig) -> None:
     raise InputError(f"{start}{said}; give {same} to continue it, or `study` OTHER to start another")
 
 
+def _hash(value: Any) -> str:
+    return f"{value[:12]}..." if value else "none"
+
+
 def _shown(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _made(storage: optuna.storages.RDBStorage, config: StudyConfig) -> optuna.Study:
-    study = optuna.create_study(study_name=config.name, storage=storage, direction="maximize")
+    study = optuna.create_study(study_name=config.name, storage=storage, direction=config.metric.direction)
     with _experimental_features():
-        study.set_metric_names(["val_accuracy"])
+        study.set_metric_names([f"val_{config.metric.name}"])
     study.set_user_attr("settings", config.to_json())
     return study
 
@@ -167,10 +189,10 @@ def record(study: optuna.Study) -> StudyRecord:
     begun = [t for t in study.get_trials(deepcopy=False) if t.state is not TrialState.WAITING]
     retried = {t.user_attrs.get("retry_of") for t in begun}
     kept = [t for t in begun if t.number not in retried and "asked" in t.user_attrs]
-    return StudyRecord(config, tuple(_trial_record(t) for t in kept), attributes)
+    return StudyRecord(config, tuple(_trial_record(t, config.metric) for t in kept), attributes)
 
 
-def _trial_record(trial: FrozenTrial) -> TrialRecord:
+def _trial_record(trial: FrozenTrial, metric: Metric) -> TrialRecord:
     known = trial.user_attrs
     outcome = _OUTCOMES[trial.state]
     return TrialRecord(
@@ -182,6 +204,7 @@ def _trial_record(trial: FrozenTrial) -> TrialRecord:
         reprieved_at=known.get("reprieved_at"),
         started=trial.datetime_start,
         ended=trial.datetime_complete,
+        metric=metric,
     )
 
 

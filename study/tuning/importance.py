@@ -53,7 +53,7 @@ def importances(record: StudyRecord) -> tuple[Importance, ...]:
 
     Only finished trials count: a stopped one's accuracy is that of another length of training.
     """
-    space = Space(record.config.schedules, record.config.epochs)
+    space = Space(record.config.schedules, record.config.epochs, record.config.base_rate)
     shared: dict[str, BaseDistribution] = {FAMILY: CategoricalDistribution(space.families)}
     common = set.intersection(*(set(space.distributions(family)) for family in space.families))
     shared |= {k: d for k, d in space.distributions(space.families[0]).items() if k in common}

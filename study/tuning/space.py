@@ -29,8 +29,8 @@ from study.core.errors import InputError
 #: Name under which Optuna knows the family, and under which dashboards show it.
 FAMILY = "schedule"
 
-#: Learning rates that are searched, on a log scale. Plain SGD at batch 256 gets nowhere in 30 epochs
-#: below 0.02; above 2 it diverges, which costs little: a diverged trial ends after one epoch.
+#: Base rates that are searched for the default problem, on a log scale. Plain SGD at batch 256 gets nowhere in
+#: 30 epochs below 0.02; above 2 it diverges, which costs little: a diverged trial ends after one epoch.
 BASE_RATE = FloatDistribution(0.02, 2.0, log=True)
 
 #: The longest warm-up, as a fraction of the run.
@@ -61,12 +61,15 @@ class Space:
     Args:
         families: Names of schedule families, keys of ``lrsched.REGISTRY``.
         epochs: Length of a run, on which some ranges depend.
+        base_rate: Range of base rates; by default that of the default problem.
 
     Raises:
         InputError: If a family is unknown or has nothing to search, or none is named.
     """
 
-    def __init__(self, families: Sequence[str], epochs: int) -> None:
+    def __init__(
+        self, families: Sequence[str], epochs: int, base_rate: tuple[float, float] | None = None
+    ) -> None:
         if not families:
             raise InputError("no schedule is left to search; name at least one")
         for name in families:
@@ -77,6 +80,7 @@ class Space:
                 raise InputError(f"schedule {name!r} has fields without a search range; leave it out")
         self.families = tuple(families)
         self.epochs = epochs
+        self._base_rate = BASE_RATE if base_rate is None else FloatDistribution(*base_rate, log=True)
         self._distributions = cache(self._translate)
 
     def distributions(self, family: str) -> Mapping[str, BaseDistribution]:
@@ -120,7 +124,7 @@ class Space:
 
     def _translate(self, family: str) -> Mapping[str, BaseDistribution]:
         ranges: dict[str, BaseDistribution] = {
-            "base_rate": BASE_RATE,
+            "base_rate": self._base_rate,
             "warmup": FloatDistribution(0.0, LONGEST_WARMUP * self.epochs),
         }
         for parameter, search in _searched(family):

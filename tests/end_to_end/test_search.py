@@ -21,7 +21,8 @@ import pytest
 import torch
 
 from study.core.records import StudyRecord
-from study.search import FAMILIES, main, pruning_defaults
+from study.loops.search_options import pruning_defaults
+from study.search import FAMILIES, main
 from study.store import optuna_storage as store
 from study.terminal.command import Option
 from study.training.precision import has_bfloat16

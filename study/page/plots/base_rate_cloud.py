@@ -67,7 +67,7 @@ def draw(record: StudyRecord) -> tuple[Drawing, ...]:
         return ()
     rates = (min(c.x.min() for c in clouds.values()), max(c.x.max() for c in clouds.values()))
     finals = [t.value for t in record.finished]
-    accuracies = accuracy_range(finals or [t.last_accuracy for t in record.trials])
+    accuracies = accuracy_range(finals or [t.last_accuracy for t in record.trials], record.config.metric)
     return tuple(
         Drawing(
             f"base-rate-{slug(family)}",
@@ -94,7 +94,7 @@ def base_rate_figure(
             continue
         figure.add_scatter(
             x=cloud.x[chosen],
-            y=np.clip(cloud.accuracies[chosen], accuracies[0], None),
+            y=np.clip(cloud.accuracies[chosen], *accuracies),
             customdata=np.stack([cloud.numbers[chosen], cloud.accuracies[chosen]], axis=1),
             mode="markers",
             marker=marker,

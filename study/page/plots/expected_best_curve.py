@@ -21,7 +21,9 @@ def draw(record: StudyRecord) -> tuple[Drawing, ...]:
     if not curves:
         return ()
     # Few trials, each dead by chance, are expected to give little: in full this presses all else into a line.
-    figure = expected_best_figure(curves, accuracy_range(t.value for t in record.trials))
+    figure = expected_best_figure(
+        curves, accuracy_range((t.value for t in record.trials), record.config.metric)
+    )
     return (Drawing("expected-best", figure, "Expected best accuracy against the number of trials"),)
 
 
@@ -30,7 +32,7 @@ def by_family(record: StudyRecord) -> dict[str, BestOf]:
     groups = {ALL: record.trials, **record.by_family}
     scores = {name: [t.value for t in trials if t.outcome in ENDED] for name, trials in groups.items()}
     return {
-        name: expected_best(own)
+        name: expected_best(own, metric=record.config.metric)
         for name, own in scores.items()
         if sum(score is not None for score in own) >= 2
     }

@@ -79,7 +79,9 @@ def draw(record: StudyRecord) -> tuple[Drawing, ...]:
     return tuple(
         Drawing(id_, learning_figure(record, quantity), f"{title} after each epoch of each trial", title)
         for quantity, (id_, title) in _TITLES.items()
-        if np.isfinite(learning_lines(record.trials, quantity).y).any()
+        # A metric that is the loss is drawn once.
+        if not (quantity == "val_accuracy" and record.config.metric.name == "loss")
+        and np.isfinite(learning_lines(record.trials, quantity).y).any()
     )
 
 
@@ -113,8 +115,11 @@ def learning_figure(record: StudyRecord, quantity: Quantity, *, height: int = 34
         )
     if quantity == "val_accuracy":
         finals = [t.epochs[-1].val_accuracy for t in record.finished if t.epochs]
-        low, high = accuracy_range(finals)
-        figure.update_yaxes(range=[max(0.0, low - 1.5 * (high - low)), high], tickformat=".2f")
+        metric = record.config.metric
+        low, high = accuracy_range(finals, metric)
+        wide = 1.5 * (high - low)
+        shown = [max(metric.low, low - wide), high] if metric.maximized else [low, high + wide]
+        figure.update_yaxes(range=shown, tickformat=".2f")
     else:
         figure.update_yaxes(
             type="log",

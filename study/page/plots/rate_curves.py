@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
+from study.core.metric import ACCURACY, Metric
 from study.core.records import StudyRecord, TrialRecord
 from study.core.thinning import thin_within
 from study.page.plots.learning_curves import Lines, joined
@@ -32,7 +33,7 @@ POINTS = 20
 #: A rate curve is thinned until it leaves the full one by at most this share of its highest rate.
 RATE_TOLERANCE = 0.002
 #: Said before the accuracy of the lowest colour, which whatever ended below it has as well.
-AT_MOST = "≤ "
+AT_MOST, AT_LEAST = "≤ ", "≥ "
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,8 @@ def rate_figure(
         height: Pixels.
     """
     finished = [c.trial.value for c in curves]
-    scale = scale or accuracy_scale(finished)
+    metric = curves[0].trial.metric if curves else ACCURACY
+    scale = scale or accuracy_scale(finished, metric)
     figure = blank("epoch", "learning rate", height=height)
     labels = {c.trial.number: _label(c.trial) for c in curves}
     for colour, lines in binned([c.thinned for c in curves], scale).items():
@@ -158,19 +160,20 @@ def rate_figure(
             showlegend=False,
         )
     if colour_bar and any(a is not None for a in finished):
-        figure.add_trace(_colour_bar(scale))
+        figure.add_trace(_colour_bar(scale, metric))
         figure.update_layout(margin_t=64)
     return figure.update_yaxes(rangemode="tozero")
 
 
 def _label(trial: TrialRecord) -> str:
-    accuracy = "" if trial.last_accuracy is None else f": {trial.last_accuracy:.4f}"
+    accuracy = "" if trial.last_accuracy is None else f": {trial.metric.value(trial.last_accuracy)}"
     ended = "" if trial.outcome == "finished" else f" ({trial.outcome})"
     return f"trial {trial.number}, {title_of(trial.family)}{accuracy}{ended}"
 
 
-def _colour_bar(scale: AccuracyScale) -> go.Scatter:
-    steps = [[i / (len(ACCURACY_COLOURS) - 1), c] for i, c in enumerate(ACCURACY_COLOURS)]
+def _colour_bar(scale: AccuracyScale, metric: Metric) -> go.Scatter:
+    colours = ACCURACY_COLOURS if metric.maximized else ACCURACY_COLOURS[::-1]
+    steps = [[i / (len(colours) - 1), c] for i, c in enumerate(colours)]
     ticks = np.linspace(scale.low, scale.high, 4).tolist()
     return go.Scatter(
         x=[None],
@@ -179,8 +182,8 @@ def _colour_bar(scale: AccuracyScale) -> go.Scatter:
         mode="markers",
         marker={
             "color": [scale.low],
-            "cmin": scale.low,
-            "cmax": scale.high,
+            "cmin": min(scale.low, scale.high),
+            "cmax": max(scale.low, scale.high),
             "colorscale": steps,
             "showscale": True,
             "colorbar": {
@@ -193,7 +196,10 @@ def _colour_bar(scale: AccuracyScale) -> go.Scatter:
                 "thickness": 8,
                 "outlinewidth": 0,
                 "tickvals": ticks,
-                "ticktext": [f"{AT_MOST}{ticks[0]:.3f}", *(f"{tick:.3f}" for tick in ticks[1:])],
+                "ticktext": [
+                    f"{AT_MOST if metric.maximized else AT_LEAST}{ticks[0]:.3f}",
+                    *(f"{tick:.3f}" for tick in ticks[1:]),
+                ],
                 "title": {"text": "final validation accuracy", "side": "top", "font": {"size": 11}},
             },
         },

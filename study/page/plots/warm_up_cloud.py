@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
+from study.core.metric import ACCURACY, Metric
 from study.core.records import StudyRecord, TrialRecord
 from study.page.plots.base_rate_cloud import Points, points
 from study.page.style import (
@@ -62,14 +63,14 @@ def draw(record: StudyRecord) -> tuple[Drawing, ...]:
     """Return the figure of a study of which a trial has finished."""
     if not record.finished:
         return ()
-    figure = warm_up_figure(record.by_family)
+    figure = warm_up_figure(record.by_family, record.config.metric)
     return (Drawing("warm-up", figure, "Final accuracy against warm-up length, all families"),)
 
 
-def warm_up_figure(by_family: Mapping[str, Sequence[TrialRecord]]) -> go.Figure:
+def warm_up_figure(by_family: Mapping[str, Sequence[TrialRecord]], metric: Metric = ACCURACY) -> go.Figure:
     """Draw the finished trials of each family in its colour, and the medians of all."""
     together = by_warm_up(trial for trials in by_family.values() for trial in trials)
-    low, high = accuracy_range(together.accuracies[together.finished])
+    low, high = accuracy_range(together.accuracies[together.finished], metric)
     figure = blank("warm-up, epochs", "validation accuracy", height=420)
     for family, trials in by_family.items():
         cloud = by_warm_up(trials)
@@ -78,7 +79,7 @@ def warm_up_figure(by_family: Mapping[str, Sequence[TrialRecord]]) -> go.Figure:
         style, name = family_style(family), title_of(family)
         figure.add_scatter(
             x=cloud.x[cloud.finished],
-            y=np.clip(cloud.accuracies[cloud.finished], low, None),
+            y=np.clip(cloud.accuracies[cloud.finished], low, high),
             customdata=np.stack([cloud.numbers, cloud.accuracies], axis=1)[cloud.finished],
             mode="markers",
             marker={"color": style.colour, "symbol": style.symbol, "size": 7, "opacity": 0.85},

@@ -9,11 +9,14 @@ from collections.abc import Callable
 
 import pytest
 
+from study.core.errors import InputError
+from study.core.metric import Metric
 from study.core.records import (
     ENDED,
     OUTCOMES,
     EpochMetrics,
     Outcome,
+    StudyConfig,
     StudyRecord,
     TrialRecord,
     TrialSpec,
@@ -82,3 +85,27 @@ def test_an_empty_study_has_its_families_and_no_best(made_up: Maker) -> None:
     record = made_up(0)
     assert record.families == record.config.schedules
     assert (record.best, record.ended, record.epochs_trained) == (None, (), 0)
+
+
+def test_what_cannot_be_confirmed_is_refused(config: StudyConfig) -> None:
+    """A confirmation trains LeNet by plain SGD: it must not judge a study of something else by that."""
+    config.require_confirmable()
+    for other in ({"problem": "mine"}, {"optimizer": "adamw"}, {"weight_decay": 0.1}):
+        changed = dataclasses.replace(config, **other)
+        assert not changed.confirmable
+        with pytest.raises(InputError, match="only LeNet trained by plain SGD can be confirmed so far"):
+            changed.require_confirmable()
+
+
+def test_a_loss_ranks_by_the_smaller_value(config: StudyConfig, made_up: Maker) -> None:
+    """Scores are gains: the best trial of a study that is minimised has the smallest value, and JSON keeps that."""
+    loss = Metric("loss", "minimize", chance=2.3)
+    kept = StudyConfig.from_json(json.loads(json.dumps(dataclasses.replace(config, metric=loss).to_json())))
+    assert kept.metric == loss
+    trials = [
+        dataclasses.replace(trial, outcome="finished", value=value, metric=loss)
+        for trial, value in zip(made_up(2).trials, (1.5, 0.5), strict=True)
+    ]
+    assert best_of(trials) == trials[1]
+    assert [trial.learned for trial in trials] == [True, True]
+    assert not dataclasses.replace(trials[0], value=2.29).learned

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from study.core.errors import InputError
+from study.core.metric import Metric
 from study.stats.expected_best import best_weights, expected_best
 
 scores = st.lists(st.floats(0, 1), min_size=1, max_size=7)
@@ -81,3 +82,15 @@ def test_no_score_at_all_is_refused(x: list[float | None]) -> None:
 def test_a_level_out_of_range_is_refused() -> None:
     with pytest.raises(InputError, match=r"level must be in \(0, 1\), got 95"):
         expected_best([0.5], level=95)
+
+
+def test_the_expected_best_of_losses_is_that_of_gains_turned_round() -> None:
+    losses = np.random.default_rng(3).uniform(0.2, 2.0, 30)
+    turned, straight = (
+        expected_best(losses, metric=Metric("loss", "minimize", chance=2.3)),
+        expected_best(-losses),
+    )
+    assert turned.expected == pytest.approx(-straight.expected)
+    assert (turned.low <= turned.expected + 1e-12).all()
+    assert (turned.expected <= turned.high + 1e-12).all()
+    assert turned.expected[-1] == pytest.approx(losses.min())

@@ -1,0 +1,79 @@
+"""What a search is asked for, and the settings that a study gets from it and from its problem."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+from study.core.records import StudyConfig
+
+if TYPE_CHECKING:
+    from study.training.workload import Workload
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """What ``python -m study.search`` was asked for; a field is the option of its name."""
+
+    trials: int
+    problem: str | None
+    epochs: int | None
+    study: str
+    schedules: tuple[str, ...]
+    batch_size: int | None
+    train_images: int | None
+    optimizer: str | None
+    weight_decay: float | None
+    seed: int
+    sampler: str
+    pruner: str
+    n_warmup_steps: int | None
+    interval_steps: int
+    n_startup_trials: int | None
+    keep_best: int
+    prune_on: str
+    reprieve: float
+    lanes: int | None
+    precision: str
+    device: str
+    data_dir: str | None
+    storage: str
+    tracking_uri: str
+    rerun: int | None
+
+    def config(self, device: str, precision: str, workload: Workload) -> StudyConfig:
+        """Return the study's settings on a device type, in one arithmetic: what was asked for, else what the problem says."""
+        known = {field.name for field in fields(StudyConfig)}
+        chosen = {name: value for name, value in vars(self).items() if name in known and value is not None}
+        own = {name: getattr(workload, name) for name in WORKLOAD}
+        defaults = pruning_defaults(self.pruner, self.epochs or workload.epochs)
+        named = {"name": self.study, "problem": workload.name, "device": device, "precision": precision}
+        return StudyConfig(**{**own, **defaults, **chosen, **named})
+
+
+#: Settings that a problem brings.
+WORKLOAD = (
+    "epochs",
+    "batch_size",
+    "train_images",
+    "base_rate",
+    "metric",
+    "data",
+    "source",
+    "optimizer",
+    "weight_decay",
+)
+
+
+def pruning_defaults(pruner: str, epochs: int) -> dict[str, int]:
+    """Return the options of pruning that depend on others; ``docs/pruning.md`` says what they rest on.
+
+    Args:
+        pruner: ``median``, ``family-median`` or ``none``.
+        epochs: Length of a whole trial. A warm-up takes up to 30 % of it, and earlier than at a quarter slow
+            starters are stopped that end high.
+    """
+    return {
+        "n_warmup_steps": max(3, -(-epochs // 4)),
+        "n_startup_trials": 2 if pruner == "family-median" else 6,
+    }

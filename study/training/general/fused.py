@@ -1,0 +1,242 @@
+"""Train many networks of any kind on one stream of minibatches: fused where that is proven, else one by one.
+
+The door is that of ``study.training.lanes``: add and drop lanes between epochs, give each the rates of an epoch's
+steps, read what the epoch gave. Notation: L lanes, B examples a minibatch, S steps an epoch.
+
+The order of the examples in global epoch g is drawn from ``(order_seed, g)`` alone. So are the random numbers that
+networks draw while they train (dropout): the same lanes in the same epoch draw the same ones, but a lane among other
+neighbours draws others.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from study.core.records import EpochMetrics
+from study.problems.definition import Problem
+from study.problems.examples import Examples
+from study.training.general.measuring import Measurement, of_minibatch, of_split
+from study.training.general.separate import Separate
+from study.training.general.stacked import Stacked
+from study.training.lanes import data_order, widest
+
+Rates = Mapping[int, NDArray[np.float64]]
+
+
+@dataclass
+class _Lane:
+    """Who trains in a lane, and how many epochs it has behind it."""
+
+    key: int
+    epochs: int = 0
+
+
+class ProblemLanes:
+    """A problem's networks, side by side.
+
+    Args:
+        problem: What is trained.
+        train: Examples to train on.
+        evaluation: Examples to measure on after every epoch; ``None`` measures nothing.
+        fused: Whether they train as one (:class:`Stacked`) or one after the other (:class:`Separate`); ask
+            ``study.training.general.proof`` which.
+        order_seed: Seed of the data order.
+        batch_size: Examples a minibatch; by default the problem's.
+        averaging: Length in epochs of the exponential average of the weights that is measured beside
+            the weights themselves; ``None`` keeps no average. Buffers are not averaged.
+        dtype: Floating-point type of weights and inputs.
+        bfloat16: Compute the training steps' forward and backward passes in bfloat16.
+        clock: Global epoch to start at.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        train: Examples,
+        evaluation: Examples | None,
+        *,
+        fused: bool,
+        order_seed: int,
+        batch_size: int | None = None,
+        averaging: float | None = None,
+        dtype: torch.dtype = torch.float32,
+        bfloat16: bool = False,
+        clock: int = 0,
+    ) -> None:
+        self.clock = clock
+        self.problem = problem
+        self._device = train.inputs.device
+        self._dtype = dtype
+        self._train = train.to(self._device, dtype)
+        self._evaluation = None if evaluation is None else evaluation.to(self._device, dtype)
+        self._batch_size = batch_size or problem.batch_size
+        self._order_seed = order_seed
+        self._averaging = averaging
+        kind = Stacked if fused else Separate
+        share = None if averaging is None else min(1.0, 1 / (averaging * self.steps))
+        self._networks: Stacked | Separate = kind(
+            problem, self._device, dtype=dtype, averaging=share, bfloat16=bfloat16
+        )
+        self._lanes: list[_Lane] = []
+
+    @property
+    def fused(self) -> bool:
+        """Whether the lanes train as one batched network."""
+        return self._networks.fused
+
+    @property
+    def steps(self) -> int:
+        """Steps an epoch, S."""
+        return -(-len(self._train) // self._batch_size)
+
+    @property
+    def keys(self) -> list[int]:
+        """Keys of the lanes that train, in lane order."""
+        return [lane.key for lane in self._lanes]
+
+    def add(self, key: int, seed: int) -> None:
+        """Start a network with initial weights drawn from ``seed`` in a new lane.
+
+        Raises:
+            ValueError: The key trains already.
+        """
+        if key in self.keys:
+            raise ValueError(f"lane {key} trains already")
+        self._networks.add(seed)
+        self._lanes.append(_Lane(key))
+
+    def drop(self, key: int) -> None:
+        """Free the lane of ``key``.
+
+        Raises:
+            ValueError: The key does not train.
+        """
+        rows = [index for index, other in enumerate(self.keys) if other != key]
+        if len(rows) == len(self._lanes):
+            raise ValueError(f"no lane trains {key}")
+        self._lanes = [self._lanes[index] for index in rows]
+        self._networks.keep(rows)
+
+    def weights(self, key: int) -> dict[str, torch.Tensor]:
+        """Return one lane's weights and buffers as a lone network's ``state_dict``."""
+        return self._networks.weights(self.keys.index(key))
+
+    def train_epoch(self, rates: Rates, momenta: Rates | None = None) -> dict[int, EpochMetrics]:
+        """Train every lane for one epoch and measure it.
+
+        Args:
+            rates: Learning rate of each of the S steps, by key; all keys that train.
+            momenta: Momentum (the first beta) of each step, likewise, where schedules drive it.
+
+        Returns:
+            What the epoch gave, by key. A lane whose loss is not finite says so in its figures.
+        """
+        started = time.perf_counter()
+        table = self._table(rates)
+        self._networks.begin_epoch(table, None if momenta is None else self._table(momenta))
+        with _drawing_from(self._order_seed, self.clock, self._device):
+            loss, metric = self._steps()
+        self._networks.end_epoch()
+        totals = [loss / len(self._train), metric / len(self._train)]
+        if self._evaluation is not None:
+            for averaged in (False, True)[: 1 if self._averaging is None else 2]:
+                totals.extend(self._measure(self._evaluation, averaged=averaged).means())
+        wide = widest(self._device)
+        figures = torch.stack([total.to(wide) for total in totals], dim=1).tolist()
+        seconds = (time.perf_counter() - started) / len(self._lanes)
+        self.clock += 1
+        return {
+            lane.key: _epoch(lane, row, float(table[-1, index]), seconds)
+            for index, (lane, row) in enumerate(zip(self._lanes, figures, strict=True))
+        }
+
+    def evaluate(self, examples: Examples) -> dict[int, tuple[float, float]]:
+        """Return ``(mean loss, metric)`` of every lane on other examples, by key."""
+        loss, metric = self._measure(examples.to(self._device, self._dtype)).means()
+        return dict(zip(self.keys, zip(loss.tolist(), metric.tolist(), strict=True), strict=True))
+
+    def evaluate_examples(self, examples: Examples) -> dict[int, NDArray[np.float64]] | None:
+        """Return the metric of every single example ``[N]``, by key; ``None`` where it is one number for all."""
+        each = self._measure(examples.to(self._device, self._dtype)).each
+        if each is None:
+            return None
+        return {key: row.cpu().double().numpy() for key, row in zip(self.keys, each, strict=True)}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that a later process needs to go on: tensors and plain data."""
+        return {
+            "clock": self.clock,
+            "fused": self.fused,
+            "lanes": [(lane.key, lane.epochs) for lane in self._lanes],
+            "networks": self._networks.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where the process that wrote ``state`` stopped.
+
+        Raises:
+            ValueError: That process trained its lanes the other way, fused or one by one.
+        """
+        if state["fused"] != self.fused:
+            ways = {True: "fused", False: "one after the other"}
+            raise ValueError(
+                f"these lanes were trained {ways[state['fused']]} and would go on {ways[self.fused]}"
+            )
+        self.clock = state["clock"]
+        self._lanes = [_Lane(key, epochs) for key, epochs in state["lanes"]]
+        self._networks.load_state_dict(state["networks"])
+
+    def _table(self, by_key: Rates) -> NDArray[np.float64]:
+        """Return numbers by key as ``[S, L]``."""
+        return np.stack([np.asarray(by_key[key], dtype=np.float64) for key in self.keys], axis=1)
+
+    def _steps(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Run the S steps of one epoch; return the sums over examples of losses and metric, ``[L]`` each."""
+        wide = widest(self._device)
+        loss, metric = torch.zeros((2, len(self._lanes)), dtype=wide, device=self._device)
+        for number, (inputs, targets) in enumerate(self._batches()):
+            losses, outputs = self._networks.step(number, inputs, targets)
+            loss += losses.to(wide) * len(targets)
+            metric += of_minibatch(self.problem, outputs, targets, losses).to(wide) * len(targets)
+        return loss, metric
+
+    def _batches(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Yield the minibatches of the current global epoch."""
+        order = data_order(len(self._train), self._order_seed, self.clock).to(self._device)
+        for indices in torch.split(order, self._batch_size):
+            yield self._train.inputs[indices], self._train.targets[indices]
+
+    def _measure(self, examples: Examples, *, averaged: bool = False) -> Measurement:
+        return of_split(self.problem, self._networks, examples, averaged=averaged)
+
+
+@contextmanager
+def _drawing_from(seed: int, clock: int, device: torch.device) -> Iterator[None]:
+    """Draw torch's random numbers from a seed of two numbers; put the generator's state back afterwards."""
+    (draw,) = np.random.SeedSequence([seed, clock, 1]).generate_state(1, np.uint64)
+    with torch.random.fork_rng(devices=[device.index or 0] if device.type == "cuda" else []):
+        torch.manual_seed(int(draw >> np.uint64(1)))
+        yield
+
+
+def _epoch(lane: _Lane, row: list[float], rate: float, seconds: float) -> EpochMetrics:
+    figures: list[float | None] = [*row, *[None] * (6 - len(row))]
+    lane.epochs += 1
+    return EpochMetrics(
+        epoch=lane.epochs - 1,
+        rate=rate,
+        train_loss=row[0],
+        train_accuracy=row[1],
+        val_loss=figures[2],
+        val_accuracy=figures[3],
+        averaged_accuracy=figures[5],
+        seconds=seconds,
+    )
