@@ -224,6 +224,6 @@ def _record_heartbeat(study: optuna.Study, trial: optuna.Trial | FrozenTrial) ->
 def _plain(epoch: EpochMetrics) -> dict[str, Any]:
     """Return an epoch as JSON that browsers read: a loss that is not finite becomes a word."""
     return {
-        key: repr(value) if isinstance(value, float) and not math.isfinite(value) else value
+        key: repr(float(value)) if isinstance(value, float) and not math.isfinite(value) else value
         for key, value in epoch.to_json().items()
     }

@@ -101,6 +101,8 @@ def test_lenet_by_another_optimizer(optimizer: str, tmp_path: Path) -> None:
         *arguments,
         "--epochs",
         "2",
+        "--batch-size",
+        "32",
         "--train-images",
         "1000",
         "--device",
