@@ -6,7 +6,8 @@ import ast
 import json
 from typing import Any
 
-from lrsched.schedule import REGISTRY, Schedule, from_json, nearest
+from lrsched.names import nearest
+from lrsched.schedule import REGISTRY, Schedule, from_json
 
 #: Longer texts are no line that somebody typed.
 _LONGEST = 10_000

@@ -11,7 +11,6 @@ of its size before a jump counts as at it.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import inspect
 import itertools
@@ -23,6 +22,7 @@ from typing import Any, ClassVar, Self, TypeAlias, dataclass_transform, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from lrsched.names import nearest, own_names
 from lrsched.parameter import Parameter, is_number, parameter, plain
 
 Array: TypeAlias = NDArray[np.float64]
@@ -270,38 +270,9 @@ def _knowing_names(made: Callable[..., None], cls: type[Schedule]) -> Callable[.
 
 
 def _own_names(cls: type[Schedule], named: Mapping[str, Any]) -> dict[str, Any]:
-    """Return fields under their own names; a field may go by another name that it has in the field (``also``).
-
-    Raises:
-        TypeError: There is no such field, or one is given twice.
-    """
-    own = {name: p.name for p in cls.parameters() for name in (p.name, *p.also)}
-    fields: dict[str, Any] = {}
-    for name, value in named.items():
-        if name not in own:
-            raise TypeError(f"{cls.name or cls.__name__} has no field {name!r}{_meant(cls, name)}")
-        if own[name] in fields:
-            raise TypeError(f"{cls.name or cls.__name__} got its field {own[name]!r} twice, once as {name!r}")
-        fields[own[name]] = value
-    return fields
-
-
-def _meant(cls: type[Schedule], name: str) -> str:
-    """Return the end of a message that names the field which a wrong name probably means.
-
-    That is the one that means what other schedules call so; else the one that is spelt most like it; else the only
-    one of its unit.
-    """
-    fields, names = cls.parameters(), [p.name for p in cls.parameters()]
-    elsewhere = [p for kind in REGISTRY.values() for p in kind.parameters() if p.name == name]
-    for same in (
-        [p.name for p in fields if p.meaning in {q.meaning for q in elsewhere}],
-        difflib.get_close_matches(name, names, n=1, cutoff=0.6),
-        [p.name for p in fields if p.unit in {q.unit for q in elsewhere}],
-    ):
-        if len(same) == 1:
-            return f": did you mean {same[0]!r}?"
-    return nearest(name, names)
+    """Return the fields of a class under their own names, or raise TypeError: see ``own_names``."""
+    others = (p for kind in REGISTRY.values() for p in kind.parameters())
+    return own_names(cls.name or cls.__name__, cls.parameters(), named, others)
 
 
 def schedule_class(name: str) -> type[Schedule]:
@@ -348,9 +319,3 @@ def _from_plain(value: Any, declared: Parameter) -> Any:
     if not declared.many:
         return from_json(value)
     return [from_json(v) for v in value] if isinstance(value, (list, tuple)) else value
-
-
-def nearest(name: Any, known: list[str]) -> str:
-    """Return the end of a message that names the nearest known name, or all of them."""
-    close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-    return f": did you mean {close[0]!r}?" if close else f"; known: {', '.join(known) or 'none'}"

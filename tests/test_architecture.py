@@ -37,6 +37,7 @@ OTHERS: dict[str, set[str]] = {
     "lrsched/optimizer.py": {"torch"},
     "lrsched/picture.py": {"numpy", "plotly"},
     "lrsched/snapshot.py": {"numpy", "torch"},
+    "lrsched/writing.py": {"torch"},
     "study/__init__.py": set(),
     "study/core": {"numpy"},
     "study/problems": {"numpy", "torch", "torchvision"},
