@@ -137,7 +137,7 @@ def _code(record: StudyRecord, confirmed: Confirmation | None) -> Code | None:
     if confirmed is not None and confirmed.leader is not None:
         spec = TrialSpec.from_json(confirmed.leader)
         won, images = confirmed.verdict.winner is not None, confirmed.images
-        title = "The winner as code" if won else "The leader of the tie as code"
+        title = "The winner as code" if won else "The leader as code"
         note = f"{confirmed.verdict.leader}, for {spec.epochs} epochs on {images:,} images in batches of {batch}."
         return Code(title, note, torch_code(spec, images, batch))
     best = record.best
@@ -153,4 +153,6 @@ def _code(record: StudyRecord, confirmed: Confirmation | None) -> Code | None:
 
 def torch_code(spec: TrialSpec, images: int, batch: int) -> str:
     """Return what a trial was asked as PyTorch code to paste, for so many images in batches of ``batch``."""
-    return to_torch_code(spec.schedule, spec.base_rate, spec.epochs, steps_per_epoch=-(-images // batch))
+    return to_torch_code(
+        spec.schedule, spec.base_rate, spec.epochs, -(-images // batch), examples=images, batch_size=batch
+    )

@@ -209,7 +209,7 @@ def test_the_page_says_what_the_records_say(reported: Path) -> None:
     assert "1 diverged" in page
     won = kept["verdict"]["winner"] is not None
     assert ("The winner as code" in page) == won
-    assert ("The leader of the tie as code" in page) == (not won)
+    assert ("The leader as code" in page) == (not won)
     assert "on 60,000 images" in page
     assert "torch.optim.SGD" in page
     assert "python -m study.search" in page
