@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import click
 
-from study.core.records import Outcome, StudyRecord
+from study.core.records import Outcome, StudyConfig, StudyRecord
 from study.page.family_table import Results, family_table
 from study.page.plots.rate_curves import rate_curves, rate_figure
 from study.page.style import on_white
@@ -62,8 +64,25 @@ def print_closing(
     click.echo(
         "\nThese are search scores: the best of many noisy runs, inflated, and no verdict. Look further:\n"
         f"  mlflow ui{database}\n"
-        f"    and http://127.0.0.1:5000/#/experiments/{experiment}/runs"
-        "?workflowType=machine_learning&compareRunsMode=CHART\n"
+        f"    and http://127.0.0.1:5000/#/{curves_in_mlflow(experiment, config)}\n"
         f"  optuna-dashboard {storage}\n"
         f"  python -m study.{'confirm' if config.confirmable else 'report'} --study {config.name}{where}"
+    )
+
+
+def curves_in_mlflow(experiment: str, config: StudyConfig) -> str:
+    """Return the page of MLflow that shows the curves of the study's best finished trials, behind its ``#/``.
+
+    Sorted by creation, as MLflow does unless told otherwise, the trials' runs are folded away under their parent.
+
+    Args:
+        experiment: Id of the study's experiment.
+        config: The study's settings.
+    """
+    query = f'tags.study = "{config.name}" and tags.kind = "search" and tags.state = "finished"'
+    best = f"metrics.`val_{config.metric.name}`"
+    return (
+        f"experiments/{experiment}/runs?workflowType=machine_learning&compareRunsMode=CHART"
+        f"&searchFilter={quote(query)}&orderByKey={quote(best)}"
+        f"&orderByAsc={str(config.metric.direction == 'minimize').lower()}"
     )

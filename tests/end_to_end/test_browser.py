@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -64,12 +65,10 @@ def test_a_childs_rate_curve_is_drawn_in_mlflow(
 def test_all_rate_curves_stand_side_by_side_in_mlflow(
     mlflow_ui: str, small_study: Any, window: BrowserContext
 ) -> None:
-    run = finished_children(small_study.folder)[0]
+    """The very link that the search prints shows the rates of its best trials."""
+    (printed,) = re.findall(r"http://127\.0\.0\.1:5000/(#/\S+)", small_study.output)
     page = window.new_page()
-    page.goto(
-        f"{mlflow_ui}/#/experiments/{run.info.experiment_id}/runs?workflowType=machine_learning"
-        "&compareRunsMode=CHART&orderByKey=metrics.%60val_accuracy%60&orderByAsc=false"
-    )
+    page.goto(f"{mlflow_ui}/{printed}")
     drawn = chart(page, "lr")
     page.screenshot(path=small_study.folder / "mlflow-compare.png")
     assert len(drawn["traces"]) >= 10

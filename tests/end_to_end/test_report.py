@@ -281,7 +281,7 @@ def test_any_state_of_a_study_gives_a_page(
         (["--certificate", "none.json"], "cannot read the certificate"),
         (["--certificate", "others.json"], "is of study 'another'"),
         (["--certificate", "forged.json"], "--certificate 'forged.json' does not hold"),
-        (["--out", "no/such/report.html"], "cannot be written"),
+        (["--out", "no/such/report.html"], "--out 'no/such/report.html': there is no folder 'no/such'"),
         (["--export", "trials.xlsx"], "--export 'trials.xlsx' must end in .csv, .parquet or .json"),
         (["--figures", "report.html/figures"], "--figures 'report.html/figures' cannot be written"),
     ],
