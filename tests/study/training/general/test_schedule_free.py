@@ -34,7 +34,8 @@ def warmed_up(step: int) -> float:
 @pytest.mark.parametrize("kind", ["SGD", "AdamW"])
 def test_as_the_authors_package(kind: str, decay: float) -> None:
     """50 steps with a warm-up, looked at every seventh: both points equal to 1e-12."""
-    schedulefree = pytest.importorskip("schedulefree")
+    import schedulefree
+
     ours, theirs = some_network(), some_network()
     one: ScheduleFreeSGD | ScheduleFreeAdamW
     if kind == "SGD":
