@@ -44,7 +44,8 @@ def train_recorded(one: Pass, lanes: Lanes, tracker: Tracker, label: Label, show
     children: list[str] = []
 
     def on_epoch(lane: int, epoch: EpochMetrics, rates: NDArray[np.float64]) -> None:
-        tracker.epoch(children[lane], epoch, rates.tolist())
+        with held_back():  # a signal within MLflow's transaction would leave its database locked
+            tracker.epoch(children[lane], epoch, rates.tolist())
         row[lane:] = [epoch]
         if epoch.epoch >= before and len(row) == len(one.runs):
             show(row)
