@@ -16,7 +16,11 @@ def other_rates_figure(rates: BaseRates) -> go.Figure:
         figure.add_scatter(
             x=list(rates.multiples),
             y=100 * rates.losses(name),
-            mode="lines+markers",
+            mode="lines+markers+text",
+            # Named at its left end: finalists of one family share a colour, and the page has no key to them.
+            text=[safe(name), *[""] * (len(rates.multiples) - 1)],
+            textposition="top right",
+            cliponaxis=False,
             line={"color": style.colour, "dash": style.dash, "width": 2},
             marker={"color": style.colour, "symbol": style.symbol, "size": 8},
             name=safe(name),
