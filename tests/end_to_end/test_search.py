@@ -311,7 +311,8 @@ def seconds_of_help() -> float:
 def test_flags_are_a_decision() -> None:
     """Adding or removing an option is one: this list changes with it."""
     flags = """
-        --trials --epochs --study --schedules --batch-size --train-images --seed --sampler --pruner
+        --trials --epochs --study --problem --optimizer --weight-decay --schedules --batch-size --train-images
+        --seed --sampler --pruner
         --n-warmup-steps --interval-steps --n-startup-trials --keep-best --prune-on --reprieve --lanes
         --precision --device --data-dir --storage --tracking-uri --rerun --list-schedules
     """
@@ -349,7 +350,7 @@ def test_the_catalogue_is_printed(
         (("--epochs", "-1"), "--epochs: must be a whole number of 1 or more, got -1"),
         (("--lanes", "0"), "--lanes: must be auto or a whole number of 1 or more, got 0"),
         (("--batch-size", "0"), "--batch-size: must be"),
-        (("--train-images", "50001"), "--train-images: must be"),
+        (("--train-images", "50001"), "--train-images must be in 1..50000, got 50001"),
         (("--seed", "-1"), "--seed: must be"),
         (("--reprieve", "1.5"), "--reprieve: must be"),
         (("--pruner", "mean"), "--pruner: "),
