@@ -20,7 +20,7 @@ from study.terminal.values import nearest
 COMMANDS = {
     "problem": "Try your own network and data: is it fused, which rates train?",
     "search": "Search for the best schedule: ask, train, report, prune.",
-    "confirm": "Train the best again on fresh seeds: who won, or a tie.",
+    "confirm": "Train the best again on fresh seeds: who won, or that no difference matters.",
     "report": "Write a study as one page that opens offline.",
     "audit": "Tell what pruning cost, or would have.",
     "replicate": "Repeat the textbook's own table over several seeds.",
