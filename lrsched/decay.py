@@ -42,7 +42,7 @@ class Decay(Schedule):
 
     def _shape(self, u: Array) -> Array:
         """Return the multiplier at progress ``u`` in [0, 1]."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must state it in _shape")
 
 
 class Linear(Decay, name="linear"):

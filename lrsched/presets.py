@@ -23,7 +23,7 @@ class Preset(Schedule):
         return self._general()
 
     def _general(self) -> Schedule:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must state it in _general")
 
     @property
     def duration(self) -> float:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import lrsched
 from study.core.errors import InputError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -115,4 +116,23 @@ def test_a_checkpoint_with_code_is_refused_and_not_run(tmp_path: Path) -> None:
     mark.rmdir()
     with pytest.raises(InputError, match="damaged, or no checkpoint of ours; remove it"):
         Pass([], schedule_rates, file).history()
+    assert not mark.exists()
+
+
+#: All that JSON can hold: a user's function is never read from it.
+READ = sorted(n for n, cls in lrsched.REGISTRY.items() if all(p.unit != "function" for p in cls.parameters()))
+
+
+@pytest.mark.parametrize("name", READ)
+def test_text_in_a_schedule_that_is_read_never_reaches_the_code_that_is_pasted(
+    name: str, tmp_path: Path
+) -> None:
+    """Pasted code is tried before it is given out, so a field that could hold any text would be run."""
+    cls = lrsched.REGISTRY[name]
+    mark = tmp_path / "ran"
+    code = f"__import__('os').mkdir({str(mark)!r})"
+    written = cls.example().to_json()
+    for field in written:
+        with pytest.raises((TypeError, ValueError)):
+            lrsched.from_json({**written, field: code})
     assert not mark.exists()
