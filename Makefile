@@ -5,6 +5,8 @@ PYTHON ?= python3
 TRIALS ?= 100
 EPOCHS ?= 30
 ARGS ?=
+# Options of the reference's study.confirm.
+CONFIRM ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -20,7 +22,21 @@ PINNED := setuptools .[dev,postgres]
 PEERS := .[peers]
 endif
 
-.PHONY: help search test check peers lint types data install format lock clean
+# CPU=1 leaves CUDA out: PyTorch's CPU build, and the lock file without what only CUDA needs. PyPI holds that build
+# for macOS (always) and Linux on ARM; on other Linux, pip must know the index that PyTorch's start page names.
+CPU ?=
+ifeq ($(if $(CPU),$(shell uname -s)),Linux)
+BUILD := $(if $(filter x86_64,$(shell uname -m)),+cpu)
+TORCH ?= torch==2.14.1$(BUILD) torchvision==0.29.1$(BUILD)
+SIZE := 2 GB without CUDA
+PINNED := --require-hashes -r build/cpu.lock
+NO_CPU_BUILD := error: pip finds no CPU build of PyTorch ($(TORCH)); give it the index that PyTorch's start page \
+  names for CPU, as PIP_EXTRA_INDEX_URL=... make $(MAKECMDGOALS) CPU=1
+else
+SIZE := 7 GB with PyTorch's CUDA libraries (make CPU=1 leaves them out)
+endif
+
+.PHONY: help search reference demo test check peers docs lint types data install format lock clean
 .DEFAULT_GOAL := help
 
 help: ## List what can be made
@@ -29,6 +45,27 @@ help: ## List what can be made
 
 search: $(INSTALLED) data ## Run the main job: search schedules on Fashion-MNIST
 	$(BIN)/python -m study.search --trials $(TRIALS) --epochs $(EPOCHS) $(ARGS)
+
+# The records of a target that keeps its own, in a folder: $(call records,FOLDER).
+records = --storage sqlite:///$(1)/optuna.db --tracking-uri sqlite:///$(1)/mlflow.db
+
+reference: $(INSTALLED) data ## Repeat the reference study to its verdict, into docs/reference; hours, goes on where it stopped
+	@mkdir -p build/reference
+	$(BIN)/python -m study.search --trials 100 $(call records,build/reference)
+	$(BIN)/python -m study.confirm $(call records,build/reference) $(CONFIRM) \
+	  --checkpoints build/reference/runs --out build/reference/certificate.json
+	$(BIN)/python -m study.archive --save docs/reference $(call records,build/reference) \
+	  --certificate build/reference/certificate.json
+	$(BIN)/python -m study.report $(call records,build/reference) \
+	  --certificate docs/reference/certificate.json --out build/reference/report.html
+
+demo: $(INSTALLED) ## Open the finished reference study in MLflow and optuna-dashboard; nothing is trained
+	@rm -rf build/demo && mkdir -p build/demo
+	@$(BIN)/python -m study.archive --restore docs/reference $(call records,build/demo) \
+	  --certificate build/demo/certificate.json
+	@$(BIN)/python -m study.report $(call records,build/demo) --certificate build/demo/certificate.json \
+	  --out build/demo/report.html
+	@tools/serve build/demo $(BIN)
 
 test: $(INSTALLED) data ## Run the fast tests
 	$(BIN)/python -m pytest -m "$(FAST)" $(ARGS)
@@ -39,6 +76,14 @@ check: lint types ## Run lint, types and every test but the peers' (needs Chromi
 peers: $(INSTALLED) ## Install other schedule libraries and frameworks; compare with them, and run in their loops
 	@$(BIN)/python -m pip install --quiet $(PEERS)
 	$(BIN)/python -m pytest -m peers $(ARGS)
+
+build/docs/.installed: requirements-docs.lock
+	@$(PYTHON) -m venv build/docs
+	@build/docs/bin/python -m pip install --quiet --require-hashes -r requirements-docs.lock
+	@touch $@
+
+docs: build/docs/.installed ## Build the documentation site into build/site; a broken link is an error
+	build/docs/bin/mkdocs build --quiet
 
 lint: $(INSTALLED) ## Check style and formatting
 	$(BIN)/ruff check
@@ -59,8 +104,13 @@ install: $(INSTALLED) ## Make the environment in .venv from the lock file
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "error: Python 3.11 or newer is needed, $(PYTHON) is older; say make PYTHON=python3.11" >&2; exit 2; }
-	@echo "Making $(VENV): PyTorch with its CUDA libraries takes about 7 GB and a few minutes, once."
+	@echo "Making $(VENV): $(SIZE), and a few minutes, once."
 	@$(PYTHON) -m venv $(VENV)
+ifdef NO_CPU_BUILD
+	@mkdir -p build
+	@awk '/^[^ #]/ { kept = !/^(torch|torchvision|triton|nvidia-.*|cuda-.*)==/ } kept' requirements.lock > build/cpu.lock
+	@$(BIN)/python -m pip install --quiet $(TORCH) || { echo "$(NO_CPU_BUILD)" >&2; exit 2; }
+endif
 	@$(BIN)/python -m pip install --quiet $(PINNED)
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
@@ -73,6 +123,7 @@ lock: ## Choose the versions again and write the lock files
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install --quiet pip-tools
 	$(COMPILE) --extra dev --extra postgres --output-file requirements.lock pyproject.toml
+	$(COMPILE) --constraint requirements.lock --output-file requirements-docs.lock docs/requirements.in
 	$(COMPILE) --extra peers --constraint requirements.lock --output-file requirements-peers.lock pyproject.toml
 
 clean: ## Remove the environment and the caches; studies and data stay
