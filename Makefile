@@ -83,7 +83,7 @@ build/docs/.installed: requirements-docs.lock
 	@touch $@
 
 docs: build/docs/.installed ## Build the documentation site into build/site; a broken link is an error
-	build/docs/bin/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 build/docs/bin/mkdocs build --quiet
 
 lint: $(INSTALLED) ## Check style and formatting
 	$(BIN)/ruff check

@@ -106,6 +106,34 @@ def test_the_schedules_alone_need_numpy_only(tmp_path: Path) -> None:
     assert run_python("-S", "-I", "-c", code, folder=tmp_path) == "0.5\n"
 
 
+def test_the_sites_lock_holds_what_builds_the_site() -> None:
+    """Versions and hashes alone, in an environment of its own."""
+    asked = [
+        Requirement(r)
+        for r in (ROOT / "docs" / "requirements.in").read_text("utf-8").splitlines()
+        if r[0] != "#"
+    ]
+    pinned = pins("requirements-docs.lock")
+    assert asked
+    assert [str(r) for r in asked if not r.specifier.contains(pinned[r.name][0])] == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere PyTorch's own wheels are without CUDA")
+def test_without_cuda_nothing_of_cuda_is_installed(tmp_path: Path) -> None:
+    """``make install CPU=1`` reads the lock file without PyTorch and what only its CUDA build needs."""
+    shown = run_program(
+        ["make", "--no-print-directory", "--dry-run", "CPU=1", f"VENV={tmp_path}/venv", "install"], ROOT
+    )
+    (program,) = re.findall(r"^awk '(.+)' requirements\.lock", shown.stdout, re.MULTILINE)
+    kept = run_program(["awk", program, "requirements.lock"], ROOT).stdout
+    names = set(re.findall(r"^([\w.-]+)==", kept, re.MULTILINE))
+    left_out = pins("requirements.lock").keys() - names
+    assert {"torch", "torchvision"} <= left_out
+    assert [n for n in names if n.startswith(("nvidia", "cuda", "triton", "torch"))] == []
+    assert {n.split("-")[0] for n in left_out} <= {"nvidia", "cuda", "triton", "torch", "torchvision"}
+    assert "torch==2.14.1" in shown.stdout
+
+
 @pytest.mark.parametrize("word", ["ruff check", "ruff format --check", "mypy"])
 def test_a_commit_is_checked_by_what_ci_runs(word: str) -> None:
     """With the tools of the environment: no hook is fetched from anywhere."""
@@ -120,9 +148,12 @@ def test_make_alone_lists_every_target_that_people_use() -> None:
     listed = set(re.findall(r"^  make (\w+)", shown.stdout, re.MULTILINE))
     assert listed >= {
         "search",
+        "reference",
+        "demo",
         "test",
         "check",
         "peers",
+        "docs",
         "lint",
         "types",
         "format",

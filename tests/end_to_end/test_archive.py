@@ -85,7 +85,9 @@ def test_it_reports_and_audits(restored: Path) -> None:
 
 
 def test_restoring_twice_is_refused(kept: Path, restored: Path) -> None:
-    said = run_command(restored, "study.archive", "--restore", str(kept / "archive"), "--certificate", "c.json", code=2)
+    said = run_command(
+        restored, "study.archive", "--restore", str(kept / "archive"), "--certificate", "c.json", code=2
+    )
     assert "holds a study 'before' already" in said
     assert not (restored / "c.json").exists()
 
