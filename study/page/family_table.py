@@ -65,12 +65,17 @@ def family_table(
             instead of how many stopped trials would have been better, where any was stopped.
     """
     counts = ("trials", "finished", "pruned", "diverged")
-    stopped = {cost.family: str(cost.beat_family) for cost in results.costs if cost.stopped}
+    stopped = {
+        cost.family: str(cost.beat_family) if cost.beat_family.low is not None else MISSING
+        for cost in results.costs
+        if cost.stopped
+    }
     more = ["stopped ones above it"] if stopped and confirmed is None else []
     scores = ["search score"] if confirmed is None else ["search score", "confirmed"]
     columns = (
         Column("family"),
-        *(Column(title, "right") for title in (*scores, *counts, "trial", *more)),
+        *(Column(title, "right") for title in (*scores, *counts, "trial")),
+        *(Column(title, "right", flexible=True) for title in more),
         Column("its parameters", flexible=True),
     )
     metric = results.record.config.metric

@@ -1,16 +1,24 @@
-"""Tables at the terminal: whole at 100 columns, and never cut where there is no terminal."""
+"""Tables at the terminal that lose nothing at any width, and are one line a row where there is no terminal.
+
+A table that is too wide gives up width in this order: titles break at their words; flexible columns go below their
+row, on lines of their own; at last each row is a list of its cells.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from study.terminal.cells import MISSING
+
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
-#: Narrowest that a flexible column may become before the table grows beyond the terminal instead.
-FLEXIBLE_WIDTH = 24
+#: What stands before the lines below a row, and between two cells of a list.
+INDENT, BETWEEN = "    ", " \N{MIDDLE DOT} "
 
 
 @dataclass(frozen=True)
@@ -20,7 +28,7 @@ class Column:
     Attributes:
         title: Its heading.
         align: ``right`` for numbers, ``left`` for words.
-        flexible: Whether its text may run over several lines when the table is too wide.
+        flexible: Whether its text may stand below the row when the table is too wide.
     """
 
     title: str
@@ -33,6 +41,16 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else " " if c.isspace() else "�" for c in text)
 
 
+def say(text: str, console: Console | None = None) -> None:
+    """Print sentences: broken at words to fit a terminal, one line a line elsewhere."""
+    from rich.console import Console
+    from rich.text import Text
+
+    out = console or Console(highlight=False)
+    for line in text.split("\n"):
+        out.print(Text(printable(line)), soft_wrap=not out.is_terminal)
+
+
 def print_table(
     columns: Sequence[Column],
     rows: Sequence[Sequence[str]],
@@ -41,46 +59,102 @@ def print_table(
     note: str | None = None,
     console: Console | None = None,
 ) -> None:
-    """Print a table; cells are taken as plain text.
-
-    Cells of flexible columns are folded to fit the terminal; others keep their line, and the
-    table grows wider than the terminal if it must. Without a terminal nothing is folded.
+    """Print a table; cells are taken as plain text, and no part of any is lost.
 
     Args:
-        columns: The columns, left to right.
+        columns: The columns, left to right; the first is never flexible.
         rows: One sequence of cells a row, as many as there are columns.
         title: A line above.
         note: A line below.
         console: Where to print; by default stdout.
     """
-    from rich import box
     from rich.console import Console
-    from rich.segment import Segment, Segments
-    from rich.table import Table
     from rich.text import Text
 
     out = console or Console(highlight=False)
-    table = Table(
-        box=box.SIMPLE_HEAD, title=title and Text(printable(title), style="bold"), title_justify="left"
-    )
-    for column in columns:
-        table.add_column(
-            Text(column.title),
-            justify=column.align,
-            no_wrap=not column.flexible,
-            min_width=FLEXIBLE_WIDTH if column.flexible and out.is_terminal else None,
-            overflow="fold",
-        )
-    for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
-    need = table.__rich_measure__(out, out.options.update(width=10_000))
-    width = max(out.width, need.minimum) if out.is_terminal else need.maximum
-    lines = out.render_lines(table, out.options.update(width=width), pad=False)
-    if not out.is_terminal:
-        text = ("".join(segment.text for segment in line).rstrip() for line in lines)
-        out.out("\n".join(text), highlight=False)
-    else:
-        whole = [segment for line in lines for segment in (*line, Segment.line())]
-        out.print(Segments(whole), crop=False, soft_wrap=True, end="")
+    cells = [[printable(cell) for cell in row] for row in rows]
+    if title:
+        out.print(Text(printable(title), style="bold" if out.is_terminal else ""), soft_wrap=not out.is_terminal)
+    for line in _lines(columns, cells, out):
+        out.print(line, soft_wrap=True)
     if note is not None:
-        out.print(Text(printable(note)), soft_wrap=True)
+        say(note, out)
+
+
+def _lines(columns: Sequence[Column], rows: Sequence[Sequence[str]], out: Console) -> Iterator[Text]:
+    """Yield the table's lines in the first form that fits."""
+    whole = _table(columns, rows)
+    if not out.is_terminal or _width(whole, out) <= out.width:
+        yield from _drawn(whole, out)
+        return
+    stays = [i for i, column in enumerate(columns) if not column.flexible]
+    rigid = _table([columns[i] for i in stays], [[row[i] for i in stays] for row in rows], broken_titles=True)
+    if _width(rigid, out) > out.width:
+        for row in rows:
+            yield from _listed(columns, row, out)
+        return
+    lines = list(_drawn(rigid, out))
+    head = len(lines) - len(rows)
+    yield from lines[:head]
+    for line, row in zip(lines[head:], rows, strict=True):
+        yield line
+        for i, column in enumerate(columns):
+            if i not in stays and row[i] not in {"", MISSING}:
+                yield from _folded(f"{column.title}: {row[i]}", out)
+
+
+def _table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, broken_titles: bool = False) -> Table:
+    """Return a table whose cells keep their line; whose titles break at words, if asked for."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=broken_titles)
+    for i, column in enumerate(columns):
+        longest = max((len(row[i]) for row in rows), default=0)
+        title = "\n".join(_broken(column.title, longest)) if broken_titles else column.title
+        table.add_column(Text(title), justify=column.align, no_wrap=True, vertical="bottom")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _broken(title: str, width: int) -> list[str]:
+    """Return a title in lines that are as short as its longest word, or as ``width`` where that is more."""
+    import textwrap
+
+    width = max(width, *(len(word) for word in title.split() or [""]), 1)
+    return textwrap.wrap(title, width, break_long_words=False, break_on_hyphens=False) or [""]
+
+
+def _width(table: Table, out: Console) -> int:
+    return table.__rich_measure__(out, out.options.update(width=10_000)).maximum
+
+
+def _drawn(table: Table, out: Console) -> Iterator[Text]:
+    """Yield a table's lines, without blanks at their ends."""
+    from rich.text import Text
+
+    for line in out.render_lines(table, out.options.update(width=_width(table, out)), pad=False):
+        text = Text.assemble(*((segment.text, segment.style or "") for segment in line))
+        text.rstrip()
+        yield text
+
+
+def _listed(columns: Sequence[Column], row: Sequence[str], out: Console) -> Iterable[Text]:
+    """Yield a row as a list: its first cell, then the others with their titles."""
+    from rich.text import Text
+
+    pairs = [f"{column.title}\N{NO-BREAK SPACE}{cell}" for column, cell in zip(columns, row, strict=True) if cell]
+    yield Text(row[0], "bold")
+    yield from _folded(BETWEEN.join(pairs[1:]), out)
+
+
+def _folded(text: str, out: Console) -> Iterable[Text]:
+    """Yield a text in indented lines, broken at words."""
+    from rich.text import Text
+
+    lines = Text(text).wrap(out, max(out.width - len(INDENT), 1))
+    for line in lines:
+        line.rstrip()
+        yield Text.assemble((INDENT, ""), (line.plain, "dim"))
