@@ -13,8 +13,7 @@ global epoch g can be trained again alone from the same clock.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,16 +23,9 @@ from torch.nn import functional
 from study.core.records import EpochMetrics
 from study.problems.fashion_mnist import Images, Split
 from study.training.lenet import forward, lenet, stack, unstack
+from study.training.roster import Roster
 
 EVALUATION_BATCH = 500
-
-
-@dataclass
-class _Lane:
-    """Who trains in a lane, and how many epochs it has behind it."""
-
-    key: int
-    epochs: int = 0
 
 
 class Lanes:
@@ -73,7 +65,7 @@ class Lanes:
         self._averaging = averaging
         self._dtype = dtype
         self._device = split.train.pixels.device
-        self._lanes: list[_Lane] = []
+        self._roster = Roster()
         self._weights: dict[str, torch.Tensor] = {}
         self._averaged: dict[str, torch.Tensor] = {}
 
@@ -85,7 +77,7 @@ class Lanes:
     @property
     def keys(self) -> list[int]:
         """Keys of the lanes that train, in lane order."""
-        return [lane.key for lane in self._lanes]
+        return self._roster.keys
 
     def add(self, key: int, seed: int) -> None:
         """Start a network with initial weights drawn from ``seed`` in a new lane.
@@ -93,13 +85,11 @@ class Lanes:
         Raises:
             ValueError: The key trains already.
         """
-        if key in self.keys:
-            raise ValueError(f"lane {key} trains already")
+        self._roster.add(key)
         new = stack([lenet(seed, self._dtype).state_dict()], self._device)
         self._weights = _joined(self._weights, new)
         if self._averaging is not None:
             self._averaged = _joined(self._averaged, new)
-        self._lanes.append(_Lane(key))
 
     def drop(self, key: int) -> None:
         """Free the lane of ``key``.
@@ -107,12 +97,9 @@ class Lanes:
         Raises:
             ValueError: The key does not train.
         """
-        keep = [index for index, other in enumerate(self.keys) if other != key]
-        if len(keep) == len(self._lanes):
-            raise ValueError(f"no lane trains {key}")
-        self._lanes = [self._lanes[index] for index in keep]
-        self._weights = {name: w[keep] for name, w in self._weights.items()}
-        self._averaged = {name: w[keep] for name, w in self._averaged.items()}
+        rows = self._roster.drop(key)
+        self._weights = {name: w[rows] for name, w in self._weights.items()}
+        self._averaged = {name: w[rows] for name, w in self._averaged.items()}
 
     def weights(self, key: int) -> dict[str, torch.Tensor]:
         """Return one lane's weights as a lone LeNet's ``state_dict``."""
@@ -136,12 +123,9 @@ class Lanes:
                 totals.extend(_measure(weights, self._evaluation))
         wide = widest(self._device)
         figures = torch.stack([total.to(wide) for total in totals], dim=1).tolist()  # the one synchronisation
-        seconds = (time.perf_counter() - started) / len(self._lanes)
+        seconds = (time.perf_counter() - started) / len(self._roster)
         self.clock += 1
-        return {
-            lane.key: self._epoch(lane, row, float(table[-1, index]), seconds)
-            for index, (lane, row) in enumerate(zip(self._lanes, figures, strict=True))
-        }
+        return self._roster.epoch(figures, table[-1].tolist(), seconds, on_test=self._on_test)
 
     def evaluate(self, images: Images) -> dict[int, tuple[float, float]]:
         """Return ``(mean loss, accuracy)`` of every lane on other images, by key."""
@@ -152,7 +136,7 @@ class Lanes:
         """Return all that a later process needs to go on: tensors and plain data."""
         return {
             "clock": self.clock,
-            "lanes": [(lane.key, lane.epochs) for lane in self._lanes],
+            "lanes": self._roster.state(),
             "weights": self._weights,
             "averaged": self._averaged,
         }
@@ -160,13 +144,13 @@ class Lanes:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where the process that wrote ``state`` stopped."""
         self.clock = state["clock"]
-        self._lanes = [_Lane(key, epochs) for key, epochs in state["lanes"]]
+        self._roster = Roster(state["lanes"])
         self._weights = {name: w.to(self._device) for name, w in state["weights"].items()}
         self._averaged = {name: w.to(self._device) for name, w in state["averaged"].items()}
 
     def _train_steps(self, rates: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Run the S steps of one epoch; return the sum of losses and of right answers, ``[L]`` each."""
-        lanes = len(self._lanes)
+        lanes = len(self._roster)
         loss = torch.zeros(lanes, dtype=self._dtype, device=self._device)
         right = torch.zeros(lanes, dtype=torch.int64, device=self._device)
         for weight in self._weights.values():
@@ -199,22 +183,6 @@ class Lanes:
         order = data_order(len(self._train), self._order_seed, self.clock).to(self._device)
         for indices in torch.split(order, self._batch_size):
             yield self._train.pixels[indices], self._train.labels[indices]
-
-    def _epoch(self, lane: _Lane, row: Sequence[float], rate: float, seconds: float) -> EpochMetrics:
-        figures: list[float | None] = [*row, *[None] * (6 - len(row))]
-        lane.epochs += 1
-        return EpochMetrics(
-            epoch=lane.epochs - 1,
-            rate=rate,
-            train_loss=row[0],
-            train_accuracy=row[1],
-            val_loss=None if self._on_test else figures[2],
-            val_accuracy=None if self._on_test else figures[3],
-            averaged_accuracy=figures[5],
-            seconds=seconds,
-            test_loss=figures[2] if self._on_test else None,
-            test_accuracy=figures[3] if self._on_test else None,
-        )
 
 
 def data_order(images: int, seed: int, clock: int) -> torch.Tensor:

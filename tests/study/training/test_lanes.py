@@ -255,16 +255,6 @@ def test_sums_are_kept_as_exactly_as_the_device_can(device: str, wide: int) -> N
     assert torch.finfo(widest(torch.device(device))).bits == wide
 
 
-def test_mistakes_of_the_holder_are_named(few: Split) -> None:
-    lanes = together(few)
-    lanes.add(3, seed=0)
-    with pytest.raises(ValueError, match="lane 3 trains already"):
-        lanes.add(3, seed=1)
-    with pytest.raises(ValueError, match="no lane trains 4"):
-        lanes.drop(4)
-    assert lanes.keys == [3]
-
-
 def test_emptied_lanes_can_be_filled_again(few: Split) -> None:
     """All trials may end at one epoch: the next ones start from their own seeds, at the later clock."""
     lanes = together(few)
