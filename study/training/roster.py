@@ -15,43 +15,70 @@ class _Lane:
 
 
 class Roster:
-    """The networks in training, in lane order.
+    """The networks in training, by the row of the stacked weights that each is trained in.
 
     Args:
         lanes: Key and number of epochs trained of each, as :meth:`state` returns them.
     """
 
     def __init__(self, lanes: Iterable[tuple[int, int]] = ()) -> None:
-        self._lanes = [_Lane(key, epochs) for key, epochs in lanes]
+        self._lanes: list[_Lane | None] = [_Lane(key, epochs) for key, epochs in lanes]
 
     def __len__(self) -> int:
-        """Return how many lanes train."""
+        """Return how many rows there are, free ones too."""
         return len(self._lanes)
 
     @property
-    def keys(self) -> list[int]:
-        """Keys of the lanes that train, in lane order."""
-        return [lane.key for lane in self._lanes]
+    def rows(self) -> list[int]:
+        """Rows of the lanes that train, in order."""
+        return [row for row, lane in enumerate(self._lanes) if lane is not None]
 
-    def add(self, key: int) -> None:
-        """Append a lane.
+    @property
+    def keys(self) -> list[int]:
+        """Keys of the lanes that train, in the order of their rows."""
+        return [lane.key for lane in self._lanes if lane is not None]
+
+    def row(self, key: int) -> int:
+        """Return the row of a lane.
+
+        Raises:
+            ValueError: The key does not train.
+        """
+        if key not in self.keys:
+            raise ValueError(f"no lane trains {key}")
+        return self.rows[self.keys.index(key)]
+
+    def add(self, key: int) -> int:
+        """Give a lane the first free row, or a new last one; return it.
 
         Raises:
             ValueError: The key trains already.
         """
         if key in self.keys:
             raise ValueError(f"lane {key} trains already")
-        self._lanes.append(_Lane(key))
+        free = [row for row, lane in enumerate(self._lanes) if lane is None]
+        row = free[0] if free else len(self._lanes)
+        self._lanes[row : row + 1] = [_Lane(key)]
+        return row
 
-    def drop(self, key: int) -> list[int]:
-        """Take a lane out; return the rows of those that stay.
+    def free(self, key: int) -> int:
+        """Take a lane out and leave its row free; return the row.
 
         Raises:
             ValueError: The key does not train.
         """
-        rows = [row for row, lane in enumerate(self._lanes) if lane.key != key]
-        if len(rows) == len(self._lanes):
-            raise ValueError(f"no lane trains {key}")
+        row = self.row(key)
+        self._lanes[row] = None
+        return row
+
+    def drop(self, key: int) -> list[int]:
+        """Take a lane out and close the gap; return the rows of those that stay.
+
+        Raises:
+            ValueError: The key does not train.
+        """
+        self.free(key)
+        rows = self.rows
         self._lanes = [self._lanes[row] for row in rows]
         return rows
 
@@ -66,14 +93,15 @@ class Roster:
         """Note that every lane trained an epoch; return what it gave, by key.
 
         Args:
-            figures: A row a lane: loss and metric in training; where measured, those of the evaluation; where an
+            figures: A row a lane that trains: loss and metric in training; where measured, those of the evaluation; where an
                 average of the weights is kept, those of the average.
             rates: Each lane's learning rate at the last step.
             seconds: What the epoch took, for each lane.
             on_test: Whether the evaluation was made on the test set.
         """
         found = {}
-        for lane, row, rate in zip(self._lanes, figures, rates, strict=True):
+        training = [lane for lane in self._lanes if lane is not None]
+        for lane, row, rate in zip(training, figures, rates, strict=True):
             train_loss, train_metric, loss, metric, _, averaged = [*row, *[None] * (6 - len(row))]
             found[lane.key] = EpochMetrics(
                 epoch=lane.epochs,
@@ -92,4 +120,4 @@ class Roster:
 
     def state(self) -> list[tuple[int, int]]:
         """Return what another process makes the same roster from."""
-        return [(lane.key, lane.epochs) for lane in self._lanes]
+        return [(lane.key, lane.epochs) for lane in self._lanes if lane is not None]

@@ -25,7 +25,8 @@ from study.problems.examples import Examples
 from study.training.general.measuring import Measurement, of_minibatch, of_split
 from study.training.general.separate import Separate
 from study.training.general.stacked import Stacked
-from study.training.lanes import data_order, widest
+from study.training.lanes import data_order
+from study.training.precision import widest
 from study.training.roster import Roster
 
 Rates = Mapping[int, NDArray[np.float64]]

@@ -14,7 +14,25 @@ def test_mistakes_of_the_holder_are_named() -> None:
         roster.add(3)
     with pytest.raises(ValueError, match="no lane trains 4"):
         roster.drop(4)
+    with pytest.raises(ValueError, match="no lane trains 4"):
+        roster.free(4)
+    with pytest.raises(ValueError, match="no lane trains 4"):
+        roster.row(4)
     assert roster.keys == [3]
+
+
+def test_a_free_row_is_taken_before_a_new_one() -> None:
+    """Rows stay where they are; a free one gives no figures and is not kept for another process."""
+    roster = Roster()
+    assert [roster.add(key) for key in (5, 6, 7)] == [0, 1, 2]
+    assert [roster.free(6), roster.free(5)] == [1, 0]
+    assert (len(roster), roster.rows, roster.keys, roster.row(7)) == (3, [2], [7], 2)
+    assert [*roster.epoch([[0.5, 0.8]], [0.1], 1.0)] == [7]
+    assert roster.state() == [(7, 1)]
+    assert [roster.add(key) for key in (8, 6, 9)] == [0, 1, 3]
+    assert roster.keys == [8, 6, 7, 9]
+    assert roster.drop(6) == [0, 2, 3]
+    assert (len(roster), roster.keys, roster.row(9)) == (3, [8, 7, 9], 2)
 
 
 def test_epochs_are_counted_for_each_lane_from_its_start() -> None:
