@@ -97,8 +97,9 @@ def describe(*, dry: bool) -> None:
         print("DRY RUN on the CPU at tiny sizes: the figures mean nothing")
         return
     card = torch.cuda.get_device_properties(0)
+    cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]  # torch has no type for it
     print(f"{card.name}, {card.total_memory / 2**30:.0f} GiB, capability {card.major}.{card.minor}, CUDA "
-          f"{torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}")  # fmt: skip
+          f"{torch.version.cuda}, cuDNN {cudnn}")  # fmt: skip
 
 
 def measured(row: str, *, dry: bool) -> bool:

@@ -8,11 +8,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from torch.profiler import ProfilerActivity, profile, record_function
 
 from benchmarks.throughput import BATCH, lay_out, network_and_sgd
 from study.problems.fashion_mnist import Images, Split
-from study.training import steps as stepping
+from study.training import epoch_steps
 from study.training.graphs import WARM_UPS
 from study.training.lanes import Lanes, automatic_lanes
 from study.training.lenet import forward
@@ -247,8 +248,11 @@ def random_split(device: torch.device, train: int, held_out: int) -> Split:
 
 def moved(split: Split, device: torch.device) -> Split:
     """Return the same images on another device."""
-    parts = (split.train, split.evaluation or split.train)
-    return Split(*(Images(part.pixels.to(device), part.labels.to(device)) for part in parts), {})
+    train, held_out = (
+        Images(part.pixels.to(device), part.labels.to(device))
+        for part in (split.train, split.evaluation or split.train)
+    )
+    return Split(train, held_out, {})
 
 
 def lanes_of(split: Split, width: int, *, graphs: bool = True, constant: bool = True, **how: object) -> Lanes:
@@ -324,16 +328,11 @@ def synchronise(device: torch.device) -> None:
         torch.cuda.synchronize()
 
 
-@contextmanager
-def compiled(backend: str | None) -> Iterator[None]:
+def compiled(backend: str | None) -> AbstractContextManager[object]:
     """Let the steps' forward pass, and with it the backward one, be compiled."""
-    if backend is not None:
-        torch._dynamo.reset()  # noqa: SLF001 - there is no public name
-        stepping.forward = torch.compile(forward, backend=backend, dynamic=False)  # type: ignore[assignment]  # callable alike
-    try:
-        yield
-    finally:
-        stepping.forward = forward
+    if backend is None:
+        return nullcontext()
+    return patch.object(epoch_steps, "forward", torch.compile(forward, backend=backend, dynamic=False))
 
 
 def there_and_back(

@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from study.problems.fashion_mnist import Images
+from study.training.epoch_steps import EVALUATION_BATCH, cross_entropies
 from study.training.lanes import Lanes
 from study.training.lenet import forward, stack
-from study.training.steps import EVALUATION_BATCH, cross_entropies
 
 
 @dataclass(frozen=True)

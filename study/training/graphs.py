@@ -46,7 +46,7 @@ class CudaRecorder:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._stream = torch.cuda.Stream(device)
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch has no type for it
         self._pool = torch.cuda.graph_pool_handle()
 
     def run(self, work: Work) -> None:

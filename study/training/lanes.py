@@ -23,10 +23,10 @@ import torch
 
 from study.core.records import EpochMetrics
 from study.problems.fashion_mnist import Images, Split
+from study.training.epoch_steps import Steps, mean_scores
 from study.training.graphs import CudaRecorder, Graphs, Recorder, Work
 from study.training.lenet import lenet, stack, unstack
 from study.training.roster import Roster
-from study.training.steps import Steps, mean_scores
 
 
 class Lanes:
@@ -152,7 +152,9 @@ class Lanes:
         """Return ``(mean loss, accuracy)`` of every lane on other images, by key."""
         scores = mean_scores(self._weights, Images(images.pixels.to(self._dtype), images.labels))
         table = torch.stack(scores, dim=1).tolist()
-        return {key: (table[row][0], table[row][1]) for key, row in zip(self.keys, self._roster.rows, strict=True)}
+        return {
+            key: (table[row][0], table[row][1]) for key, row in zip(self.keys, self._roster.rows, strict=True)
+        }
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that a later process needs to go on, on whatever device: tensors and plain data."""

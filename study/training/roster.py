@@ -102,12 +102,13 @@ class Roster:
         found = {}
         training = [lane for lane in self._lanes if lane is not None]
         for lane, row, rate in zip(training, figures, rates, strict=True):
-            train_loss, train_metric, loss, metric, _, averaged = [*row, *[None] * (6 - len(row))]
+            measured: list[float | None] = [*row[2:], *[None] * (6 - len(row))]
+            loss, metric, _, averaged = measured
             found[lane.key] = EpochMetrics(
                 epoch=lane.epochs,
                 rate=float(rate),
-                train_loss=train_loss,
-                train_accuracy=train_metric,
+                train_loss=row[0],
+                train_accuracy=row[1],
                 val_loss=None if on_test else loss,
                 val_accuracy=None if on_test else metric,
                 averaged_accuracy=averaged,

@@ -31,11 +31,11 @@ def asks(operation: Any, found: Any, given: Any) -> bool:
     return name.startswith(ASKING) or len(devices) > 1
 
 
-class Operations(TorchDispatchMode):
+class Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has no type for it
     """Sees every operation, those of the backward pass too."""
 
     def __init__(self, see: Callable[..., None]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # likewise
         self._see = see
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -18,6 +18,9 @@ from study.training.graphs import WARM_UPS, Graphs
 from study.training.lanes import Lanes
 from tests.study.training.tape import Operations, Tape, asks
 
+#: Figures and weights after each epoch, by key.
+Trained = dict[int, list[tuple[dict[str, object], dict[str, torch.Tensor]]]]
+
 
 @pytest.fixture
 def torch_s_layers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,7 +31,7 @@ def torch_s_layers(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def trained(split: Split, tape: Tape | None, *, bfloat16: bool = False) -> dict[int, list[object]]:
+def trained(split: Split, tape: Tape | None, *, bfloat16: bool = False) -> Trained:
     """Train three lanes for five epochs; one ends after the first, another takes its place after the second."""
     lanes = Lanes(
         split,
@@ -42,7 +45,7 @@ def trained(split: Split, tape: Tape | None, *, bfloat16: bool = False) -> dict[
     if tape is not None:
         lanes._recorder = lambda _device: tape
     rng = np.random.default_rng(0)
-    found: dict[int, list[object]] = {}
+    found: Trained = {}
     for epoch in range(5):
         if epoch == 0:
             for key in range(3):
@@ -66,7 +69,7 @@ def test_a_replayed_epoch_is_an_epoch(few: Split, *, bfloat16: bool) -> None:
     replayed, done = trained(few, tape, bfloat16=bfloat16), trained(few, None, bfloat16=bfloat16)
     assert replayed.keys() == done.keys() == {0, 1, 2, 7}
     for key, epochs in done.items():
-        for (one, weights), (other, again) in zip(replayed[key], epochs, strict=True):  # type: ignore[misc]  # pairs
+        for (one, weights), (other, again) in zip(replayed[key], epochs, strict=True):
             assert one == other
             assert all(torch.equal(weights[name], w) for name, w in again.items())
     # 6 of 7 steps an epoch are full; the last one and the measuring are recorded in the fourth epoch.
@@ -88,7 +91,7 @@ def test_where_recording_fails_work_is_done_each_time_and_one_warning_says_so(fe
     ]
     assert tape.log == [*["run"] * WARM_UPS, "record", *["run"] * (5 * 8 - WARM_UPS)]
     for key, epochs in trained(few, None).items():
-        assert [figures for figures, _ in epochs] == [figures for figures, _ in found[key]]  # type: ignore[misc]  # pairs
+        assert [figures for figures, _ in epochs] == [figures for figures, _ in found[key]]
 
 
 def test_a_mistake_in_the_work_is_no_reason_to_go_on() -> None:
@@ -113,6 +116,9 @@ def test_a_tape_repeats_what_was_recorded() -> None:
     def work() -> None:
         total.add_((x.view(3) * 2).relu())
 
+    def asking() -> None:
+        total.add_(x.max().item())
+
     replay = Tape().record(work)
     assert total.tolist() == [0, 0, 0]
     replay()
@@ -122,7 +128,7 @@ def test_a_tape_repeats_what_was_recorded() -> None:
     replay()
     assert total.tolist() == [4, 8, 12]
     with pytest.raises(RuntimeError, match="not permitted"):
-        Tape().record(lambda: total.add_(x.max().item()) and None)
+        Tape().record(asking)
 
 
 @pytest.mark.parametrize("averaging", [None, 1.0])

@@ -183,10 +183,10 @@ def test_steps_read_what_is_put_before_them(few: Split, *, constant: bool) -> No
         )
         losses.sum().div(len(indices)).backward()  # type: ignore[no-untyped-call]  # torch has no type for it
         loss += losses.detach().sum(1)
-        row = torch.tensor([rates[key][step] for key in range(3)], dtype=torch.float32)
+        each = torch.tensor([rates[key][step] for key in range(3)], dtype=torch.float32)
         for name, leaf in leaves.items():
             assert leaf.grad is not None
-            weights[name] = weights[name] - row.view(-1, *[1] * (leaf.dim() - 1)) * leaf.grad
+            weights[name].addcmul_(leaf.grad, each.view(-1, *[1] * (leaf.dim() - 1)), value=-1)
     given = lanes.train_epoch(rates)
     assert [given[key].train_loss for key in range(3)] == (loss / len(few.train)).double().tolist()
     assert all(torch.equal(lanes._weights[name], w) for name, w in weights.items())

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional
@@ -67,7 +68,7 @@ class Steps:
         #: Mean loss and accuracy ``[2, L]`` in training, of the evaluation and of the average's, below one another.
         self.figures = new((2 + 2 * measured, lanes), dtype=widest(self._device))
 
-    def begin(self, rates: NDArray, order: torch.Tensor) -> None:
+    def begin(self, rates: NDArray[np.float64], order: torch.Tensor) -> None:
         """Take the rates ``[S, L]`` and the order ``[N]`` of an epoch."""
         self._rates.copy_(torch.as_tensor(rates, dtype=self._dtype))
         self._order.view(-1)[: len(order)].copy_(order)
