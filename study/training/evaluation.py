@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional
 
 from study.problems.fashion_mnist import Images
-from study.training.lanes import EVALUATION_BATCH, Lanes
+from study.training.epoch_steps import EVALUATION_BATCH, cross_entropies
+from study.training.lanes import Lanes
 from study.training.lenet import forward, stack
 
 
@@ -42,18 +42,15 @@ def score_examples(lanes: Lanes, images: Images) -> dict[int, Scores]:
     device = images.pixels.device
     weights = stack([lanes.weights(key) for key in lanes.keys], device)
     dtype = weights["conv1.weight"].dtype
-    losses, right = torch.zeros(len(lanes.keys), dtype=torch.float64), []
+    losses, right = [], []
     for pixels, labels in zip(
         torch.split(images.pixels, EVALUATION_BATCH),
         torch.split(images.labels, EVALUATION_BATCH),
         strict=True,
     ):
         logits = forward(weights, pixels.to(dtype))
-        each = functional.cross_entropy(
-            logits.flatten(0, 1), labels.repeat(len(logits)), reduction="none"
-        ).view(len(logits), -1)
-        losses += each.sum(1).cpu().double()
-        right.append((logits.argmax(-1) == labels).cpu())
-    table = torch.cat(right, dim=1).numpy()
-    means = (losses / len(images.labels)).tolist()
+        losses.append(cross_entropies(logits, labels).sum(1))
+        right.append(logits.argmax(-1) == labels)
+    table = torch.cat(right, dim=1).cpu().numpy()
+    means = (torch.stack(losses).cpu().double().sum(0) / len(images.labels)).tolist()
     return {key: Scores(means[lane], table[lane]) for lane, key in enumerate(lanes.keys)}

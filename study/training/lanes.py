@@ -2,9 +2,11 @@
 
 Notation: L lanes, B images a minibatch, S steps an epoch, N images.
 
-Plain SGD: ``w[k] <- w[k] - rate[s, k] * gradient of lane k's mean loss over the minibatch``. Lanes never
-mix: the loss is a sum over lanes, so a lane's gradient is its own, and a lane that is not finite stays
+Lanes never mix: the loss is a sum over lanes, so a lane's gradient is its own, and a lane that is not finite stays
 alone with it. Whoever holds the lanes adds and drops them between epochs and gives the rates as numbers.
+
+On accelerators the number of lanes stays: a lane that ends leaves a free one, of rate 0 and weights that are zero,
+until another takes its place. So the shapes of a step stay as well, and CUDA replays it as a graph.
 
 The order of the images in global epoch g is drawn from ``(order_seed, g)`` alone, so a run that joined at
 global epoch g can be trained again alone from the same clock.
@@ -13,27 +15,18 @@ global epoch g can be trained again alone from the same clock.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from study.core.records import EpochMetrics
 from study.problems.fashion_mnist import Images, Split
-from study.training.lenet import forward, lenet, stack, unstack
-
-EVALUATION_BATCH = 500
-
-
-@dataclass
-class _Lane:
-    """Who trains in a lane, and how many epochs it has behind it."""
-
-    key: int
-    epochs: int = 0
+from study.training.epoch_steps import Steps, mean_scores
+from study.training.graphs import CudaRecorder, Graphs, Recorder, Work
+from study.training.lenet import lenet, stack, unstack
+from study.training.roster import Roster
 
 
 class Lanes:
@@ -49,6 +42,8 @@ class Lanes:
         bfloat16: Compute the training steps' forward and backward passes in bfloat16, as
             ``torch.autocast`` does: weights, updates, losses and all measuring stay in ``dtype``.
         clock: Global epoch to start at.
+        constant: Keep the number of lanes once it is reached, with free lanes where some have ended. By default on
+            accelerators; CPUs are faster without free lanes.
     """
 
     def __init__(
@@ -61,6 +56,7 @@ class Lanes:
         dtype: torch.dtype = torch.float32,
         bfloat16: bool = False,
         clock: int = 0,
+        constant: bool | None = None,
     ) -> None:
         self.clock = clock
         self._bfloat16 = bfloat16
@@ -73,9 +69,14 @@ class Lanes:
         self._averaging = averaging
         self._dtype = dtype
         self._device = split.train.pixels.device
-        self._lanes: list[_Lane] = []
+        self._roster = Roster()
         self._weights: dict[str, torch.Tensor] = {}
         self._averaged: dict[str, torch.Tensor] = {}
+        self._constant = self._device.type != "cpu" if constant is None else constant
+        graphs = self._constant and self._device.type == "cuda"
+        self._recorder: Callable[[torch.device], Recorder] | None = CudaRecorder if graphs else None
+        #: What an epoch is made of, until the lanes' memory moves.
+        self._epoch: tuple[Steps, list[Work]] | None = None
 
     @property
     def steps(self) -> int:
@@ -85,7 +86,7 @@ class Lanes:
     @property
     def keys(self) -> list[int]:
         """Keys of the lanes that train, in lane order."""
-        return [lane.key for lane in self._lanes]
+        return self._roster.keys
 
     def add(self, key: int, seed: int) -> None:
         """Start a network with initial weights drawn from ``seed`` in a new lane.
@@ -93,13 +94,16 @@ class Lanes:
         Raises:
             ValueError: The key trains already.
         """
-        if key in self.keys:
-            raise ValueError(f"lane {key} trains already")
+        rows = len(self._roster)
+        row = self._roster.add(key)
         new = stack([lenet(seed, self._dtype).state_dict()], self._device)
-        self._weights = _joined(self._weights, new)
-        if self._averaging is not None:
-            self._averaged = _joined(self._averaged, new)
-        self._lanes.append(_Lane(key))
+        if row == rows:
+            averaged = {} if self._averaging is None else _joined(self._averaged, new)
+            self._hold(_joined(self._weights, new), averaged)
+            return
+        for held in (self._weights, self._averaged):
+            for name, tensor in held.items():
+                tensor[row].copy_(new[name][0])
 
     def drop(self, key: int) -> None:
         """Free the lane of ``key``.
@@ -107,16 +111,17 @@ class Lanes:
         Raises:
             ValueError: The key does not train.
         """
-        keep = [index for index, other in enumerate(self.keys) if other != key]
-        if len(keep) == len(self._lanes):
-            raise ValueError(f"no lane trains {key}")
-        self._lanes = [self._lanes[index] for index in keep]
-        self._weights = {name: w[keep] for name, w in self._weights.items()}
-        self._averaged = {name: w[keep] for name, w in self._averaged.items()}
+        if self._constant:
+            row = self._roster.free(key)
+            for tensor in (*self._weights.values(), *self._averaged.values()):
+                tensor[row].zero_()
+        else:
+            rows = self._roster.drop(key)
+            self._hold(_taken(self._weights, rows), _taken(self._averaged, rows))
 
     def weights(self, key: int) -> dict[str, torch.Tensor]:
         """Return one lane's weights as a lone LeNet's ``state_dict``."""
-        return unstack(self._weights, self.keys.index(key))
+        return unstack(self._weights, self._roster.row(key))
 
     def train_epoch(self, rates: Mapping[int, np.ndarray]) -> dict[int, EpochMetrics]:
         """Train every lane for one epoch and measure it.
@@ -128,93 +133,68 @@ class Lanes:
             What the epoch gave, by key. A lane whose loss is not finite says so in its figures.
         """
         started = time.perf_counter()
-        table = np.stack([rates[key] for key in self.keys], axis=1)
-        loss, right = self._train_steps(torch.as_tensor(table, dtype=self._dtype).to(self._device))
-        totals = [loss / len(self._train), right / len(self._train)]
-        for weights in (self._weights, self._averaged):
-            if self._evaluation is not None and weights:
-                totals.extend(_measure(weights, self._evaluation))
-        wide = widest(self._device)
-        figures = torch.stack([total.to(wide) for total in totals], dim=1).tolist()  # the one synchronisation
-        seconds = (time.perf_counter() - started) / len(self._lanes)
+        rows = self._roster.rows
+        table = np.zeros((self.steps, len(self._roster)))
+        table[:, rows] = np.stack([rates[key] for key in self.keys], axis=1)
+        self._epoch = self._epoch or self._prepared()
+        steps, works = self._epoch
+        steps.begin(table, data_order(len(self._train), self._order_seed, self.clock))
+        for work in works:
+            work()
+        figures = steps.figures.T.tolist()  # the one synchronisation
+        seconds = (time.perf_counter() - started) / len(rows)
         self.clock += 1
-        return {
-            lane.key: self._epoch(lane, row, float(table[-1, index]), seconds)
-            for index, (lane, row) in enumerate(zip(self._lanes, figures, strict=True))
-        }
+        return self._roster.epoch(
+            [figures[row] for row in rows], table[-1, rows].tolist(), seconds, on_test=self._on_test
+        )
 
     def evaluate(self, images: Images) -> dict[int, tuple[float, float]]:
         """Return ``(mean loss, accuracy)`` of every lane on other images, by key."""
-        loss, accuracy = _measure(self._weights, Images(images.pixels.to(self._dtype), images.labels))
-        return dict(zip(self.keys, zip(loss.tolist(), accuracy.tolist(), strict=True), strict=True))
+        scores = mean_scores(self._weights, Images(images.pixels.to(self._dtype), images.labels))
+        table = torch.stack(scores, dim=1).tolist()
+        return {
+            key: (table[row][0], table[row][1]) for key, row in zip(self.keys, self._roster.rows, strict=True)
+        }
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that a later process needs to go on: tensors and plain data."""
+        """Return all that a later process needs to go on, on whatever device: tensors and plain data."""
+        rows = self._roster.rows
         return {
             "clock": self.clock,
-            "lanes": [(lane.key, lane.epochs) for lane in self._lanes],
-            "weights": self._weights,
-            "averaged": self._averaged,
+            "lanes": self._roster.state(),
+            "weights": _taken(self._weights, rows),
+            "averaged": _taken(self._averaged, rows),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where the process that wrote ``state`` stopped."""
         self.clock = state["clock"]
-        self._lanes = [_Lane(key, epochs) for key, epochs in state["lanes"]]
-        self._weights = {name: w.to(self._device) for name, w in state["weights"].items()}
-        self._averaged = {name: w.to(self._device) for name, w in state["averaged"].items()}
-
-    def _train_steps(self, rates: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Run the S steps of one epoch; return the sum of losses and of right answers, ``[L]`` each."""
-        lanes = len(self._lanes)
-        loss = torch.zeros(lanes, dtype=self._dtype, device=self._device)
-        right = torch.zeros(lanes, dtype=torch.int64, device=self._device)
-        for weight in self._weights.values():
-            weight.requires_grad_()
-        for step, (pixels, labels) in enumerate(self._batches()):
-            with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bfloat16):
-                logits = forward(self._weights, pixels)
-            logits = logits.to(self._dtype)
-            losses = _losses(logits, labels)
-            self._descend(losses.sum() / len(labels), rates[step])
-            loss += losses.detach().sum(1)
-            right += (logits.detach().argmax(-1) == labels).sum(1)
-        for weight in self._weights.values():
-            weight.detach_()
-        return loss, right
-
-    def _descend(self, loss: torch.Tensor, rates: torch.Tensor) -> None:
-        """Move every lane's weights against its own gradient by its own rate ``[L]``."""
-        gradients = torch.autograd.grad(loss, list(self._weights.values()))
-        with torch.no_grad():
-            for weight, gradient in zip(self._weights.values(), gradients, strict=True):
-                weight.addcmul_(gradient, rates.view(-1, *[1] * (weight.dim() - 1)), value=-1)
-            if self._averaging is not None:
-                share = 1 / (self._averaging * self.steps)
-                for name, average in self._averaged.items():
-                    average.lerp_(self._weights[name], min(1.0, share))
-
-    def _batches(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Yield the minibatches ``[B, 28, 28]``, ``[B]`` of the current global epoch."""
-        order = data_order(len(self._train), self._order_seed, self.clock).to(self._device)
-        for indices in torch.split(order, self._batch_size):
-            yield self._train.pixels[indices], self._train.labels[indices]
-
-    def _epoch(self, lane: _Lane, row: Sequence[float], rate: float, seconds: float) -> EpochMetrics:
-        figures: list[float | None] = [*row, *[None] * (6 - len(row))]
-        lane.epochs += 1
-        return EpochMetrics(
-            epoch=lane.epochs - 1,
-            rate=rate,
-            train_loss=row[0],
-            train_accuracy=row[1],
-            val_loss=None if self._on_test else figures[2],
-            val_accuracy=None if self._on_test else figures[3],
-            averaged_accuracy=figures[5],
-            seconds=seconds,
-            test_loss=figures[2] if self._on_test else None,
-            test_accuracy=figures[3] if self._on_test else None,
+        self._roster = Roster(state["lanes"])
+        weights, averaged = (
+            {name: w.to(self._device, copy=True) for name, w in state[held].items()}
+            for held in ("weights", "averaged")
         )
+        self._hold(weights, averaged)
+
+    def _hold(self, weights: dict[str, torch.Tensor], averaged: dict[str, torch.Tensor]) -> None:
+        """Train these tensors from now on; what was prepared for others is void."""
+        self._weights, self._averaged = weights, averaged
+        self._epoch = None
+
+    def _prepared(self) -> tuple[Steps, list[Work]]:
+        """Return the steps on the weights as they lie in memory now, and what an epoch calls."""
+        steps = Steps(
+            self._weights,
+            self._averaged,
+            share=1.0 if self._averaging is None else min(1.0, 1 / (self._averaging * self.steps)),
+            train=self._train,
+            evaluation=self._evaluation,
+            batch_size=self._batch_size,
+            bfloat16=self._bfloat16,
+        )
+        if self._recorder is None:
+            return steps, steps.work(_as_it_is)
+        return steps, steps.work(Graphs(self._recorder(self._device)).replayed)
 
 
 def data_order(images: int, seed: int, clock: int) -> torch.Tensor:
@@ -233,36 +213,15 @@ def automatic_lanes(device: torch.device) -> int:
     return {"cpu": 8, "mps": 16, "cuda": 32}.get(device.type, 8)
 
 
-def widest(device: torch.device) -> torch.dtype:
-    """Return the floating-point type that sums are kept in: Apple's MPS knows no float64."""
-    return torch.float32 if device.type == "mps" else torch.float64
-
-
-def _losses(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    """Return the cross-entropy ``[L, B]`` of logits ``[L, B, C]`` under labels ``[B]``."""
-    lanes, batch, _ = logits.shape
-    return functional.cross_entropy(logits.flatten(0, 1), labels.repeat(lanes), reduction="none").view(
-        lanes, batch
-    )
-
-
-@torch.no_grad()
-def _measure(weights: Mapping[str, torch.Tensor], images: Images) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return mean loss and accuracy ``[L]`` of every lane over all images."""
-    device = images.pixels.device
-    loss, right = torch.zeros((2, 1), dtype=widest(device), device=device)
-    for pixels, labels in zip(
-        torch.split(images.pixels, EVALUATION_BATCH),
-        torch.split(images.labels, EVALUATION_BATCH),
-        strict=True,
-    ):
-        logits = forward(weights, pixels)
-        loss = loss + _losses(logits, labels).sum(1)
-        right = right + (logits.argmax(-1) == labels).sum(1)
-    return loss / len(images), right / len(images)
-
-
 def _joined(old: Mapping[str, torch.Tensor], new: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     if not old:
         return {name: tensor.clone() for name, tensor in new.items()}
     return {name: torch.cat([old[name], new[name]]) for name in new}
+
+
+def _taken(held: Mapping[str, torch.Tensor], rows: list[int]) -> dict[str, torch.Tensor]:
+    return {name: tensor[rows] for name, tensor in held.items()}
+
+
+def _as_it_is(work: Work) -> Work:
+    return work

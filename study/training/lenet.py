@@ -18,8 +18,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from study.training.convolution import grouped_convolution
-from study.training.pooling import pool_relu
+from study.training.layers.convolution import grouped_convolution
+from study.training.layers.pooling import pool_relu
 
 CLASSES = 10
 Weights = Mapping[str, torch.Tensor]

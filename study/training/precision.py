@@ -1,4 +1,4 @@
-"""Which arithmetic a study's training steps are computed in: bfloat16 where it is made in hardware."""
+"""Which arithmetic a study computes in: its training steps in bfloat16 where that is made in hardware."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ def has_bfloat16(device: torch.device) -> bool:
         return torch.cuda.get_device_capability(device) >= (8, 0)
     capabilities = torch.cpu.get_capabilities() if device.type == "cpu" else {}
     return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+
+
+def widest(device: torch.device) -> torch.dtype:
+    """Return the floating-point type that sums are kept in: Apple's MPS knows no float64."""
+    return torch.float32 if device.type == "mps" else torch.float64
 
 
 def choose_precision(asked: str, device: torch.device, recorded: str | None = None) -> str:

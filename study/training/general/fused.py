@@ -13,7 +13,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,17 +25,11 @@ from study.problems.examples import Examples
 from study.training.general.measuring import Measurement, of_minibatch, of_split
 from study.training.general.separate import Separate
 from study.training.general.stacked import Stacked
-from study.training.lanes import data_order, widest
+from study.training.lanes import data_order
+from study.training.precision import widest
+from study.training.roster import Roster
 
 Rates = Mapping[int, NDArray[np.float64]]
-
-
-@dataclass
-class _Lane:
-    """Who trains in a lane, and how many epochs it has behind it."""
-
-    key: int
-    epochs: int = 0
 
 
 class ProblemLanes:
@@ -85,7 +78,7 @@ class ProblemLanes:
         self._networks: Stacked | Separate = kind(
             problem, self._device, dtype=dtype, averaging=share, bfloat16=bfloat16
         )
-        self._lanes: list[_Lane] = []
+        self._roster = Roster()
 
     @property
     def fused(self) -> bool:
@@ -100,7 +93,7 @@ class ProblemLanes:
     @property
     def keys(self) -> list[int]:
         """Keys of the lanes that train, in lane order."""
-        return [lane.key for lane in self._lanes]
+        return self._roster.keys
 
     def add(self, key: int, seed: int) -> None:
         """Start a network with initial weights drawn from ``seed`` in a new lane.
@@ -108,10 +101,8 @@ class ProblemLanes:
         Raises:
             ValueError: The key trains already.
         """
-        if key in self.keys:
-            raise ValueError(f"lane {key} trains already")
+        self._roster.add(key)
         self._networks.add(seed)
-        self._lanes.append(_Lane(key))
 
     def drop(self, key: int) -> None:
         """Free the lane of ``key``.
@@ -119,11 +110,7 @@ class ProblemLanes:
         Raises:
             ValueError: The key does not train.
         """
-        rows = [index for index, other in enumerate(self.keys) if other != key]
-        if len(rows) == len(self._lanes):
-            raise ValueError(f"no lane trains {key}")
-        self._lanes = [self._lanes[index] for index in rows]
-        self._networks.keep(rows)
+        self._networks.keep(self._roster.drop(key))
 
     def weights(self, key: int) -> dict[str, torch.Tensor]:
         """Return one lane's weights and buffers as a lone network's ``state_dict``."""
@@ -151,12 +138,9 @@ class ProblemLanes:
                 totals.extend(self._measure(self._evaluation, averaged=averaged).means())
         wide = widest(self._device)
         figures = torch.stack([total.to(wide) for total in totals], dim=1).tolist()
-        seconds = (time.perf_counter() - started) / len(self._lanes)
+        seconds = (time.perf_counter() - started) / len(self._roster)
         self.clock += 1
-        return {
-            lane.key: _epoch(lane, row, float(table[-1, index]), seconds)
-            for index, (lane, row) in enumerate(zip(self._lanes, figures, strict=True))
-        }
+        return self._roster.epoch(figures, table[-1].tolist(), seconds)
 
     def evaluate(self, examples: Examples) -> dict[int, tuple[float, float]]:
         """Return ``(mean loss, metric)`` of every lane on other examples, by key."""
@@ -175,7 +159,7 @@ class ProblemLanes:
         return {
             "clock": self.clock,
             "fused": self.fused,
-            "lanes": [(lane.key, lane.epochs) for lane in self._lanes],
+            "lanes": self._roster.state(),
             "networks": self._networks.state_dict(),
         }
 
@@ -191,7 +175,7 @@ class ProblemLanes:
                 f"these lanes were trained {ways[state['fused']]} and would go on {ways[self.fused]}"
             )
         self.clock = state["clock"]
-        self._lanes = [_Lane(key, epochs) for key, epochs in state["lanes"]]
+        self._roster = Roster(state["lanes"])
         self._networks.load_state_dict(state["networks"])
 
     def _table(self, by_key: Rates) -> NDArray[np.float64]:
@@ -201,7 +185,7 @@ class ProblemLanes:
     def _steps(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Run the S steps of one epoch; return the sums over examples of losses and metric, ``[L]`` each."""
         wide = widest(self._device)
-        loss, metric = torch.zeros((2, len(self._lanes)), dtype=wide, device=self._device)
+        loss, metric = torch.zeros((2, len(self._roster)), dtype=wide, device=self._device)
         for number, (inputs, targets) in enumerate(self._batches()):
             losses, outputs = self._networks.step(number, inputs, targets)
             loss += losses.to(wide) * len(targets)
@@ -225,18 +209,3 @@ def _drawing_from(seed: int, clock: int, device: torch.device) -> Iterator[None]
     with torch.random.fork_rng(devices=[device.index or 0] if device.type == "cuda" else []):
         torch.manual_seed(int(draw >> np.uint64(1)))
         yield
-
-
-def _epoch(lane: _Lane, row: list[float], rate: float, seconds: float) -> EpochMetrics:
-    figures: list[float | None] = [*row, *[None] * (6 - len(row))]
-    lane.epochs += 1
-    return EpochMetrics(
-        epoch=lane.epochs - 1,
-        rate=rate,
-        train_loss=row[0],
-        train_accuracy=row[1],
-        val_loss=figures[2],
-        val_accuracy=figures[3],
-        averaged_accuracy=figures[5],
-        seconds=seconds,
-    )

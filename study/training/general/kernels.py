@@ -18,7 +18,7 @@ import torch
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from study.training.convolution import grouped_convolution
+from study.training.layers.convolution import grouped_convolution
 
 Dims = tuple[int | None, ...]
 

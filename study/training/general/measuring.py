@@ -15,7 +15,7 @@ import torch
 from study.problems.definition import Problem
 from study.problems.examples import Examples
 from study.problems.probe import own_values
-from study.training.lanes import widest
+from study.training.precision import widest
 
 #: Examples that are measured at once.
 EVALUATION_BATCH = 500

@@ -21,7 +21,7 @@ from study.problems.definition import Problem
 from study.problems.user_code import said
 from study.training.general.separate import Separate
 from study.training.general.stacked import Stacked
-from study.training.lanes import widest
+from study.training.precision import widest
 
 #: Largest difference relative to the size of the numbers compared, by type.
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-4}

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from study.core.errors import InputError
-from study.training.precision import choose_precision, has_bfloat16
+from study.training.precision import choose_precision, has_bfloat16, widest
 
 CPU, CUDA, MPS = (torch.device(kind) for kind in ("cpu", "cuda", "mps"))
 
@@ -81,3 +81,9 @@ def test_auto_joins_a_study_as_it_is(machine: object) -> None:
         InputError, match="computes in bfloat16, which this cpu has not in hardware; join from"
     ):
         choose_precision("auto", CPU, "bfloat16")
+
+
+@pytest.mark.parametrize(("device", "wide"), [("cpu", 64), ("cuda", 64), ("mps", 32)])
+def test_sums_are_kept_as_exactly_as_the_device_can(device: str, wide: int) -> None:
+    """Apple's GPU refuses float64; elsewhere a sum over thousands of images must not lose digits."""
+    assert torch.finfo(widest(torch.device(device))).bits == wide

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from study.training.pooling import pool_relu
+from study.training.layers.pooling import pool_relu
 
 
 def torchs(images: torch.Tensor) -> torch.Tensor:
@@ -78,7 +78,7 @@ def test_an_odd_size_is_refused() -> None:
 def test_the_number_of_threads_is_torchs_and_stays(threads: int) -> None:
     """The compiled loop starts threads of its own kind; torch's number is neither ignored nor changed."""
     code = (
-        "import numba, torch; from study.training.pooling import pool_relu;"
+        "import numba, torch; from study.training.layers.pooling import pool_relu;"
         f"torch.set_num_threads({threads}); pool_relu(torch.zeros(2, 2, 4, 4));"
         "print(torch.get_num_threads(), numba.get_num_threads())"
     )

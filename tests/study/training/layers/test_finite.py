@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from study.training.finite import only_finite
+from study.training.layers.finite import only_finite
 
 
 def test_it_is_torchs_for_every_bfloat16() -> None:

@@ -25,7 +25,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from study.training.finite import only_finite
+from study.training.layers.finite import only_finite
 
 
 def grouped_convolution(

@@ -6,7 +6,7 @@ import numba
 import numpy as np
 import torch
 
-from study.training.pooling import use_as_many_threads_as_torch
+from study.training.layers.pooling import use_as_many_threads_as_torch
 
 _EXPONENT = 0x7F80  # all ones in what is infinite or NaN
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from study.training.convolution import grouped_convolution
+from study.training.layers.convolution import grouped_convolution
 
 
 def outputs_and_gradients(convolution: str, inputs: list[torch.Tensor], groups: int) -> list[torch.Tensor]:

@@ -1,0 +1,1 @@
+"""Layers that CPUs are faster at than with torch's own; elsewhere torch's own."""
