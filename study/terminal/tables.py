@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from study.outside.printable import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -26,11 +28,6 @@ class Column:
     title: str
     align: Literal["left", "right"] = "left"
     flexible: bool = False
-
-
-def printable(text: str) -> str:
-    """Return ``text`` on one line, without what would steer a terminal."""
-    return "".join(c if c.isprintable() else " " if c.isspace() else "�" for c in text)
 
 
 def print_table(
