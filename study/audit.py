@@ -95,10 +95,11 @@ def audit(options: Options) -> None:
     from study.core.files import require_writable
     from study.store.optuna_storage import load
 
-    record, out = load(options.storage, options.study), options.out
+    out = options.out
+    if out is not None:
+        require_writable(out, "`out`")
+    record = load(options.storage, options.study)
     if record.config.pruner == "none":
-        if out is not None:
-            require_writable(out, "`out`")
         print_replay(record, options.rows, options.orders, out, markdown=options.markdown)
     elif out is not None:
         raise InputError(f"study {record.config.name!r} was pruned: `out` draws a study of --pruner none")

@@ -63,9 +63,15 @@ class ConfirmOptions:
 
     @property
     def planned(self) -> tuple[int, ...]:
-        """Seeds at each look."""
+        """Seeds at each look; refused where two options contradict each other."""
         if self.seeds is not None:
+            if self.looks or self.max_seeds:
+                raise InputError("`seeds` is a plan of one look: give `looks` and `max_seeds` without it")
             return (self.seeds,)
+        if self.looks and self.max_seeds and self.max_seeds < self.looks[0]:
+            raise InputError(
+                f"`max_seeds` {self.max_seeds} comes before the first of `looks`, {self.looks[0]}"
+            )
         most = self.max_seeds or (self.looks[-1] if self.looks else MAX_SEEDS)
         looks = self.looks or tuple(FIRST_LOOK * 2**k for k in range(most.bit_length()))
         return (*(look for look in looks if look < most), most)
@@ -140,7 +146,9 @@ class ConfirmOptions:
     group="Base rate",
     help="Also train the finalists at these multiples of their base rates; 1 among them.",
 )
-@option("--rate-seeds", type=Whole(1), default=3, group="Base rate", help="Seeds of each multiple.")
+@option(
+    "--rate-seeds", type=Whole(1), default=3, needs="rates", group="Base rate", help="Seeds of each multiple."
+)
 @option(
     "--out",
     metavar="FILE",
@@ -154,6 +162,7 @@ class ConfirmOptions:
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
     default=None,
+    goes_with=(),
     group="Records",
     help="Recompute all looks of a certificate; train nothing.",
 )
@@ -234,6 +243,7 @@ def _prepare(options: ConfirmOptions) -> tuple[StudyRecord, Confirmation, Any]:
 
     from study.core.files import require_writable
     from study.loops.confirmation import Confirmation
+    from study.outside.study_names import folder_of
     from study.problems.fashion_mnist import choose_device, require_final
     from study.stats.leaderboard import choose_finalists
     from study.store import optuna_storage as store
@@ -257,7 +267,9 @@ def _prepare(options: ConfirmOptions) -> tuple[StudyRecord, Confirmation, Any]:
     )
     precision = choose_precision(options.precision, where)
     config = replace(record.config, device=where.type, precision=precision, train_images=options.train_images)
-    confirmation = Confirmation(config, chosen, options.plan, options.checkpoints / record.config.name)
+    confirmation = Confirmation(
+        config, chosen, options.plan, options.checkpoints / folder_of(record.config.name)
+    )
     _announce(record.config, confirmation)
     require_final(options.data_dir)
     return record, confirmation, where

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from study.core.errors import InputError
 from study.terminal.command import (
     Function,
     command,
@@ -80,7 +81,7 @@ def main(**options: Any) -> None:
 
 def report(options: Options) -> None:
     """Gather the page once; write it, and what else is asked for."""
-    from study.core.files import require_writable, whole_file
+    from study.core.files import require_folder, require_writable, whole_file
     from study.page.gather import confirmation, gather
     from study.page.html import render
     from study.store import optuna_storage as store
@@ -88,6 +89,18 @@ def report(options: Options) -> None:
     for path, named in ((options.out, "`out`"), (options.export, "`export`")):
         if path is not None:
             require_writable(path, named)
+    if options.figures is not None:
+        require_folder(options.figures, "`figures`")
+    if options.export is not None:
+        from study.page.export import require_format
+
+        require_format(options.export)
+        if options.export.absolute() == options.out.absolute():
+            raise InputError(f"`export` and `out` are both {str(options.out)!r}: name two files")
+    if options.publish:
+        from study.store.urls import check_tracking
+
+        check_tracking(options.tracking_uri)
     opened = store.existing_study(options.storage, options.study)
     record = store.record(opened)
     confirmed = confirmation(record.config.name, options.certificate)

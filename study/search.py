@@ -18,7 +18,7 @@ from study.terminal.command import (
     storage_option,
     tracking_option,
 )
-from study.terminal.values import Choice, Names, Real, Whole
+from study.terminal.values import Choice, Names, Real, StudyName, Whole
 
 if TYPE_CHECKING:
     from study.core.records import Outcome, StudyConfig
@@ -89,7 +89,7 @@ _study, _search, _other = (partial(option, group=group) for group in ("Study", "
     show_default="30, or the problem's",
     help="Epochs a trial; the winner's budget.",
 )
-@_study("--study", metavar="NAME", default="lr-schedules", help="The study's name.")
+@_study("--study", metavar="NAME", type=StudyName(), default="lr-schedules", help="The study's name.")
 @_study(
     "--schedules",
     metavar="NAME,...",
@@ -108,7 +108,7 @@ _study, _search, _other = (partial(option, group=group) for group in ("Study", "
 @_study(
     "--train-images",
     metavar="N",
-    type=Whole(1),
+    type=Whole(1, 10**9),
     default=None,
     show_default="all",
     help="Train on the first N examples only, for a quick look.",
@@ -186,7 +186,14 @@ _study, _search, _other = (partial(option, group=group) for group in ("Study", "
 @data_dir_option
 @storage_option
 @tracking_option
-@_other("--rerun", metavar="TRIAL", type=Whole(0), default=None, help="Train one trial again.")
+@_other(
+    "--rerun",
+    metavar="TRIAL",
+    type=Whole(0),
+    default=None,
+    goes_with=("study", "storage", "problem", "device", "data_dir"),
+    help="Train one trial again.",
+)
 @_other(
     "--list-schedules",
     is_flag=True,

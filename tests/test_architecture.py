@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 #: The stages, lowest first: a folder may import those of lower rows, and itself. `lrsched` is below all.
 STAGES = (
     {"core"},
+    {"outside"},
     {"problems", "tuning", "training", "store", "stats", "terminal"},
     {"loops", "page"},
     {"textbook"},
@@ -40,6 +41,7 @@ OTHERS: dict[str, set[str]] = {
     "lrsched/writing.py": {"torch"},
     "study/__init__.py": set(),
     "study/core": {"numpy"},
+    "study/outside": {"pydantic"},
     "study/problems": {"numpy", "torch", "torchvision"},
     "study/tuning": {"numpy", "optuna"},
     "study/training": {"numba", "numpy", "torch"},
@@ -53,7 +55,18 @@ OTHERS: dict[str, set[str]] = {
 }
 
 #: Slow to import, so never needed for ``--help`` or for a schedule.
-HEAVY = {"torch", "numba", "torchvision", "mlflow", "optuna", "plotly", "scipy", "statsmodels", "pandas"}
+HEAVY = {
+    "torch",
+    "numba",
+    "torchvision",
+    "mlflow",
+    "optuna",
+    "plotly",
+    "scipy",
+    "statsmodels",
+    "pandas",
+    "pydantic",
+}
 
 
 @dataclass(frozen=True)

@@ -48,14 +48,17 @@ def require_writable(path: Path, named: str = "") -> None:
         named: As in ``whole_file``.
 
     Raises:
-        InputError: Its folder is missing or not writable, its name too long, or it is a folder or a device.
+        InputError: Its folder is missing or not writable, its name too long, or it is a folder, a device or a
+            database.
     """
-    if not path.absolute().parent.is_dir():
-        raise InputError(f"{named} {str(path)!r}: there is no folder {str(path.parent)!r}".lstrip())
-    part = path.with_name(f".part-{path.name}")
     try:
-        if path.exists() and not path.is_file():
+        if not path.name or (path.exists() and not path.is_file()):
             raise InputError(f"{named} {str(path)!r} is no file: name one".lstrip())
+        if not path.absolute().parent.is_dir():
+            raise InputError(f"{named} {str(path)!r}: there is no folder {str(path.parent)!r}".lstrip())
+        if path.exists() and _is_database(path):
+            raise InputError(f"{named} {str(path)!r} is a database: name another file".lstrip())
+        part = path.with_name(f".part-{path.name}")
         part.touch()
         part.unlink()
     except OSError as error:
@@ -63,10 +66,38 @@ def require_writable(path: Path, named: str = "") -> None:
         raise InputError(f"{named} {str(path)!r} cannot be written: {reason}".lstrip()) from None
 
 
+def require_folder(path: Path, named: str = "") -> None:
+    """Refuse a folder that files could not be put into; where there is none, that could not be made.
+
+    Args:
+        path: The folder; nothing is left of the attempt.
+        named: As in ``whole_file``.
+
+    Raises:
+        InputError: It, or the nearest folder above it that there is, cannot be written to.
+    """
+    try:
+        above = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
+        if not above.is_dir():
+            raise InputError(f"{named} {str(path)!r}: {str(above)!r} is no folder: name another".lstrip())
+        part = above / f".part-{path.name}"
+        part.touch()
+        part.unlink()
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"{named} {str(path)!r} cannot be written to: {reason}".lstrip()) from None
+
+
 def write_text(path: Path, text: str, named: str = "") -> None:
     """Write a text file in UTF-8, whole or not at all; see ``whole_file``."""
     with whole_file(path, named) as part:
         part.write_text(text, encoding="utf-8")
+
+
+def _is_database(path: Path) -> bool:
+    """Return whether a file is one of SQLite's: a result in its place would be the end of all studies in it."""
+    with path.open("rb") as file:
+        return file.read(16) == b"SQLite format 3\0"
 
 
 def _sync_folder(folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
+from study.core.errors import InputError
 from study.core.records import StudyConfig
 
 if TYPE_CHECKING:
@@ -42,11 +43,21 @@ class SearchOptions:
     rerun: int | None
 
     def config(self, device: str, precision: str, workload: Workload) -> StudyConfig:
-        """Return the study's settings on a device type, in one arithmetic: what was asked for, else what the problem says."""
+        """Return the study's settings on a device type, in one arithmetic: what was asked for, else what the problem says.
+
+        Raises:
+            InputError: Two options contradict each other.
+        """
         known = {field.name for field in fields(StudyConfig)}
         chosen = {name: value for name, value in vars(self).items() if name in known and value is not None}
         own = {name: getattr(workload, name) for name in WORKLOAD}
-        defaults = pruning_defaults(self.pruner, self.epochs or workload.epochs)
+        epochs = self.epochs or workload.epochs
+        defaults = pruning_defaults(self.pruner, epochs)
+        first = self.n_warmup_steps
+        if first is not None and first > max(epochs, defaults["n_warmup_steps"]):
+            raise InputError(
+                f"`n_warmup_steps` {first} lies beyond `epochs` {epochs}: no trial could be stopped; `pruner` none says so"
+            )
         named = {"name": self.study, "problem": workload.name, "device": device, "precision": precision}
         return StudyConfig(**{**own, **defaults, **chosen, **named})
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from urllib.parse import quote
 
 import click
 
 from study.core.records import Outcome, StudyConfig, StudyRecord
+from study.outside.passwords import hidden
 from study.page.family_table import Results, family_table
 from study.page.plots.rate_curves import rate_curves, rate_figure
 from study.page.style import on_white
@@ -59,14 +61,17 @@ def print_closing(
         click.echo(sentence)
     if record.outcomes["pruned"]:
         click.echo("\n".join(pruning_sentences(results.costs)))
-    database = "" if tracking_uri == "sqlite:///mlflow.db" else f" --backend-store-uri {tracking_uri}"
-    where = "" if storage == "sqlite:///optuna.db" else f" --storage {storage}"
+    shown, server = shlex.quote(hidden(storage)), tracking_uri.startswith("http")
+    database = "" if tracking_uri == "sqlite:///mlflow.db" else shlex.quote(hidden(tracking_uri))
+    look = f"mlflow ui --backend-store-uri {database}" if database else "mlflow ui"
+    place = tracking_uri.rstrip("/") if server else "http://127.0.0.1:5000"
+    where = "" if storage == "sqlite:///optuna.db" else f" --storage {shown}"
     click.echo(
         "\nThese are search scores: the best of many noisy runs, inflated, and no verdict. Look further:\n"
-        f"  mlflow ui{database}\n"
-        f"    and http://127.0.0.1:5000/#/{curves_in_mlflow(experiment, config)}\n"
-        f"  optuna-dashboard {storage}\n"
-        f"  python -m study.{'confirm' if config.confirmable else 'report'} --study {config.name}{where}"
+        + (f"  {place}" if server else f"  {look}\n    and {place}")
+        + f"/#/{curves_in_mlflow(experiment, config)}\n"
+        f"  optuna-dashboard {shown}\n"
+        f"  python -m study.{'confirm' if config.confirmable else 'report'} --study {shlex.quote(config.name)}{where}"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +73,7 @@ def conclude(found: Certified, tracker: Tracker, out: Path) -> None:
     for sentence in () if found.rates is None else found.rates.sentences:
         click.echo(sentence)
     click.echo(f"\n{'The winner' if judged.winner else 'The leader, no winner,'} as code:\n\n{code}")
-    click.echo(f"wrote {out}; python -m study.confirm --check {out} recomputes it")
+    click.echo(f"wrote {out}; python -m study.confirm --check {shlex.quote(str(out))} recomputes it")
 
 
 def print_verdict(judged: Verdict, train_images: int) -> None:

@@ -168,6 +168,17 @@ def export(record: StudyRecord, path: Path) -> None:
     Raises:
         InputError: The ending is another one, or the file cannot be written.
     """
+    writer = require_format(path)
+    with whole_file(path, "`export`") as part:
+        writer(record, part)
+
+
+def require_format(path: Path) -> Callable[[StudyRecord, Path], None]:
+    """Return what writes the format that a file's ending names.
+
+    Raises:
+        InputError: The ending is another one.
+    """
     writers: Mapping[str, Callable[[StudyRecord, Path], None]] = {
         ".csv": lambda study, to: frame(study).to_csv(to, index=False),
         ".parquet": _parquet,
@@ -176,8 +187,7 @@ def export(record: StudyRecord, path: Path) -> None:
     writer = writers.get(path.suffix.lower())
     if writer is None:
         raise InputError(f"`export` {str(path)!r} must end in .csv, .parquet or .json")
-    with whole_file(path, "`export`") as part:
-        writer(record, part)
+    return writer
 
 
 def _json(record: StudyRecord, path: Path) -> None:

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from study.core.errors import InputError
+from study.outside.json_text import read_json
 from study.stats.comparison import Bools, Floats
 from study.stats.images import ImageSums
 from study.stats.sequential import Plan
@@ -131,13 +132,11 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         InputError: No such file, or not a certificate that this version reads.
     """
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read the certificate {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise InputError(f"{path} is no certificate: not JSON ({error})") from error
-    problems = misfits(data)
+    from study.outside.certificate_schema import fault  # a tenth of a second
+
+    data = read_json(path, "certificate")
+    wrong = fault(data, FIELDS)
+    problems = [wrong] if wrong else misfits(data)
     if problems:
         raise InputError(f"{path} is no certificate: {problems[0]}")
     certificate: dict[str, Any] = data

@@ -12,6 +12,7 @@ from typing import Any
 import optuna
 
 from study.core.errors import InputError
+from study.outside.passwords import hidden
 from study.store.mlflow_connection import connect
 from study.store.urls import check_tracking
 
@@ -67,6 +68,8 @@ def save_to_mlflow(tracking_uri: str, run_id: str, note: str, pages: Mapping[str
     try:
         client.set_tag(run_id, _DESCRIPTION, note[:_LONGEST])
     except MlflowException:
-        raise InputError(f"`tracking_uri` {tracking_uri!r} does not hold the study's run {run_id}") from None
+        raise InputError(
+            f"`tracking_uri` {hidden(tracking_uri)!r} does not hold the study's run {run_id}"
+        ) from None
     for name, html in pages.items():
         client.log_text(run_id, html, name)

@@ -10,6 +10,7 @@ import os
 from typing import TYPE_CHECKING
 
 from study.core.errors import InputError
+from study.outside.passwords import hidden
 from study.store import urls
 from study.store.database import exclusively, use_wal
 
@@ -24,6 +25,7 @@ def connect(tracking_uri: str) -> MlflowClient:
         InputError: MLflow cannot use it.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # before the import: it looks up a host then
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines a trial
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
@@ -64,4 +66,4 @@ def experiment_in(client: MlflowClient, tracking_uri: str, name: str) -> str:
 
 def _unusable(tracking_uri: str, error: Exception) -> InputError:
     reason = str(error).strip().splitlines()[0]
-    return InputError(f"`tracking_uri` {tracking_uri!r} cannot be used: {reason}")
+    return InputError(f"`tracking_uri` {hidden(tracking_uri)!r} cannot be used: {reason}")

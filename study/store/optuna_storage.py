@@ -135,8 +135,8 @@ def existing_study(storage: str, name: str | None = None) -> optuna.Study:
         InputError: There is no such storage or study; the studies that exist are named.
     """
     url = urls.parse(storage, "storage")
-    shown = repr(url.render_as_string())
-    none_yet = f"`storage` {shown} holds no study yet: run python -m study.search first"
+    shown = urls.shown_url(url, "storage")
+    none_yet = f"{shown} holds no study yet: run python -m study.search first"
     if not urls.is_made(url, "storage", "Optuna"):
         raise InputError(none_yet)
     opened = _connect(url, create=False)
@@ -231,8 +231,9 @@ def _engine(study: optuna.Study) -> sqlalchemy.Engine:
 def _connect(url: sqlalchemy.URL, *, create: bool) -> optuna.storages.RDBStorage:
     # Optuna says on stderr what a command's user did not ask.
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    shown = f"`storage` {url.render_as_string()!r}"
-    text = url.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}")
+    shown = urls.shown_url(url, "storage")
+    opened = url if create else urls.for_reading(url)
+    text = opened.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}")
     waiting = (
         {"connect_args": {"timeout": urls.BUSY_SECONDS}} if urls.is_sqlite(url) else {"pool_pre_ping": True}
     )

@@ -6,19 +6,22 @@ Optuna and MLflow keep a database each; they cannot share one, as both own a tab
 
 from __future__ import annotations
 
+import base64
+import http.client
 import os
-import re
 import sqlite3
+import stat
 import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Literal
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote
 
 import sqlalchemy
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from study.core.errors import InputError
+from study.outside.passwords import hidden
 
 #: How long a connection waits for another one's write before it gives up.
 BUSY_SECONDS = 60
@@ -38,9 +41,7 @@ def parse(url: str, named: str) -> sqlalchemy.URL:
     Raises:
         InputError: It is no URL, of an unknown backend, or names no file or server to keep records in.
     """
-    # Without the password, also where the URL cannot be parsed.
-    hidden = re.sub(r"(?<=://)([^:/]*):[^/]*@", r"\1:***@", url)
-    shown = f"`{named}` {hidden!r}"
+    shown = f"`{named}` {hidden(url)!r}"
     try:
         parsed = sqlalchemy.make_url(url)
         parsed.get_dialect().import_dbapi()
@@ -55,6 +56,8 @@ def parse(url: str, named: str) -> sqlalchemy.URL:
         ) from None
     if is_sqlite(parsed) and (parsed.database or ":memory:").startswith((":memory:", "file:")):
         raise InputError(f"{shown} keeps nothing on disk: use sqlite:///FILE.db")
+    if is_sqlite(parsed) and (parsed.query or parsed.host):
+        raise InputError(f"{shown} must be sqlite:/// and a file's path, without host and options")
     return parsed
 
 
@@ -80,7 +83,7 @@ def is_made(url: sqlalchemy.URL, named: str, owner: Owner) -> bool:
     others = frozenset().union(*_TABLES.values())
     if found and (is_sqlite(url) or found & others):
         raise InputError(
-            f"`{named}` {url.render_as_string()!r} is another program's database, not {owner}'s: "
+            f"{shown_url(url, named)} is another program's database, not {owner}'s: "
             "name a file or database of its own"
         )
     return False
@@ -92,31 +95,32 @@ def tables(url: sqlalchemy.URL, named: str) -> frozenset[str]:
     Raises:
         InputError: The file cannot be read or made, is no database, or the server does not answer.
     """
-    shown = f"`{named}` {url.render_as_string()!r}"
+    shown = shown_url(url, named)
     if is_sqlite(url):
         return _sqlite_tables(sqlite_path(url), shown)
-    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
     try:
-        return frozenset(sqlalchemy.inspect(engine).get_table_names())
+        engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+        try:
+            return frozenset(sqlalchemy.inspect(engine).get_table_names())
+        finally:
+            engine.dispose()
     except SQLAlchemyError as error:
-        reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        raise InputError(f"{shown} cannot be reached: {reason}") from None
-    finally:
-        engine.dispose()
+        lines = str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__]
+        raise InputError(f"{shown} cannot be reached: {lines[0]}") from None
+    except (TypeError, ValueError, LookupError) as error:  # a driver, of an option that it does not know
+        raise InputError(f"{shown} has an option that its driver does not take: {error}") from None
 
 
 def _sqlite_tables(path: Path, shown: str) -> frozenset[str]:
     """Ask SQLite alone, never the file: closing a plain handle drops every lock of this process on it."""
-    if path.is_dir():
-        raise InputError(f"{shown} is a folder: name a file in it")
-    if not path.exists():
+    if not _is_there(path, shown):
         if not path.parent.is_dir():
             raise InputError(f"{shown} cannot be made: there is no folder {str(path.parent)!r}")
         if not os.access(path.parent, os.W_OK | os.X_OK):
             raise InputError(f"{shown} cannot be made: the folder {str(path.parent)!r} is not writable")
         return frozenset()
     try:
-        connection = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=BUSY_SECONDS)
+        connection = sqlite3.connect(read_only(path), uri=True, timeout=BUSY_SECONDS)
         try:
             rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
         finally:
@@ -128,6 +132,53 @@ def _sqlite_tables(path: Path, shown: str) -> frozenset[str]:
     return frozenset(name for (name,) in rows)
 
 
+def shown_url(url: sqlalchemy.URL, named: str) -> str:
+    """Return a URL as errors show it, under its argument's name and without what is secret in it."""
+    return f"`{named}` {hidden(url.render_as_string())!r}"
+
+
+def read_only(path: Path) -> str:
+    """Return SQLite's own address of a file that is only read.
+
+    A file with a write-ahead log needs files beside it, also to be read. Where none can be made and no log waits
+    to be read, the file is whole by itself, and SQLite is told that nobody changes it.
+    """
+    alone = not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists()
+    return f"file:{quote(str(path))}?mode=ro{'&immutable=1' * alone}"
+
+
+def for_reading(url: sqlalchemy.URL) -> sqlalchemy.URL:
+    """Return the URL to read a database by: a SQLite file that cannot be written is opened as such."""
+    if not is_sqlite(url):
+        return url
+    path = sqlite_path(url)
+    if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
+        return url
+    place, _, options = read_only(path).partition("?")
+    return url.set(database=place, query={"uri": "true", **dict(parse_qsl(options))})
+
+
+def _is_there(path: Path, shown: str) -> bool:
+    """Return whether there is a file; what is there and is none is refused before SQLite waits on it."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise InputError(f"{shown} is a link to nothing: remove it, or name another file") from None
+        return False
+    except NotADirectoryError:
+        return False  # its folder is a file, which is said there
+    except OSError as error:
+        raise InputError(f"{shown} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise InputError(f"{shown} names no file: {error}") from None
+    if stat.S_ISDIR(mode):
+        raise InputError(f"{shown} is a folder: name a file in it")
+    if not stat.S_ISREG(mode):
+        raise InputError(f"{shown} is a pipe or a device, no file: name a file")
+    return True
+
+
 def require_writable(url: sqlalchemy.URL, named: str) -> None:
     """Refuse an existing SQLite file that cannot be written.
 
@@ -135,7 +186,7 @@ def require_writable(url: sqlalchemy.URL, named: str) -> None:
         InputError: It cannot.
     """
     if is_sqlite(url) and sqlite_path(url).exists() and not os.access(sqlite_path(url), os.W_OK):
-        raise InputError(f"`{named}` {url.render_as_string()!r} is not writable")
+        raise InputError(f"{shown_url(url, named)} is not writable")
 
 
 def check_tracking(tracking_uri: str, storage: str | None = None) -> None:
@@ -153,12 +204,12 @@ def check_tracking(tracking_uri: str, storage: str | None = None) -> None:
         return
     if "://" not in tracking_uri:
         raise InputError(
-            f"`tracking_uri` {tracking_uri!r} is not a tracking URI: use sqlite:///FILE.db or http://HOST:PORT"
+            f"`tracking_uri` {hidden(tracking_uri)!r} is not a tracking URI: use sqlite:///FILE.db or http://HOST:PORT"
         )
     parsed = parse(tracking_uri, "tracking_uri")
     if storage is not None and _same(parsed, parse(storage, "storage")):
         raise InputError(
-            f"`tracking_uri` and `storage` are both {parsed.render_as_string()!r}: use two databases"
+            f"`tracking_uri` and `storage` are both {hidden(parsed.render_as_string())!r}: use two databases"
         )
     is_made(parsed, "tracking_uri", "MLflow")
     require_writable(parsed, "tracking_uri")
@@ -171,11 +222,30 @@ def _same(one: sqlalchemy.URL, other: sqlalchemy.URL) -> bool:
 
 
 def _require_server(uri: str) -> None:
-    """Refuse a server that does not answer; MLflow itself would try again for minutes."""
+    """Refuse a server that does not answer or is not MLflow's; MLflow itself would try again for minutes."""
+    shown = f"`tracking_uri` {hidden(uri)!r}"
     try:
-        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=10).close()  # noqa: S310 - http by its prefix
-    except urllib.error.HTTPError:
-        return  # it answers; whether it lets us in, MLflow will say
-    except (OSError, ValueError) as error:
+        request = urllib.request.Request(f"{uri.rstrip('/')}/health", headers=_login())  # noqa: S310 - http by its prefix
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - as above
+            content = answer.read(100).strip()
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code in {401, 403}:
+            return  # it answers; whether it lets us in, MLflow will say
+        raise InputError(
+            f"{shown} is no MLflow server: it answers /health with status {error.code}"
+        ) from None
+    except (OSError, ValueError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
-        raise InputError(f"`tracking_uri` {uri!r} does not answer: {reason}") from None
+        raise InputError(f"{shown} does not answer: {reason or type(error).__name__}") from None
+    if content != b"OK":
+        raise InputError(f"{shown} is no MLflow server: it does not answer /health with OK")
+
+
+def _login() -> dict[str, str]:
+    """Return the header that says who asks, from MLflow's own variables."""
+    token = os.environ.get("MLFLOW_TRACKING_TOKEN")
+    user, password = (os.environ.get(f"MLFLOW_TRACKING_{name}", "") for name in ("USERNAME", "PASSWORD"))
+    if user:
+        return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
+    return {"Authorization": f"Bearer {token}"} if token else {}

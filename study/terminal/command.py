@@ -3,7 +3,8 @@
 Only click is imported here, so that ``--help`` answers at once; commands import what is heavy inside
 their own function.
 
-Exit codes: 0 done, 2 the input cannot be used (one line ``error: ...`` on stderr, nothing changed),
+Exit codes: 0 done, 2 the input cannot be used (one line ``error: ...`` on stderr, nothing changed), 3 the machine
+ran out of disk, memory or the like (one line; what had ended is kept, and the same command continues),
 130 stopped by Ctrl-C, SIGTERM or SIGHUP after the command has put its records in order.
 """
 
@@ -12,12 +13,11 @@ from __future__ import annotations
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from functools import partial, wraps
 from pathlib import Path
-from textwrap import wrap
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -25,7 +25,11 @@ import click
 
 from study.core.errors import InputError
 from study.core.threads import prepare_environment
-from study.terminal.values import AUTO, Choice, Whole
+from study.outside.memory import require_address_space
+from study.outside.shortage import EXIT_CODE, Shortage, shortages
+from study.terminal.help_pages import Context, Option
+from study.terminal.leaving import leave, prepare_streams, refuse, said
+from study.terminal.values import AUTO, Choice, TrackingUri, Url, Whole
 
 Function = Callable[..., Any]
 
@@ -33,43 +37,6 @@ Function = Callable[..., Any]
 CONTINUES = "interrupted; the same command continues"
 
 _WIDTH = 100
-
-
-class HelpFormatter(click.HelpFormatter):
-    """Wraps at spaces only: click would also break ``--list-schedules`` at its hyphens."""
-
-    def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
-        """Write a list of terms with their explanations, those in a column of its own."""
-        rows = list(rows)
-        first = min(max(len(term) for term, _ in rows), col_max) + col_spacing
-        indent = " " * self.current_indent
-        width = max(self.width - first - self.current_indent, 20)
-        for term, text in rows:
-            lines = wrap(text, width, break_on_hyphens=False, break_long_words=False)
-            if len(term) <= first - col_spacing and lines:
-                self.write(f"{indent}{term:<{first}}{lines.pop(0)}\n")
-            else:
-                self.write(f"{indent}{term}\n")
-            self.write("".join(f"{indent}{'':<{first}}{line}\n" for line in lines))
-
-
-class Option(click.Option):
-    """An option that belongs to a titled group of the help page, which leaves out its old spelling."""
-
-    def __init__(self, names: Sequence[str], *, group: str, old: str | None, **kwargs: Any) -> None:
-        super().__init__([*names, old] if old else names, **kwargs)
-        self.group, self.old = group, old
-
-    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
-        """Return the option's names and its explanation."""
-        record = super().get_help_record(ctx)
-        return record and (record[0].replace(f", {self.old}", ""), record[1])
-
-
-class Context(click.Context):
-    """A context whose help pages are written by our formatter."""
-
-    formatter_class = HelpFormatter
 
 
 class Command(click.Command):
@@ -112,6 +79,23 @@ class Command(click.Command):
             for meaning, arguments in self.examples:
                 formatter.write(f"  # {meaning}\n  {ctx.command_path} {arguments}".rstrip() + "\n")
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command, unless what was given contradicts itself."""
+        given = {
+            param.name: param
+            for param in self.params
+            if ctx.get_parameter_source(param.name or "") is click.core.ParameterSource.COMMANDLINE
+        }
+        for name, param in given.items():
+            with_it, needed = getattr(param, "goes_with", None), getattr(param, "needs", None)
+            others = [] if with_it is None else [n for n in given if n != name and n not in with_it]
+            if others:
+                allowed = ", ".join(f"`{n}`" for n in with_it or ()) or "nothing else"
+                raise InputError(f"`{name}` goes with {allowed}, not with `{others[0]}`")
+            if needed is not None and needed not in given:
+                raise InputError(f"`{name}` says nothing without `{needed}`: give both, or neither")
+        return super().invoke(ctx)
+
     def with_flags(self, message: str) -> str:
         """Return a message of the library with each `` `argument` `` as this command's flag for it."""
         flags = {param.name: param.opts[0] for param in self.params}
@@ -140,16 +124,24 @@ class Command(click.Command):
         )
         if not standalone_mode:
             return run()
+        prepare_streams()
         try:
-            with _signals_as_interrupts():
+            if any(param.name == "device" for param in self.params):
+                require_address_space()  # PyTorch is about to be imported
+            with _signals_as_interrupts(), shortages():
                 code: Any = run()
+                sys.stdout.flush()  # a full disk shows here
         except (KeyboardInterrupt, click.Abort):
             click.echo(self.interrupted, err=True)
             sys.exit(130)
+        except Shortage as ran_out:
+            leave(str(ran_out), EXIT_CODE)
+        except BrokenPipeError:  # the reader has seen enough (`| head`)
+            leave("nobody reads what this command prints: it ended", EXIT_CODE)
         except InputError as error:
-            _refuse(self.with_flags(str(error)))
+            refuse(self.with_flags(str(error)))
         except click.ClickException as error:
-            _refuse(one_line(error))
+            refuse(said(error))
         sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -206,7 +198,12 @@ def typed(function: Function, options: type) -> Function:
 
 
 def option(
-    *names: str, group: str = "Options", old: str | None = None, **settings: Any
+    *names: str,
+    group: str = "Options",
+    old: str | None = None,
+    goes_with: Sequence[str] | None = None,
+    needs: str | None = None,
+    **settings: Any,
 ) -> Callable[[Function], Function]:
     """Declare an option of a command, shown under ``group`` in its help; otherwise as click's.
 
@@ -214,32 +211,13 @@ def option(
         names: Its flags.
         group: Title that it is shown under.
         old: A flag that it had in an earlier version: still accepted, not shown.
+        goes_with: The only options that may be given beside it; ``None`` for any.
+        needs: An option that must be given beside it.
         settings: As click's.
     """
-    return click.option(*names, cls=Option, group=group, old=old, **settings)
-
-
-def one_line(error: click.ClickException) -> str:
-    """Return click's error as one line that names the option, the value and, where known, the fix."""
-    if isinstance(error, click.NoSuchOption):
-        near = f"; did you mean {error.possibilities[0]}?" if error.possibilities else "; see --help"
-        return f"no such option {error.option_name}{near}"
-    if isinstance(error, click.MissingParameter) and error.param is not None:
-        return f"{error.param.opts[0]} is needed; see --help"
-    if isinstance(error, click.BadParameter) and error.param is not None:
-        return f"{error.param.opts[0]}: {_plain(error.message)}"
-    return _plain(error.format_message())
-
-
-def _plain(message: str) -> str:
-    """Click's sentences as ours: one line, no capital, no full stop."""
-    text = " ".join(message.split()).removesuffix(".")
-    return text[:1].lower() + text[1:]
-
-
-def _refuse(message: str) -> NoReturn:
-    click.echo(f"error: {' '.join(message.split())}", err=True)
-    sys.exit(2)
+    return click.option(
+        *names, cls=Option, group=group, old=old, goes_with=goes_with, needs=needs, **settings
+    )
 
 
 @contextmanager
@@ -268,6 +246,7 @@ def _signals_as_interrupts() -> Iterator[None]:
 storage_option = option(
     "--storage",
     metavar="URL",
+    type=Url(),
     default="sqlite:///optuna.db",
     group="Records",
     help="Optuna's database. Several machines: postgresql+psycopg://USER@HOST/NAME.",
@@ -282,6 +261,7 @@ study_option = option(
 tracking_option = option(
     "--tracking-uri",
     metavar="URI",
+    type=TrackingUri(),
     default="sqlite:///mlflow.db",
     envvar="MLFLOW_TRACKING_URI",
     show_envvar=True,

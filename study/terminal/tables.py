@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from study.outside.printable import printable
 from study.terminal.cells import MISSING
 
 if TYPE_CHECKING:
@@ -34,11 +35,6 @@ class Column:
     title: str
     align: Literal["left", "right"] = "left"
     flexible: bool = False
-
-
-def printable(text: str) -> str:
-    """Return ``text`` on one line, without what would steer a terminal."""
-    return "".join(c if c.isprintable() else " " if c.isspace() else "�" for c in text)
 
 
 def say(text: str, console: Console | None = None) -> None:

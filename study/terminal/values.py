@@ -10,6 +10,16 @@ from typing import Any, ClassVar
 
 import click
 
+from study.outside.passwords import remember, without_login
+from study.outside.study_names import check_study_name
+from study.outside.printable import short
+
+#: The most that a whole number may be where nothing else limits it: more is a slip of the hand.
+MOST = 1_000_000
+#: Numbers that a list may hold.
+_LONGEST_LIST = 1_000
+#: Characters that a URL may have.
+_LONGEST_URL = 4_096
 #: The word that leaves a number to the command.
 AUTO = "auto"
 
@@ -27,9 +37,10 @@ class Real(click.ParamType[Any]):
     name = "X"
     _noun = "a number"
     _read: Callable[[Any], float] = staticmethod(float)
+    _most = inf
 
-    def __init__(self, low: float = -inf, high: float = inf, word: str | None = None) -> None:
-        self.low, self.high, self.word = low, high, word
+    def __init__(self, low: float = -inf, high: float | None = None, word: str | None = None) -> None:
+        self.low, self.high, self.word = low, self._most if high is None else high, word
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | None:
         """Return the number; refuse what is none or lies outside the range."""
@@ -37,25 +48,28 @@ class Real(click.ParamType[Any]):
             return None
         try:
             number = self._read(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             number = nan
-        if not (isfinite(number) and self.low <= number <= self.high):
+        # Compared first: a whole number of 400 digits is no float.
+        if not (self.low <= number <= self.high and isfinite(number)):
             word = "" if self.word is None else f"{self.word} or "
-            self.fail(f"must be {word}{self._noun}{self._span()}, got {value}", param, ctx)
+            self.fail(f"must be {word}{self._noun}{self._span(number)}, got {short(value)}", param, ctx)
         return number
 
-    def _span(self) -> str:
-        if isfinite(self.high):
+    def _span(self, number: float) -> str:
+        """Say the range; what is the most unless told otherwise is said only to who is beyond it."""
+        if isfinite(self.high) and (self.high != self._most or number > self.high):
             return f" from {self.low:.12g} to {self.high:.12g}"
         return f" of {self.low:.12g} or more" if isfinite(self.low) else ""
 
 
 class Whole(Real):
-    """A whole number, likewise."""
+    """A whole number, likewise; at most ``MOST`` unless told otherwise."""
 
     name = "N"
     _noun = "a whole number"
     _read = staticmethod(int)
+    _most = MOST
 
 
 class Choice(click.Choice[str]):
@@ -64,7 +78,9 @@ class Choice(click.Choice[str]):
     def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
         """Name the value, the words that are valid, and the nearest of them."""
         del ctx  # The words do not depend on the context.
-        return f"must be one of {', '.join(self.choices)}, got {value}{nearest(str(value), self.choices)}"
+        return (
+            f"must be one of {', '.join(self.choices)}, got {short(value)}{nearest(str(value), self.choices)}"
+        )
 
 
 class Names(click.ParamType[tuple[str, ...]]):
@@ -96,7 +112,7 @@ class Names(click.ParamType[tuple[str, ...]]):
         for name in names:
             if name not in valid:
                 close = nearest(name, valid) or f"; there are {', '.join(valid)}"
-                self.fail(f"unknown name {name}{close}", param, ctx)
+                self.fail(f"unknown name {short(name)}{close}", param, ctx)
         repeated = next((name for name in names if names.count(name) > 1), None)
         if repeated is not None:
             self.fail(f"each name may stand once, got {repeated} more than once", param, ctx)
@@ -108,13 +124,14 @@ class Numbers(click.ParamType[tuple[float, ...]]):
 
     Args:
         low: The least that the first may be.
+        high: The most that the last may be.
         whole: Whether they must be whole.
     """
 
     name = "N,..."
 
-    def __init__(self, low: float, *, whole: bool = False) -> None:
-        self.low, self.whole = low, whole
+    def __init__(self, low: float, high: float = MOST, *, whole: bool = False) -> None:
+        self.low, self.high, self.whole = low, high, whole
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -128,11 +145,14 @@ class Numbers(click.ParamType[tuple[float, ...]]):
         except ValueError:
             numbers = ()
         rising = all(a < b for a, b in pairwise(numbers))
-        if not numbers or not rising or not all(isfinite(n) and n >= self.low for n in numbers):
+        within = 0 < len(numbers) <= _LONGEST_LIST and all(self.low <= n <= self.high for n in numbers)
+        if not (rising and within):
             what = "whole numbers" if self.whole else "numbers"
             self.fail(
-                f"must be rising {what} of {self.low:g} or more with commas between, got {value}", param, ctx
-            )
+                f"must be rising {what} from {self.low:g} to {self.high:.12g} with commas between, got "
+                f"{short(value)}",
+                param, ctx,
+            )  # fmt: skip
         return numbers
 
 
@@ -152,5 +172,42 @@ class Duration(click.ParamType[float]):
         except (ValueError, KeyError):
             seconds = -inf
         if not (isfinite(seconds) and seconds > 0):
-            self.fail(f"must be a time with its unit such as 90s, 60m or 2h, got {value}", param, ctx)
+            self.fail(f"must be a time with its unit such as 90s, 60m or 2h, got {short(value)}", param, ctx)
         return seconds
+
+
+class StudyName(click.ParamType[str]):
+    """The name of a study that may be made: no path, nothing that steers a terminal."""
+
+    name = "NAME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name; ``InputError`` says what is wrong with another."""
+        del param, ctx  # the error names the argument
+        return check_study_name(str(value))
+
+
+class Url(click.ParamType[str]):
+    """A database's URL; what is secret in it is shown nowhere."""
+
+    name = "URL"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the URL; refuse what could not be shown, such as bytes that are not UTF-8."""
+        text = str(value)
+        remember(text)
+        if not text.isprintable():
+            self.fail(f"must be printable text, got {short(ascii(text))}", param, ctx)
+        if len(text) > _LONGEST_URL:
+            self.fail(f"must have at most {_LONGEST_URL:,} characters, got {len(text):,}", param, ctx)
+        return text
+
+
+class TrackingUri(Url):
+    """A database's URL or a server's address, whose user and password go to MLflow's own variables."""
+
+    name = "URI"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the URI without them."""
+        return without_login(super().convert(value, param, ctx))
