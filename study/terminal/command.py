@@ -4,26 +4,24 @@ Only click is imported here, so that ``--help`` answers at once; commands import
 their own function.
 
 Exit codes: 0 done, 2 the input cannot be used (one line ``error: ...`` on stderr, nothing changed),
-130 stopped by Ctrl-C, SIGTERM or SIGHUP after the command has put its records in order.
+130 stopped by Ctrl-C, SIGTERM or SIGHUP after the command has put its records in order (see ``core.signals``).
 """
 
 from __future__ import annotations
 
 import re
-import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
 from functools import partial, wraps
 from pathlib import Path
 from textwrap import wrap
-from types import FrameType
 from typing import Any, NoReturn
 
 import click
 
 from study.core.errors import InputError
+from study.core.signals import STOPPED, stoppable
 from study.core.threads import prepare_environment
 from study.terminal.values import AUTO, Choice, Whole
 
@@ -141,11 +139,11 @@ class Command(click.Command):
         if not standalone_mode:
             return run()
         try:
-            with _signals_as_interrupts():
+            with stoppable():
                 code: Any = run()
         except (KeyboardInterrupt, click.Abort):
             click.echo(self.interrupted, err=True)
-            sys.exit(130)
+            sys.exit(STOPPED)
         except InputError as error:
             _refuse(self.with_flags(str(error)))
         except click.ClickException as error:
@@ -240,29 +238,6 @@ def _plain(message: str) -> str:
 def _refuse(message: str) -> NoReturn:
     click.echo(f"error: {' '.join(message.split())}", err=True)
     sys.exit(2)
-
-
-@contextmanager
-def _signals_as_interrupts() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP stop the command the way Ctrl-C does; only the first one counts.
-
-    A signal that is ignored (``nohup``) stays ignored. Repeats are ignored because a second one
-    would cut off the clean-up that the first one started; Ctrl-C still forces an end.
-    """
-    caught = [s for s in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) is signal.SIG_DFL]
-
-    def stop(_signum: int, _frame: FrameType | None) -> NoReturn:
-        for each in caught:
-            signal.signal(each, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    for each in caught:
-        signal.signal(each, stop)
-    try:
-        yield
-    finally:
-        for each in caught:
-            signal.signal(each, signal.SIG_DFL)
 
 
 storage_option = option(
