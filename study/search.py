@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from study.core.records import Outcome, StudyConfig
     from study.loops.search_loop import Tally
     from study.store.mlflow_tracking import Tracker
+    from study.training.workload import Workload
+    from study.tuning.space import Space
 
 #: The families that are searched unless told otherwise; ``lrsched`` has more.
 FAMILIES = (
@@ -224,14 +226,10 @@ def main(options: SearchOptions) -> int:
 def _run(options: SearchOptions) -> None:
     """Open everything, each thing checked before anything is created; then train."""
     from study.core.signals import held_back
-    from study.loops.search_checkpoint import free_slot
-    from study.loops.search_loop import SearchLoop, next_clock
     from study.problems.fashion_mnist import choose_device
     from study.store import lifecycle
     from study.store import optuna_storage as store
     from study.store.urls import check_tracking
-    from study.terminal.progress import Progress
-    from study.training.lanes import automatic_lanes
     from study.training.precision import AUTO, FLOAT32, choose_precision
     from study.training.process import prepare_process
     from study.training.workload import open_workload
@@ -261,8 +259,35 @@ def _run(options: SearchOptions) -> None:
         tracker = _open_tracker(study, config, options)
     if options.problem is not None:
         click.echo(f"{config.problem}: {workload.facts['lanes']}")
+    ended = len(store.record(study).ended)
+    to_do = lifecycle.remaining(study, options.trials) or lifecycle.running(study)
+    outcome: Outcome = "interrupted"
+    try:
+        if to_do:
+            _train(study, space, tracker, workload, options)
+        outcome = "finished"
+    finally:
+        with held_back():
+            # Half a second that no start should wait for.
+            from study.page.closing import close_study, print_closing
+
+            results = close_study(store.record(study), tracker, outcome)
+    complete = None if to_do else ended
+    print_closing(results, options.storage, options.tracking_uri, tracker.experiment_id, complete=complete)
+    store.close(study)
+
+
+def _train(study: Any, space: Space, tracker: Tracker, workload: Workload, options: SearchOptions) -> None:
+    """Train until the study is complete, with a display."""
+    from study.loops.search_checkpoint import free_slot
+    from study.loops.search_loop import SearchLoop, next_clock
+    from study.problems.fashion_mnist import choose_device
+    from study.store import optuna_storage as store
+    from study.terminal.progress import Progress
+    from study.training.lanes import automatic_lanes
 
     known = store.record(study)
+    config = known.config
     lanes = workload.lanes(
         batch_size=config.batch_size,
         order_seed=config.seed,
@@ -270,31 +295,15 @@ def _run(options: SearchOptions) -> None:
         bfloat16=config.precision == "bfloat16",
         clock=next_clock(known),
     )
-    to_do = lifecycle.remaining(study, options.trials) or lifecycle.running(study)
-    complete = None if to_do else len(known.ended)
-    outcome: Outcome = "interrupted"
-    try:
-        if complete is None:
-            with (
-                Progress(options.trials * config.epochs, config.name) as progress,
-                free_slot(options.checkpoints / study.user_attrs["key"][:12]) as slot,
-            ):
-                SearchLoop(
-                    study, config, space, tracker, lanes, slot,
-                    width=options.lanes or automatic_lanes(device), total=options.trials,
-                    show=lambda tally: progress.update(tally.trained, _facts(tally, config), tally.expected),
-                ).run()  # fmt: skip
-        outcome = "finished"
-    finally:
-        with held_back():
-            from study.page.closing import (
-                close_study,
-                print_closing,
-            )  # half a second that no start should wait for
-
-            results = close_study(store.record(study), tracker, outcome)
-    print_closing(results, options.storage, options.tracking_uri, tracker.experiment_id, complete=complete)
-    store.close(study)
+    with (
+        Progress(options.trials * config.epochs, config.name) as progress,
+        free_slot(options.checkpoints / study.user_attrs["key"][:12]) as slot,
+    ):
+        SearchLoop(
+            study, config, space, tracker, lanes, slot,
+            width=options.lanes or automatic_lanes(choose_device(options.device)), total=options.trials,
+            show=lambda tally: progress.update(tally.trained, _facts(tally, config), tally.expected),
+        ).run()  # fmt: skip
 
 
 def _open_tracker(study: Any, config: StudyConfig, options: SearchOptions) -> Tracker:

@@ -121,12 +121,11 @@ class Slot:
 def free_slot(folder: Path) -> Iterator[Slot]:
     """Take the first slot of a folder that no other process holds, until the block or the process ends.
 
-    The folder, and the one that it lies in, are removed where they hold nothing afterwards.
+    The folder is removed where it holds nothing afterwards, and so are those above it that a relative path names.
 
     Raises:
         InputError: The folder cannot be made or written.
     """
-    made = {above for above in folder.parents if not above.exists()}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         number, lock = next(held for n in range(10_000) if (held := _hold(folder, n)) is not None)
@@ -139,7 +138,7 @@ def free_slot(folder: Path) -> Iterator[Slot]:
     finally:
         (folder / f"lock-{number}").unlink(missing_ok=True)  # while it is ours
         os.close(lock)
-        for each in (folder, folder.parent, *(above for above in folder.parents[1:] if above in made)):
+        for each in (folder, *(above for above in folder.parents if not above.is_absolute())):
             with suppress(OSError):  # not empty
                 each.rmdir()
 

@@ -189,10 +189,12 @@ def finish(
     return _tell(study, trial, state, value)
 
 
-def interrupt(study: optuna.Study) -> int:
-    """Put back all that this process has in training (Ctrl-C); return how many trials."""
+def interrupt(study: optuna.Study, trials: Sequence[optuna.Trial] | None = None) -> int:
+    """Put back trials that this process has in training (Ctrl-C), by default all; return how many."""
     with alone(study):
-        return sum(_put_back(study, trial) for trial in _trials(study, TrialState.RUNNING) if _is_ours(trial))
+        mine = [trial for trial in _trials(study, TrialState.RUNNING) if _is_ours(trial)]
+        some = {trial.number for trial in mine if trials is None} | {trial.number for trial in trials or ()}
+        return sum(_put_back(study, trial) for trial in mine if trial.number in some)
 
 
 def recover(study: optuna.Study, mine: Collection[int] | None = None) -> int:
