@@ -301,21 +301,20 @@ def _announce(searched: StudyConfig, confirmation: Confirmation) -> None:
 
 def _open_tracker(confirmation: Confirmation, tracking_uri: str) -> Tracker:
     """Open the parent run that earlier processes of this confirmation recorded in, or a new one."""
-    from study.core.files import write_text
     from study.core.provenance import provenance
+    from study.loops.recording import recording_key
     from study.store.mlflow_tracking import Tracker
 
-    kept = confirmation.place / "mlflow-run"
-    tracker = Tracker.open(
+    noted = confirmation.place / "mlflow-run"  # by an earlier version
+    return Tracker.open(
         tracking_uri,
         confirmation.config,
         attributes=provenance(confirmation.config.device),
-        resume_run_id=kept.read_text("utf-8") if kept.exists() else None,
+        key=recording_key(confirmation.place),
+        resume_run_id=noted.read_text("utf-8") if noted.exists() else None,
         kind="confirm",
         name=f"confirm {confirmation.config.name}",
     )
-    write_text(kept, tracker.run_id)
-    return tracker
 
 
 def _show(progress: Progress, confirmation: Confirmation, standing: Standing) -> None:

@@ -182,22 +182,21 @@ def _prepare(options: ReplicateOptions) -> tuple[Replication, Split]:
 
 def _open_tracker(replication: Replication, tracking_uri: str) -> Tracker:
     """Open the parent run that earlier processes of the same replication recorded in, or a new one."""
-    from study.core.files import write_text
     from study.core.provenance import provenance
+    from study.loops.recording import recording_key
     from study.store.mlflow_tracking import Tracker
     from study.textbook.runs import EXPERIMENT
 
-    kept = replication.place / "mlflow-run"
-    tracker = Tracker.open(
+    noted = replication.place / "mlflow-run"  # by an earlier version
+    return Tracker.open(
         tracking_uri,
         replication,
         attributes=provenance(replication.device),
-        resume_run_id=kept.read_text("utf-8") if kept.exists() else None,
+        key=recording_key(replication.place),
+        resume_run_id=noted.read_text("utf-8") if noted.exists() else None,
         experiment=EXPERIMENT,
         kind="replicate",
     )
-    write_text(kept, tracker.run_id)
-    return tracker
 
 
 def _train(replication: Replication, split: Split, tracker: Tracker) -> None:

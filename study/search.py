@@ -9,6 +9,7 @@ import click
 
 from study.loops.search_options import SearchOptions
 from study.terminal.command import (
+    checkpoints_option,
     command,
     data_dir_option,
     device_option,
@@ -18,12 +19,14 @@ from study.terminal.command import (
     storage_option,
     tracking_option,
 )
-from study.terminal.values import Choice, Names, Real, StudyName, Whole
+from study.terminal.values import Choice, Duration, Names, Real, StudyName, Whole
 
 if TYPE_CHECKING:
     from study.core.records import Outcome, StudyConfig
     from study.loops.search_loop import Tally
     from study.store.mlflow_tracking import Tracker
+    from study.training.workload import Workload
+    from study.tuning.space import Space
 
 #: The families that are searched unless told otherwise; ``lrsched`` has more.
 FAMILIES = (
@@ -185,7 +188,15 @@ _study, _search, _other = (partial(option, group=group) for group in ("Study", "
 @device_option
 @data_dir_option
 @storage_option
+@option(
+    "--storage-timeout",
+    type=Duration(),
+    default="2m",
+    group="Records",
+    help="How long a database server that goes away is waited for, with its unit: 90s, 10m.",
+)
 @tracking_option
+@checkpoints_option("runs/search")
 @_other(
     "--rerun",
     metavar="TRIAL",
@@ -221,14 +232,11 @@ def main(options: SearchOptions) -> int:
 
 def _run(options: SearchOptions) -> None:
     """Open everything, each thing checked before anything is created; then train."""
-    from study.loops.search_loop import SearchLoop, next_clock
-    from study.loops.signals import held_back
+    from study.core.signals import held_back
     from study.problems.fashion_mnist import choose_device
     from study.store import lifecycle
     from study.store import optuna_storage as store
     from study.store.urls import check_tracking
-    from study.terminal.progress import Progress
-    from study.training.lanes import automatic_lanes
     from study.training.precision import AUTO, FLOAT32, choose_precision
     from study.training.process import prepare_process
     from study.training.workload import open_workload
@@ -250,15 +258,43 @@ def _run(options: SearchOptions) -> None:
     space = Space(config.schedules, config.epochs, config.base_rate)
     sampler, pruner = make_sampler(config, space), make_pruner(config)
     check_tracking(options.tracking_uri, options.storage)
-    study = store.open_study(options.storage, config)
-    study.sampler, study.pruner = sampler, pruner
-    for name, fact in workload.facts.items():
-        study.set_user_attr(name, fact)
+    with held_back():  # what is written here is written whole
+        study = store.open_study(options.storage, config, timeout=options.storage_timeout)
+        study.sampler, study.pruner = sampler, pruner
+        for name, fact in workload.facts.items():
+            study.set_user_attr(name, fact)
+        tracker = _open_tracker(study, config, options)
     if options.problem is not None:
         click.echo(f"{config.problem}: {workload.facts['lanes']}")
+    ended = len(store.record(study).ended)
+    to_do = lifecycle.remaining(study, options.trials) or lifecycle.running(study)
+    outcome: Outcome = "interrupted"
+    try:
+        if to_do:
+            _train(study, space, tracker, workload, options)
+        outcome = "finished"
+    finally:
+        with held_back():
+            # Half a second that no start should wait for.
+            from study.page.closing import close_study, print_closing
 
-    tracker = _open_tracker(study, config, options)
+            results = close_study(store.record(study), tracker, outcome)
+    complete = None if to_do else ended
+    print_closing(results, options.storage, options.tracking_uri, tracker.experiment_id, complete=complete)
+    store.close(study)
+
+
+def _train(study: Any, space: Space, tracker: Tracker, workload: Workload, options: SearchOptions) -> None:
+    """Train until the study is complete, with a display."""
+    from study.loops.search_checkpoint import free_slot
+    from study.loops.search_loop import SearchLoop, next_clock
+    from study.problems.fashion_mnist import choose_device
+    from study.store import optuna_storage as store
+    from study.terminal.progress import Progress
+    from study.training.lanes import automatic_lanes
+
     known = store.record(study)
+    config = known.config
     lanes = workload.lanes(
         batch_size=config.batch_size,
         order_seed=config.seed,
@@ -266,28 +302,15 @@ def _run(options: SearchOptions) -> None:
         bfloat16=config.precision == "bfloat16",
         clock=next_clock(known),
     )
-    counted = sum(t.outcome != "interrupted" for t in known.trials)
-    complete = None if lifecycle.remaining(study, options.trials) else counted
-    outcome: Outcome = "interrupted"
-    try:
-        if complete is None:
-            with Progress(options.trials * config.epochs, config.name) as progress:
-                SearchLoop(
-                    study, config, space, tracker, lanes,
-                    width=options.lanes or automatic_lanes(device), total=options.trials,
-                    show=lambda tally: progress.update(tally.trained, _facts(tally, config), tally.expected),
-                ).run()  # fmt: skip
-        outcome = "finished"
-    finally:
-        with held_back():
-            from study.page.closing import (
-                close_study,
-                print_closing,
-            )  # half a second that no start should wait for
-
-            results = close_study(store.record(study), tracker, outcome)
-    print_closing(results, options.storage, options.tracking_uri, tracker.experiment_id, complete=complete)
-    store.close(study)
+    with (
+        Progress(options.trials * config.epochs, config.name) as progress,
+        free_slot(options.checkpoints / study.user_attrs["key"][:12]) as slot,
+    ):
+        SearchLoop(
+            study, config, space, tracker, lanes, slot,
+            width=options.lanes or automatic_lanes(choose_device(options.device)), total=options.trials,
+            show=lambda tally: progress.update(tally.trained, _facts(tally, config), tally.expected),
+        ).run()  # fmt: skip
 
 
 def _open_tracker(study: Any, config: StudyConfig, options: SearchOptions) -> Tracker:
@@ -301,11 +324,12 @@ def _open_tracker(study: Any, config: StudyConfig, options: SearchOptions) -> Tr
     with exclusively(parse(options.storage, "storage")):
         queued = lifecycle.recover(study)
         if queued:
-            click.echo(f"{queued} trials were cut off earlier; they are trained again")
+            click.echo(f"{queued} trials were cut off earlier; they go on")
         tracker = Tracker.open(
             options.tracking_uri,
             config,
             attributes=provenance(config.device),
+            key=study.user_attrs["key"],
             resume_run_id=study.user_attrs.get("mlflow_run_id"),
             running=lambda: lifecycle.running(study),
         )
@@ -318,6 +342,8 @@ def _facts(tally: Tally, config: StudyConfig) -> dict[str, str]:
     facts: dict[str, str] = {
         name: str(n) for name, n in tally.outcomes.items() if n or name in {"finished", "running"}
     }
+    if tally.elsewhere:
+        facts["waiting for"] = f"{tally.elsewhere} trials of other processes"
     if tally.best is not None:
         value, family, number = tally.best
         facts["best"] = f"{config.metric.value(value)} {family} #{number}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from study.core.errors import InputError
+from study.core.files import write_text
 from study.core.records import EpochMetrics, Outcome
+from study.core.signals import held_back
 from study.loops.passes import Pass
-from study.loops.signals import held_back
 from study.store.mlflow_tracking import RunSpec, Tracker
 from study.training.lanes import Lanes
 
@@ -51,11 +53,12 @@ def train_recorded(one: Pass, lanes: Lanes, tracker: Tracker, label: Label, show
             show(row)
 
     with held_back():
+        specs = [RunSpec.fixed(run, *label(lane)) for lane, run in enumerate(one.runs)]
+        if _mark(one).exists():  # an earlier process was killed; it may have closed some of them as finished
+            tracker.supersede("mlflow.runName", [spec.name for spec in specs])
         _mark(one).parent.mkdir(parents=True, exist_ok=True)
         _mark(one).touch()
-        for lane, run in enumerate(one.runs):
-            name, tags = label(lane)
-            children.append(tracker.start(RunSpec.fixed(run, name, tags)))
+        children.extend(map(tracker.start, specs))
     one.train(lanes, on_epoch)
     with held_back():
         for lane, child in enumerate(children):
@@ -66,6 +69,14 @@ def train_recorded(one: Pass, lanes: Lanes, tracker: Tracker, label: Label, show
 def is_recorded(one: Pass) -> bool:
     """Return whether a pass is trained to its end and its runs are closed in MLflow."""
     return one.trained() == one.epochs and not _mark(one).exists()
+
+
+def recording_key(place: Path) -> str:
+    """Return the key by which the parent run of a folder's passes is found in MLflow; made before the run is."""
+    file = place / "mlflow-key"
+    if not file.exists():
+        write_text(file, uuid.uuid4().hex)
+    return file.read_text("utf-8")
 
 
 @contextmanager

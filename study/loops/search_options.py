@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from study.core.errors import InputError
@@ -39,7 +40,9 @@ class SearchOptions:
     device: str
     data_dir: str | None
     storage: str
+    storage_timeout: float
     tracking_uri: str
+    checkpoints: Path
     rerun: int | None
 
     def config(self, device: str, precision: str, workload: Workload) -> StudyConfig:

@@ -6,8 +6,10 @@ import hashlib
 import os
 import sqlite3
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from urllib.parse import quote
 
 import sqlalchemy
 
@@ -45,6 +47,49 @@ def _commit_lightly(connection: object, _record: object) -> None:
         and connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
     ):
         connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def make_beside(url: sqlalchemy.URL, make: Callable[[sqlalchemy.URL], None]) -> None:
+    """Make a SQLite file whole or not at all: beside it under another name, then in its place.
+
+    A process that is killed while a library makes its tables, or a full disk, would leave half of them, which
+    the library refuses for ever. Call it within ``exclusively``.
+
+    Args:
+        url: The file's; nothing is done where it exists with a table in it, nor for a server.
+        make: Makes the tables in the database of a URL, and closes it.
+    """
+    if not is_sqlite(url):
+        return
+    path = sqlite_path(url).resolve()  # of a link, the file that it means
+    if path.exists() and rows_of(path) is not None:
+        return
+    part = path.with_name(f".part-{path.name}")
+    beside = url.set(database=str(part))
+    remove(part)
+    try:
+        use_wal(beside)
+        make(beside)
+        with closing(sqlite3.connect(part, timeout=BUSY_SECONDS)) as file:  # nothing of it stays in the log
+            file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        part.replace(path)
+    finally:
+        remove(part)
+
+
+def remove(path: Path) -> None:
+    """Remove a SQLite file and what SQLite keeps beside it, whatever of them is there."""
+    for file in (path, *(path.with_name(path.name + more) for more in ("-journal", "-wal", "-shm"))):
+        with suppress(OSError):
+            file.unlink()
+
+
+def rows_of(path: Path) -> dict[str, int] | None:
+    """Return the number of rows of each table of a SQLite file; ``None`` where it has no table."""
+    with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=BUSY_SECONDS)) as file:
+        names = [n for (n,) in file.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()]
+        counts = {n: int(file.execute(f'SELECT COUNT(*) FROM "{n}"').fetchone()[0]) for n in names}  # noqa: S608 - names that the file gave
+    return counts or None
 
 
 def lock_at_begin(engine: sqlalchemy.Engine) -> None:
@@ -103,8 +148,7 @@ def _folder_lock(folder: str) -> Iterator[None]:
 
 @contextmanager
 def _server_lock(url: sqlalchemy.URL) -> Iterator[None]:
-    # A number of 63 bits that all clients of a server derive alike from the database's name.
-    key = int.from_bytes(hashlib.sha256(f"lrsched-study {url.database}".encode()).digest()[:8]) >> 1
+    key = _number_of(str(url.database))
     engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
     try:
         with engine.connect() as connection:
@@ -113,3 +157,37 @@ def _server_lock(url: sqlalchemy.URL) -> Iterator[None]:
             yield
     finally:
         engine.dispose()
+
+
+@contextmanager
+def alone_on(engine: sqlalchemy.Engine, about: str) -> Iterator[None]:
+    """Keep every other process out of the same block for the same thing in an engine's database.
+
+    On PostgreSQL an advisory lock of the session, taken on the engine's own connection: whoever waits for it
+    holds no second one. The engine must have a pool of one connection. A server that restarts drops the lock.
+    On SQLite the folder's lock, as in ``exclusively``.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError: The server does not give the lock.
+    """
+    if engine.dialect.name != "postgresql":
+        with exclusively(engine.url):
+            yield
+        return
+    key = {"key": _number_of(f"{engine.url.database} {about}")}
+    with engine.connect() as connection:
+        connection.execute(sqlalchemy.text("SET LOCAL lock_timeout = '20s'"))
+        connection.execute(sqlalchemy.text("SELECT pg_advisory_lock(:key)"), key)
+    try:
+        yield
+    finally:
+        with (
+            suppress(sqlalchemy.exc.SQLAlchemyError),
+            engine.connect() as connection,
+        ):  # gone with its session
+            connection.execute(sqlalchemy.text("SELECT pg_advisory_unlock(:key)"), key)
+
+
+def _number_of(text: str) -> int:
+    """Return a number of 63 bits that all clients of a server derive alike."""
+    return int.from_bytes(hashlib.sha256(f"lrsched-study {text}".encode()).digest()[:8]) >> 1

@@ -2,7 +2,11 @@
 
 ``ask`` (RUNNING, owned by this process) - ``begin`` (what it is to train is written) - ``report`` and
 ``heartbeat`` while it trains - ``finish``, or ``interrupt`` when it is cut off. ``recover`` finds what a
-dead process left in training and queues it again with the same parameters, exactly once.
+dead process left in training and puts it back, by a single write: WAITING, with its number, its parameters and
+its reports. Who asks next takes it over: goes on where its checkpoint ends, or starts it again.
+
+Every write may be a process's last one, and every state between two of them is one that ``ask`` and ``recover``
+start from. What must not be done by two processes at a time is done within ``alone``.
 
 A trial of a living process is never touched. A process on this machine is looked up by its number and
 start time; one elsewhere counts as dead when its heartbeats stop.
@@ -10,10 +14,11 @@ start time; one elsewhere counts as dead when its heartbeats stop.
 
 from __future__ import annotations
 
+import json
 import math
 import time
-import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,39 +27,67 @@ from weakref import WeakKeyDictionary
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages._heartbeat import BaseHeartbeat
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from study.core.records import EpochMetrics, Outcome, TrialSpec
+from study.store.database import alone_on
 from study.store.liveness import Process, current
-from study.store.optuna_storage import GRACE_SECONDS, HEARTBEAT_SECONDS, is_local
+from study.store.optuna_storage import GRACE_SECONDS, HEARTBEAT_SECONDS, engine_of, is_local, patience_of
 
-#: Longest that one machine may take to write the owner of a trial just asked for.
+#: Longest that one machine of an earlier version may take to write the owner of a trial just asked for.
 CLAIM_SECONDS = 10
 
 _COUNTED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
 _last_heartbeat: WeakKeyDictionary[optuna.Study, float] = WeakKeyDictionary()
 
 
+@contextmanager
+def alone(study: optuna.Study) -> Iterator[None]:
+    """Keep every other process from asking for a trial of the study, and from putting one back, meanwhile.
+
+    What is asked, and drawn, within one such block sees all that was drawn before: shares stay equal and totals
+    exact, however many processes ask.
+    """
+    with ExitStack() as stack:
+        patience_of(study).call(lambda: stack.enter_context(alone_on(engine_of(study), study.study_name)))
+        yield
+
+
 def ask(study: optuna.Study, total: int) -> optuna.Trial | None:
     """Start the next trial of a study of ``total`` trials; ``None`` when there is none left to start.
 
-    Trials that were queued again come first. Several processes may ask at once: where two ask for the
-    last trial, the one with the higher number withdraws.
+    Trials that were put back come first. A new one waits as well, signed, before it is taken: no trial is
+    RUNNING without an owner. Draw its parameters in the same block of ``alone``.
     """
-    if remaining(study, total) <= 0:
-        return None
-    with warnings.catch_warnings():
-        # "Heartbeat is supposed to be used with Study.optimize": here `heartbeat` sends it.
-        warnings.filterwarnings("ignore", message="Heartbeat of storage")
-        trial = study.ask()
-    trial.set_user_attr("owner", asdict(current()))
-    _record_heartbeat(study, trial)
-    earlier = [t for t in _trials(study, *_COUNTED, TrialState.WAITING) if t.number < trial.number]
-    if len(earlier) >= total:
-        trial.set_user_attr("surplus", True)  # noqa: FBT003 - a value, not a switch
-        study.tell(trial, state=TrialState.FAIL)
-        return None
-    return trial
+    with alone(study):
+        while remaining(study, total) > 0:
+            waiting = _trials(study, TrialState.WAITING)
+            if not waiting:
+                study.add_trial(
+                    create_trial(state=TrialState.WAITING, user_attrs={"owner": asdict(current())})
+                )
+            elif _was_reported(waiting[0]):  # to other weights than a new process has
+                _start_again(study, waiting[0])
+            elif _take(study, waiting[0]):
+                trial = optuna.Trial(study, waiting[0]._trial_id)  # noqa: SLF001 - as `Study.ask` makes it
+                return trial if _fits(study, trial, total) else None
+    return None
+
+
+def take(study: optuna.Study, number: int, spec: TrialSpec) -> optuna.Trial | None:
+    """Take over a trial that was put back, to go on with it in the middle; ``None`` where it is another's by now.
+
+    Args:
+        study: The study.
+        number: The trial's number.
+        spec: What the checkpoint says that it trains.
+    """
+    with alone(study):
+        waiting = [t for t in _trials(study, TrialState.WAITING) if t.number == number]
+        asked = json.loads(json.dumps(spec.to_json()))
+        if not waiting or waiting[0].user_attrs.get("asked") != asked or not _take(study, waiting[0]):
+            return None
+        return optuna.Trial(study, waiting[0]._trial_id)  # noqa: SLF001 - as above
 
 
 def remaining(study: optuna.Study, total: int) -> int:
@@ -70,6 +103,15 @@ def running(study: optuna.Study) -> frozenset[int]:
     return frozenset(trial.number for trial in _trials(study, TrialState.RUNNING))
 
 
+def was_begun(trial: optuna.Trial) -> tuple[int, ...]:
+    """Return the numbers under which an earlier process began a trial that was just asked for or taken."""
+    known = trial.user_attrs
+    return (
+        *([trial.number] if "asked" in known else []),
+        *([known["retry_of"]] if "retry_of" in known else []),
+    )
+
+
 def begin(trial: optuna.Trial, spec: TrialSpec) -> None:
     """Write what a trial was asked, before it trains. Only then is it retried when it is cut off."""
     trial.set_user_attr("asked", spec.to_json())
@@ -79,26 +121,32 @@ def report(trial: optuna.Trial, signal: float, epoch: int) -> bool:
     """Report the signal after an epoch (counted from 0); ``False`` when the trial is no longer ours.
 
     It is no longer ours when this process was suspended for so long (a sleeping laptop) that another one
-    queued the trial again. Its lane should be given to another trial.
+    put the trial back. Its lane should be given to another trial. What was reported already, by a process that
+    was killed before it could go on, is not reported again.
     """
-    try:
-        trial.report(signal, epoch)
-    except UpdateFinishedTrialError:
+    now = trial.study._storage.get_trial(trial._trial_id)  # noqa: SLF001 - the state as others left it
+    if not _is_ours(now):
         return False
+    if epoch not in now.intermediate_values:
+        try:
+            trial.report(signal, epoch)
+        except UpdateFinishedTrialError:
+            return False
     return True
 
 
-def heartbeat(study: optuna.Study, trials: Sequence[optuna.Trial]) -> None:
+def heartbeat(study: optuna.Study, trials: Sequence[optuna.Trial]) -> bool:
     """Record that these trials are still in training; call it once an epoch.
 
-    At most one heartbeat in ``HEARTBEAT_SECONDS`` is written.
+    At most one heartbeat in ``HEARTBEAT_SECONDS`` is written; returns whether this one was.
     """
     now = time.monotonic()
     if now - _last_heartbeat.get(study, -math.inf) < HEARTBEAT_SECONDS:
-        return
+        return False
     _last_heartbeat[study] = now
     for trial in trials:
         _record_heartbeat(study, trial)
+    return True
 
 
 def finish(
@@ -109,7 +157,7 @@ def finish(
     *,
     reprieved_at: int | None = None,
 ) -> bool:
-    """End a trial; ``False`` when another process had queued it again meanwhile.
+    """End a trial; ``False`` when another process had put it back meanwhile, or ended it.
 
     Args:
         study: The trial's study.
@@ -129,6 +177,8 @@ def finish(
             f"a finished trial has a last epoch's val_accuracy, got none for trial {trial.number}"
         )
     state = TrialState.COMPLETE if outcome == "finished" else TrialState.PRUNED
+    if not _is_ours(study._storage.get_trial(trial._trial_id)):  # noqa: SLF001 - the state as others left it
+        return False
     try:
         trial.set_user_attr("epochs", [_plain(epoch) for epoch in epochs])
         trial.set_user_attr("outcome", outcome)
@@ -139,31 +189,91 @@ def finish(
     return _tell(study, trial, state, value)
 
 
-def interrupt(study: optuna.Study, trials: Sequence[optuna.Trial]) -> int:
-    """Cut off trials in training (Ctrl-C) and queue them again; return how many were queued."""
-    return sum(_cut_off(study, trial.number) for trial in trials)
+def interrupt(study: optuna.Study, trials: Sequence[optuna.Trial] | None = None) -> int:
+    """Put back trials that this process has in training (Ctrl-C), by default all; return how many."""
+    with alone(study):
+        mine = [trial for trial in _trials(study, TrialState.RUNNING) if _is_ours(trial)]
+        some = {trial.number for trial in mine if trials is None} | {trial.number for trial in trials or ()}
+        return sum(_put_back(study, trial) for trial in mine if trial.number in some)
 
 
-def recover(study: optuna.Study) -> int:
-    """Queue again what dead processes left in training; return how many trials were queued.
+def recover(study: optuna.Study, mine: Collection[int] | None = None) -> int:
+    """Put back what dead processes left in training; return how many trials.
 
     A process of this machine is known to be alive or dead at once, by its number and start time. One
     of another machine counts as dead after ``GRACE_SECONDS`` without a heartbeat. Trials of living
     processes are left alone, and of several processes that recover at once one gets each trial.
+
+    Args:
+        study: The study.
+        mine: Numbers of the trials that this process trains. Another one that it signed was asked for by a call
+            that failed, and is put back as well. ``None``: all that it signed.
     """
-    trials = _trials(study, TrialState.RUNNING)
-    alive = {trial.number: _is_in_training(study, trial) for trial in trials}
-    for trial in trials:
-        if alive[trial.number]:
-            _record_heartbeat(study, trial)  # on behalf of its process, which may be paused
-    storage = study._storage  # noqa: SLF001 - no public way that leaves paused processes alone
-    # The database's clock decides what is stale, not those of the machines.
-    stale = storage._get_stale_trial_ids(study._study_id) if isinstance(storage, BaseHeartbeat) else ()  # noqa: SLF001
-    lost = [t.number for t in trials if alive[t.number] is False or t._trial_id in stale]  # noqa: SLF001 - as above
-    return sum(_cut_off(study, number) for number in lost)
+    with alone(study):
+        trials = _trials(study, TrialState.RUNNING)
+        alive = {trial.number: _is_in_training(study, trial, mine) for trial in trials}
+        for trial in trials:
+            if alive[trial.number]:
+                _record_heartbeat(study, trial)  # on behalf of its process, which may be paused
+        storage = study._storage  # noqa: SLF001 - no public way that leaves paused processes alone
+        # The database's clock decides what is stale, not those of the machines.
+        stale = storage._get_stale_trial_ids(study._study_id) if isinstance(storage, BaseHeartbeat) else ()  # noqa: SLF001
+        lost = [t for t in trials if alive[t.number] is False or t._trial_id in stale]  # noqa: SLF001 - as above
+        return sum(_put_back(study, trial) for trial in lost)
 
 
-def _is_in_training(study: optuna.Study, trial: FrozenTrial) -> bool | None:
+def _was_reported(trial: FrozenTrial) -> bool:
+    return bool(trial.intermediate_values)
+
+
+def _take(study: optuna.Study, trial: FrozenTrial) -> bool:
+    """Make a waiting trial ours: signed and heard of before it is RUNNING, so that it is never RUNNING unsigned."""
+    storage = study._storage  # noqa: SLF001 - Optuna takes the first that waits, signed or not
+    storage.set_trial_user_attr(trial._trial_id, "owner", asdict(current()))  # noqa: SLF001 - as above
+    _record_heartbeat(study, trial)
+    study._thread_local.cached_all_trials = None  # noqa: SLF001 - as `Study.ask` does: samplers see the state of now
+    try:
+        return bool(storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING))  # noqa: SLF001 - as above
+    except UpdateFinishedTrialError:
+        return False
+
+
+def _fits(study: optuna.Study, trial: optuna.Trial, total: int) -> bool:
+    """Withdraw from a trial beyond the total: two processes asked at once, where a server had lost their lock."""
+    if len([t for t in _trials(study, *_COUNTED) if t.number < trial.number]) < total:
+        return True
+    trial.set_user_attr("surplus", True)  # noqa: FBT003 - a value, not a switch
+    study.tell(trial, state=TrialState.FAIL)
+    return False
+
+
+def _put_back(study: optuna.Study, trial: FrozenTrial) -> bool:
+    """Let a trial wait for whoever asks next; ``False`` where it has ended."""
+    try:
+        return bool(study._storage.set_trial_state_values(trial._trial_id, TrialState.WAITING))  # noqa: SLF001 - Optuna fails it and loses its number
+    except UpdateFinishedTrialError:
+        return False
+
+
+def _start_again(study: optuna.Study, trial: FrozenTrial) -> None:
+    """Let a new trial with the same parameters wait in the place of one, once."""
+    if not any(t.user_attrs.get("retry_of") == trial.number for t in study.get_trials(deepcopy=False)):
+        study.add_trial(
+            create_trial(
+                state=TrialState.WAITING,
+                params=trial.params,
+                distributions=trial.distributions,
+                user_attrs={"retry_of": trial.number},
+            )
+        )
+    study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)  # noqa: SLF001 - Optuna fails RUNNING trials only
+
+
+def _is_ours(trial: FrozenTrial) -> bool:
+    return trial.state is TrialState.RUNNING and trial.user_attrs.get("owner") == asdict(current())
+
+
+def _is_in_training(study: optuna.Study, trial: FrozenTrial, mine: Collection[int] | None) -> bool | None:
     """Return whether some process trains a RUNNING trial; ``None`` where only its heartbeats can tell."""
     if "owner" not in trial.user_attrs:
         # Cut off between being asked for and getting an owner, unless that is happening right now: here that
@@ -172,42 +282,24 @@ def _is_in_training(study: optuna.Study, trial: FrozenTrial) -> bool | None:
         old = started is None or datetime.now() - started > timedelta(seconds=grace)  # noqa: DTZ005 - Optuna's clock
         return False if old else None
     owner = Process(**trial.user_attrs["owner"])
+    if owner == current():
+        return mine is None or trial.number in mine
     alive = owner.is_alive()
     if alive is None and owner.host == current().host and is_local(study):
         return False  # a file of this machine, before it was started again
     return alive
 
 
-def _cut_off(study: optuna.Study, number: int) -> bool:
-    """Fail a trial and queue one with its parameters; ``False`` if it had ended, or had not begun to train."""
-    if not _tell(study, number, TrialState.FAIL):
-        return False
-    trial = _trials(study, *TrialState)[number]
-    if not {"asked", "retry_of"} & trial.user_attrs.keys():
-        return False
-    study.add_trial(
-        optuna.trial.create_trial(
-            state=TrialState.WAITING,
-            params=trial.params,
-            distributions=trial.distributions,
-            user_attrs={"retry_of": trial.number},
-        )
-    )
-    return True
-
-
-def _tell(
-    study: optuna.Study, trial: optuna.Trial | int, state: TrialState, value: float | None = None
-) -> bool:
-    """Tell a trial's end; ``False`` when it had ended before."""
+def _tell(study: optuna.Study, trial: optuna.Trial, state: TrialState, value: float | None) -> bool:
+    """Tell a trial's end; ``False`` when another process had ended it before."""
     try:
         study.tell(trial, value, state)
-    except UpdateFinishedTrialError:
-        return False
-    except ValueError as error:
-        if str(error).startswith("Cannot tell a "):  # it ended before Optuna looked
-            return False
-        raise
+    except (UpdateFinishedTrialError, ValueError) as error:
+        if isinstance(error, ValueError) and not str(error).startswith("Cannot tell a "):
+            raise
+        # By another process; or by us, where the server fell before it could answer.
+        now = study._storage.get_trial(trial._trial_id)  # noqa: SLF001 - the state as others left it
+        return now.state is state and now.user_attrs.get("owner") == asdict(current())
     return True
 
 

@@ -20,7 +20,7 @@ import getpass
 import hashlib
 import json
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ from study.core.records import DEFAULT_PROBLEM, EpochMetrics, Outcome, TrialSpec
 from study.store.budget import Budget
 from study.store.curve import GrowingCurve
 from study.store.mlflow_connection import connect, experiment_in
+from study.store.mlflow_runs import KEY, PARENT, children, find_parent, interrupt
 from study.store.urls import check_tracking
 
 if TYPE_CHECKING:
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
 EXPERIMENT = "lr-schedules"
 
 _STATUS = {"finished": "FINISHED", "pruned": "KILLED", "diverged": "FAILED", "interrupted": "KILLED"}
-_PARENT = "mlflow.parentRunId"
 _BATCH = 1_000  # metrics that MLflow takes at once
 
 
@@ -90,16 +90,17 @@ class Tracker:
         self,
         client: MlflowClient,
         experiment_id: str,
-        run_id: str,
         dataset: Any,
         tags: Mapping[str, str],
         params: Mapping[str, Any],
         metric: str,
+        running: Callable[[], Collection[int]],
     ) -> None:
         self._metric = metric
         self._client = client
+        self._running = running
         self.experiment_id = experiment_id
-        self.run_id = run_id
+        self.run_id = ""
         self._dataset, self._tags, self._params = dataset, tags, params
         self._open: dict[str, GrowingCurve] = {}  # children by run id
         self._held: dict[str, list[Metric]] = {}  # metrics not written yet, likewise
@@ -112,13 +113,14 @@ class Tracker:
         config: Recorded,
         *,
         attributes: Mapping[str, str],
+        key: str,
         resume_run_id: str | None = None,
         experiment: str = EXPERIMENT,
         kind: str = "search",
         name: str | None = None,
         running: Callable[[], Collection[int]] = tuple,
     ) -> Tracker:
-        """Start or resume a study's parent run.
+        """Start a study's parent run, or go on with the one that carries its key.
 
         Children that an ended process left RUNNING are closed as interrupted.
 
@@ -127,13 +129,13 @@ class Tracker:
             config: What is recorded: its settings are the parent's parameters. Children repeat
                 ``batch_size``, ``train_images`` and, as ``study_seed``, ``seed`` where they are among them.
             attributes: Facts for every run's tags, such as git revision, device and versions.
-            resume_run_id: The parent's id from an earlier ``run_id``; a new run is made where it is
-                ``None`` or no longer there.
+            key: Tells the owner from all others, and is known before the parent is made.
+            resume_run_id: The parent's id that an earlier version noted, before there were keys.
             experiment: The experiment's name; made where there is none.
             kind: What the children of this command are: ``search``, ``confirm``, ``replicate``.
                 Only left-over children of the same kind are closed.
             name: What a new parent run is called; by default as what is recorded.
-            running: Numbers of the trials that other living processes train now; asked once.
+            running: Numbers of the trials that living processes train now; asked at the start and the end.
 
         Raises:
             InputError: The URI cannot be used.
@@ -151,33 +153,56 @@ class Tracker:
         tracker = cls(
             client,
             experiment_id,
-            _resumed(client, resume_run_id) or "",
             _dataset(config),
             tags,
             {child: own[name] for name, child in shared.items() if name in own},
             config.to_json().get("metric", {}).get("name", ACCURACY.name),
+            running,
         )
-        if not tracker.run_id:
-            tracker.run_id = tracker._create(name or config.name, tags, own)
-        tracker._close_left_over(running)
+        parent = find_parent(client, experiment_id, key, resume_run_id)
+        if parent is None:
+            tracker.run_id = tracker._create(name or config.name, {**tags, KEY: key}, own)
+        else:
+            tracker.run_id = str(parent.info.run_id)
+            if not parent.inputs.dataset_inputs:  # its process was killed before it wrote them
+                tracker._describe(tracker.run_id, own)
+        tracker._close_left_over()
         return tracker
 
     def start(self, run: RunSpec) -> str:
         """Open a child run; return its run id."""
-        tags = {**self._tags, **run.tags, _PARENT: self.run_id}
+        tags = {**self._tags, **run.tags, PARENT: self.run_id}
         child = self._create(run.name, tags, {**self._params, **run.params})
         self._open[child] = GrowingCurve(run.epochs)
         return child
 
     def _create(self, name: str, tags: Mapping[str, str], params: Mapping[str, Any]) -> str:
         """Make a run with its parameters and its dataset; return its id."""
-        from mlflow.entities import Param
-
         run = self._client.create_run(self.experiment_id, tags={**tags, "state": "running"}, run_name=name)
         run_id = str(run.info.run_id)
+        self._describe(run_id, params)
+        return run_id
+
+    def _describe(self, run_id: str, params: Mapping[str, Any]) -> None:
+        """Write a run's parameters, then its dataset."""
+        from mlflow.entities import Param
+
         self._client.log_batch(run_id, params=[Param(k, str(v)) for k, v in params.items()])
         self._client.log_inputs(run_id, [self._dataset])
-        return run_id
+
+    def supersede(self, tag: str, values: Collection[str]) -> None:
+        """Mark as interrupted what earlier processes recorded of runs that are about to be recorded again.
+
+        Whatever their state: a process may have been killed after it closed a run and before it told that it had.
+
+        Args:
+            tag: Tag by which they are found among the children of this kind, such as ``trial``.
+            values: Its values.
+        """
+        kind = f"tags.kind = '{self._tags['kind']}'"
+        for value in values:
+            query = f"{kind} AND tags.`{tag}` = '{value}'"
+            interrupt(self._client, children(self._client, self.experiment_id, self.run_id, query))
 
     def epoch(self, child: str, epoch: EpochMetrics, rates: Sequence[float]) -> None:
         """Record an epoch of a child: its metrics, and the rates that its steps used, in order.
@@ -214,6 +239,10 @@ class Tracker:
         self._client.set_terminated(child, _STATUS[outcome])
         del self._open[child]  # last: what failed can be tried again
 
+    def mark_interrupted(self, child: str) -> None:
+        """Mark a child that was closed already: its trial turned out to be another process's."""
+        interrupt(self._client, [self._client.get_run(child)])
+
     def _write(self, child: str) -> None:
         """Write the metrics that are held back, in batches that MLflow takes."""
         metrics = self._held.pop(child, [])
@@ -229,7 +258,7 @@ class Tracker:
         tags: Mapping[str, str] | None = None,
         summary: Mapping[str, Any] | None = None,
     ) -> None:
-        """Close the parent; children still open are closed as interrupted first.
+        """Close the parent; children still open, or left open by who died, are closed as interrupted first.
 
         Args:
             outcome: ``finished``, or ``interrupted`` for a study to be continued.
@@ -241,6 +270,7 @@ class Tracker:
 
         for child in list(self._open):
             self.end(child, "interrupted")
+        self._close_left_over()
         now = _now()
         self._client.log_batch(
             self.run_id,
@@ -255,56 +285,18 @@ class Tracker:
         """Keep a text file, such as a figure's HTML, with the parent."""
         self._client.log_text(self.run_id, text, path)
 
-    def _close_left_over(self, running: Callable[[], Collection[int]]) -> None:
+    def _close_left_over(self) -> None:
         """Close the RUNNING children of this kind whose trial nobody trains any more.
 
         Safe beside other machines on the same study: a process asks Optuna for a trial before it opens
         the child, and closes the child before it tells Optuna. So a child seen RUNNING first, of a trial
         not in training afterwards, is either left over or closed by now, which is looked up again.
         """
-        from mlflow.entities import RunTag
-
-        kind = self._tags["kind"]
-        query = (
-            f"tags.`{_PARENT}` = '{self.run_id}' AND attributes.status = 'RUNNING' AND tags.kind = '{kind}'"
-        )
-        seen = list(_pages(self._client, self.experiment_id, query))
-        alive = {str(number) for number in running()} if seen else set()
-        for run in seen:
-            if run.data.tags.get("trial") in alive:
-                continue
-            if self._client.get_run(run.info.run_id).info.status == "RUNNING":
-                self._client.log_batch(run.info.run_id, tags=[RunTag("state", "interrupted")])
-                self._client.set_terminated(run.info.run_id, "KILLED")
-
-
-def _resumed(client: MlflowClient, run_id: str | None) -> str | None:
-    """Open an earlier parent again; ``None`` where it is gone."""
-    from mlflow.entities import RunTag
-    from mlflow.exceptions import MlflowException
-
-    if run_id is None:
-        return None
-    try:
-        run = client.get_run(run_id)
-    except MlflowException:
-        return None
-    if run.info.lifecycle_stage != "active":
-        return None
-    client.update_run(run_id, status="RUNNING")
-    client.log_batch(run_id, tags=[RunTag("state", "running")])
-    return run_id
-
-
-def _pages(client: MlflowClient, experiment_id: str, query: str) -> Iterator[Any]:
-    """Yield every run that a query finds."""
-    token = None
-    while True:
-        page = client.search_runs([experiment_id], query, page_token=token)
-        yield from page
-        token = page.token
-        if not token:
-            return
+        query = f"attributes.status = 'RUNNING' AND tags.kind = '{self._tags['kind']}'"
+        seen = children(self._client, self.experiment_id, self.run_id, query)
+        alive = {str(number) for number in self._running()} if seen else set()
+        again = [self._client.get_run(r.info.run_id) for r in seen if r.data.tags.get("trial") not in alive]
+        interrupt(self._client, [run for run in again if run.info.status == "RUNNING"])
 
 
 def _dataset(config: Recorded) -> Any:

@@ -7,11 +7,16 @@ trial's outcome is kept:
 |---|---|---|
 | finished | COMPLETE | validation accuracy after the final epoch |
 | pruned, diverged | PRUNED (the attribute ``outcome`` tells which) | last signal reported |
-| interrupted | FAIL | none; a new trial with ``retry_of`` follows |
+| interrupted | WAITING, with its parameters and reports; or FAIL, and a new trial with ``retry_of`` follows | none |
+
+A trial that is put back keeps its number, so that whoever holds its checkpoint goes on in the middle. Who has none
+starts it again as a new trial: the reports of the first attempt belong to other weights.
 """
 
 from __future__ import annotations
 
+import sqlite3
+import uuid
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,14 +24,22 @@ from typing import Any
 
 import optuna
 import sqlalchemy
-from optuna.exceptions import ExperimentalWarning
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.trial import FrozenTrial, TrialState
 
 from study.core.errors import InputError
 from study.core.metric import Metric
 from study.core.records import EpochMetrics, Outcome, StudyConfig, StudyRecord, TrialRecord, TrialSpec
 from study.store import urls
-from study.store.database import exclusively, lock_at_begin, use_wal
+from study.store.database import exclusively, lock_at_begin, make_beside, use_wal
+from study.store.patience import (
+    STORAGE_TIMEOUT,
+    Patience,
+    PatientStorage,
+    file_locked,
+    reason_of,
+    server_away,
+)
 
 #: Seconds between two heartbeats of a trial in training.
 HEARTBEAT_SECONDS = 60
@@ -38,15 +51,17 @@ _OUTCOMES: dict[TrialState, Outcome] = {
     TrialState.PRUNED: "pruned",
     TrialState.RUNNING: "running",
     TrialState.FAIL: "interrupted",
+    TrialState.WAITING: "interrupted",
 }
 
 
-def open_study(storage: str, config: StudyConfig) -> optuna.Study:
+def open_study(storage: str, config: StudyConfig, *, timeout: float = STORAGE_TIMEOUT) -> optuna.Study:
     """Create a study, or open the one of the same name and settings to continue it.
 
     Args:
         storage: SQLAlchemy URL of Optuna's database; its schema is made where there is none.
         config: What makes two studies comparable; kept with the study.
+        timeout: Seconds that a server which goes away later is waited for.
 
     Raises:
         InputError: The storage cannot be used, or the study exists with other settings. Then nothing
@@ -55,9 +70,10 @@ def open_study(storage: str, config: StudyConfig) -> optuna.Study:
     url = urls.parse(storage, "storage")
     urls.is_made(url, "storage", "Optuna")
     urls.require_writable(url, "storage")
-    with exclusively(url):
+    with _one_line(url), exclusively(url):
+        make_beside(url, _make)
         use_wal(url)
-        opened = _connect(url, create=True)
+        opened = _connect(url, create=True, timeout=timeout)
         try:
             return _continued(opened, config) or _made(opened, config)
         except InputError:
@@ -65,17 +81,32 @@ def open_study(storage: str, config: StudyConfig) -> optuna.Study:
             raise
 
 
-def _continued(storage: optuna.storages.RDBStorage, config: StudyConfig) -> optuna.Study | None:
+@contextmanager
+def _one_line(url: sqlalchemy.URL) -> Iterator[None]:
+    """Say in one line what a database refuses."""
+    try:
+        yield
+    except (sqlalchemy.exc.SQLAlchemyError, sqlite3.Error) as error:
+        raise InputError(f"`storage` {url.render_as_string()!r} cannot be used: {reason_of(error)}") from None
+
+
+def _continued(storage: PatientStorage, config: StudyConfig) -> optuna.Study | None:
     """Return the study of this name, if there is one; refuse one that is not the same."""
     kept = _settings_by_name(storage).get(config.name)
     if kept is not None:
         _require_same(config, StudyConfig.from_json(kept))
-        return optuna.load_study(study_name=config.name, storage=storage)
-    if config.name in optuna.get_all_study_names(storage):
+        study = optuna.load_study(study_name=config.name, storage=storage)
+        if "key" not in study.user_attrs:  # of an earlier version
+            study.set_user_attr("key", uuid.uuid4().hex)
+        return study
+    if config.name not in optuna.get_all_study_names(storage):
+        return None
+    study = optuna.load_study(study_name=config.name, storage=storage)
+    if study.get_trials(deepcopy=False) or study.direction.name.lower() != config.metric.direction:
         raise InputError(
             f"study {config.name!r} was not made by study.search: choose another name with `study`"
         )
-    return None
+    return _completed(study, config)  # its process was killed before it wrote the settings
 
 
 def _require_same(asked: StudyConfig, kept: StudyConfig) -> None:
@@ -120,10 +151,19 @@ def _shown(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _made(storage: optuna.storages.RDBStorage, config: StudyConfig) -> optuna.Study:
+def _made(storage: PatientStorage, config: StudyConfig) -> optuna.Study:
     study = optuna.create_study(study_name=config.name, storage=storage, direction=config.metric.direction)
+    return _completed(study, config)
+
+
+def _completed(study: optuna.Study, config: StudyConfig) -> optuna.Study:
+    """Write what makes an Optuna study one of ours: the settings last, so that a study which has them is whole.
+
+    ``key`` is the study's own name among all that ever were: its checkpoints and its run in MLflow are found by it.
+    """
     with _experimental_features():
         study.set_metric_names([f"val_{config.metric.name}"])
+    study.set_user_attr("key", uuid.uuid4().hex)
     study.set_user_attr("settings", config.to_json())
     return study
 
@@ -182,11 +222,12 @@ def load(storage: str, name: str | None = None) -> StudyRecord:
 def record(study: optuna.Study) -> StudyRecord:
     """Return an open study of ours as plain data, be it in progress, empty or failed.
 
-    Left out are trials that wait to start, those cut off before they began, and those whose retry has started.
+    Left out are trials that never began, and those whose retry has started; one that was put back is interrupted.
     """
     attributes = dict(study.user_attrs)
     config = StudyConfig.from_json(attributes.pop("settings"))
-    begun = [t for t in study.get_trials(deepcopy=False) if t.state is not TrialState.WAITING]
+    trials = study.get_trials(deepcopy=False)
+    begun = [t for t in trials if t.state is not TrialState.WAITING or "asked" in t.user_attrs]
     retried = {t.user_attrs.get("retry_of") for t in begun}
     kept = [t for t in begun if t.number not in retried and "asked" in t.user_attrs]
     return StudyRecord(config, tuple(_trial_record(t, config.metric) for t in kept), attributes)
@@ -215,41 +256,60 @@ def _epoch(data: Mapping[str, Any]) -> EpochMetrics:
 
 def close(study: optuna.Study) -> None:
     """Close the connections to a study's storage; the study can be used again all the same."""
-    _engine(study).dispose()
+    engine_of(study).dispose()
 
 
 def is_local(study: optuna.Study) -> bool:
     """Return whether the study's storage is a SQLite file."""
-    return _engine(study).name == "sqlite"
+    return engine_of(study).name == "sqlite"
 
 
-def _engine(study: optuna.Study) -> sqlalchemy.Engine:
-    engine: sqlalchemy.Engine = study._storage._backend.engine  # type: ignore[attr-defined] # noqa: SLF001 - our RDBStorage, in the cache that Optuna wraps it in
-    return engine
+def patience_of(study: optuna.Study) -> Patience:
+    """Return how long the study's storage is waited for."""
+    return _backend(study).patience
 
 
-def _connect(url: sqlalchemy.URL, *, create: bool) -> optuna.storages.RDBStorage:
+def engine_of(study: optuna.Study) -> sqlalchemy.Engine:
+    """Return what the study's storage is reached by."""
+    return _backend(study).engine
+
+
+def _backend(study: optuna.Study) -> PatientStorage:
+    storage: PatientStorage = study._storage._backend  # type: ignore[attr-defined] # noqa: SLF001 - ours, in the cache that Optuna wraps it in
+    return storage
+
+
+def _make(url: sqlalchemy.URL) -> None:
+    """Make Optuna's tables in a file."""
+    _connect(url, create=True).engine.dispose()
+
+
+def _connect(url: sqlalchemy.URL, *, create: bool, timeout: float = STORAGE_TIMEOUT) -> PatientStorage:
     # Optuna says on stderr what a command's user did not ask.
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     shown = urls.shown_url(url, "storage")
     opened = url if create else urls.for_reading(url)
     text = opened.render_as_string(hide_password=False).replace("{", "{{").replace("}", "}}")
-    waiting = (
-        {"connect_args": {"timeout": urls.BUSY_SECONDS}} if urls.is_sqlite(url) else {"pool_pre_ping": True}
-    )
+    waiting: dict[str, Any] = {"connect_args": {"timeout": urls.BUSY_SECONDS}}
+    if not urls.is_sqlite(
+        url
+    ):  # one connection a process, which also holds the lock of ``database.alone_on``
+        waiting = {"pool_pre_ping": True, "pool_size": 1, "max_overflow": 0}
+    away = file_locked if urls.is_sqlite(url) else server_away
     with _experimental_features():
         try:
-            storage = optuna.storages.RDBStorage(
+            storage = PatientStorage(
                 text,
                 engine_kwargs=waiting,
                 heartbeat_interval=HEARTBEAT_SECONDS,
                 grace_period=GRACE_SECONDS,
                 skip_table_creation=not create,
+                patience=Patience(shown, away, timeout),
             )
         except RuntimeError as error:  # the schema of another version of Optuna
             raise InputError(f"{shown}: {error}") from None
-        except sqlalchemy.exc.OperationalError as error:
-            raise InputError(f"{shown} cannot be used: {error.orig}") from None
+        except (sqlalchemy.exc.SQLAlchemyError, StorageInternalError) as error:
+            raise InputError(f"{shown} cannot be used: {reason_of(error)}") from None
     if create and urls.is_sqlite(url):  # readers neither need the lock nor should hold it
         lock_at_begin(storage.engine)
     return storage

@@ -5,25 +5,23 @@ their own function.
 
 Exit codes: 0 done, 2 the input cannot be used (one line ``error: ...`` on stderr, nothing changed), 3 the machine
 ran out of disk, memory or the like (one line; what had ended is kept, and the same command continues),
-130 stopped by Ctrl-C, SIGTERM or SIGHUP after the command has put its records in order.
+130 stopped by Ctrl-C, SIGTERM or SIGHUP after the command has put its records in order (see ``core.signals``).
 """
 
 from __future__ import annotations
 
 import re
-import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from functools import partial, wraps
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
 from study.core.errors import InputError
+from study.core.signals import STOPPED, stoppable
 from study.core.threads import prepare_environment
 from study.outside.memory import require_address_space
 from study.outside.shortage import EXIT_CODE, Shortage, shortages
@@ -128,12 +126,12 @@ class Command(click.Command):
         try:
             if any(param.name == "device" for param in self.params):
                 require_address_space()  # PyTorch is about to be imported
-            with _signals_as_interrupts(), shortages():
+            with stoppable(), shortages():
                 code: Any = run()
                 sys.stdout.flush()  # a full disk shows here
         except (KeyboardInterrupt, click.Abort):
             click.echo(self.interrupted, err=True)
-            sys.exit(130)
+            sys.exit(STOPPED)
         except Shortage as ran_out:
             leave(str(ran_out), EXIT_CODE)
         except BrokenPipeError:  # the reader has seen enough (`| head`)
@@ -218,29 +216,6 @@ def option(
     return click.option(
         *names, cls=Option, group=group, old=old, goes_with=goes_with, needs=needs, **settings
     )
-
-
-@contextmanager
-def _signals_as_interrupts() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP stop the command the way Ctrl-C does; only the first one counts.
-
-    A signal that is ignored (``nohup``) stays ignored. Repeats are ignored because a second one
-    would cut off the clean-up that the first one started; Ctrl-C still forces an end.
-    """
-    caught = [s for s in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) is signal.SIG_DFL]
-
-    def stop(_signum: int, _frame: FrameType | None) -> NoReturn:
-        for each in caught:
-            signal.signal(each, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    for each in caught:
-        signal.signal(each, stop)
-    try:
-        yield
-    finally:
-        for each in caught:
-            signal.signal(each, signal.SIG_DFL)
 
 
 storage_option = option(

@@ -70,7 +70,9 @@ def print_table(
     out = console or Console(highlight=False)
     cells = [[printable(cell) for cell in row] for row in rows]
     if title:
-        out.print(Text(printable(title), style="bold" if out.is_terminal else ""), soft_wrap=not out.is_terminal)
+        out.print(
+            Text(printable(title), style="bold" if out.is_terminal else ""), soft_wrap=not out.is_terminal
+        )
     for line in _lines(columns, cells, out):
         out.print(line, soft_wrap=True)
     if note is not None:
@@ -141,7 +143,9 @@ def _listed(columns: Sequence[Column], row: Sequence[str], out: Console) -> Iter
     """Yield a row as a list: its first cell, then the others with their titles."""
     from rich.text import Text
 
-    pairs = [f"{column.title}\N{NO-BREAK SPACE}{cell}" for column, cell in zip(columns, row, strict=True) if cell]
+    pairs = [
+        f"{column.title}\N{NO-BREAK SPACE}{cell}" for column, cell in zip(columns, row, strict=True) if cell
+    ]
     yield Text(row[0], "bold")
     yield from _folded(BETWEEN.join(pairs[1:]), out)
 

@@ -61,7 +61,7 @@ def run(
 
 @pytest.fixture
 def tracker(uri: str, config: StudyConfig) -> Tracker:
-    return Tracker.open(uri, config, attributes={}, kind="confirm")
+    return Tracker.open(uri, config, attributes={}, key="k", kind="confirm")
 
 
 def test_seeds_pair_the_finalists(confirmation: Confirmation) -> None:
@@ -108,7 +108,7 @@ def test_a_confirmation_cut_off_anywhere_reaches_the_same_end(
 ) -> None:
     """Cut off after every seventh epoch or look, it ends with the same verdict, each run closed once in MLflow."""
     whole = replace(confirmation, folder=tmp_path / "whole")
-    undisturbed = Tracker.open(uri, config, attributes={}, kind="confirm", name="confirm whole")
+    undisturbed = Tracker.open(uri, config, attributes={}, key="whole", kind="confirm", name="confirm whole")
     seen: list[Standing] = []
     judged, table = run(whole, training, few, undisturbed, seen.append)
     assert judged is not None
@@ -121,7 +121,7 @@ def test_a_confirmation_cut_off_anywhere_reaches_the_same_end(
     assert {name for s in seen for name in s.last} == {*confirmation.names}
 
     cuts = 0
-    tracker = Tracker.open(uri, config, attributes={}, kind="confirm", name="confirm cut")
+    tracker = Tracker.open(uri, config, attributes={}, key="cut", kind="confirm", name="confirm cut")
     while True:
         shown: list[Standing] = []
 
@@ -135,9 +135,9 @@ def test_a_confirmation_cut_off_anywhere_reaches_the_same_end(
             break
         except Cut:
             cuts += 1
-            tracker = Tracker.open(
-                uri, config, attributes={}, kind="confirm", resume_run_id=tracker.run_id
-            )  # closes what was left open
+            tracker = Tracker.open(  # closes what was left open
+                uri, config, attributes={}, key="cut", kind="confirm"
+            )
     assert cuts > 2
     assert again == judged
     np.testing.assert_array_equal(repeated, table)

@@ -54,7 +54,7 @@ def test_a_pass_that_was_killed_before_its_runs_were_closed_is_recorded_again(
     one: Pass, few: Split, config: StudyConfig, uri: str, monkeypatch: pytest.MonkeyPatch, closed: int
 ) -> None:
     """Its last epoch is in the checkpoint already: nothing is trained, and every run ends up finished."""
-    tracker = Tracker.open(uri, config, attributes={}, kind="confirm")
+    tracker = Tracker.open(uri, config, attributes={}, key="k", kind="confirm")
     ends: list[str] = []
 
     def end(child: str, outcome: str) -> None:
@@ -70,12 +70,15 @@ def test_a_pass_that_was_killed_before_its_runs_were_closed_is_recorded_again(
     assert one.trained() == one.epochs
     assert not is_recorded(one)
 
-    again = Tracker.open(uri, config, attributes={}, kind="confirm", resume_run_id=tracker.run_id)
+    again = Tracker.open(uri, config, attributes={}, key="k", kind="confirm")
     assert train(one, few, again) == []
     assert is_recorded(one)
     assert one.checkpoint.stat().st_mtime_ns == written
     found = children(uri)
-    assert {name for name, state in found if state == "finished"} == {"lane 0", "lane 1"}
+    assert {key: n for key, n in found.items() if key[1] == "finished"} == {
+        ("lane 0", "finished"): 1,
+        ("lane 1", "finished"): 1,
+    }
     assert {state for _, state in found} <= {"finished", "interrupted"}
     assert sorted(p.name for p in one.checkpoint.parent.iterdir()) == [one.checkpoint.name]
 
@@ -86,7 +89,7 @@ def test_a_pass_that_was_killed_before_its_runs_were_closed_is_recorded_again(
 def test_runs_that_are_open_when_training_stops_are_closed_with_their_parent(
     one: Pass, few: Split, config: StudyConfig, uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tracker = Tracker.open(uri, config, attributes={}, kind="confirm")
+    tracker = Tracker.open(uri, config, attributes={}, key="k", kind="confirm")
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
@@ -96,7 +99,7 @@ def test_runs_that_are_open_when_training_stops_are_closed_with_their_parent(
         train(one, few, tracker)
     assert children(uri) == {("lane 0", "interrupted"): 1, ("lane 1", "interrupted"): 1}
     assert MlflowClient(uri).get_run(tracker.run_id).info.status == "KILLED"
-    with closing(Tracker.open(uri, config, attributes={}, resume_run_id=tracker.run_id)):
+    with closing(Tracker.open(uri, config, attributes={}, key="k")):
         pass
     assert MlflowClient(uri).get_run(tracker.run_id).info.status == "FINISHED"
 

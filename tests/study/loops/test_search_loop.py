@@ -5,6 +5,7 @@ Real parts throughout: networks on 200 real images, Optuna's and MLflow's SQLite
 
 from __future__ import annotations
 
+import pickle
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +15,9 @@ import numpy as np
 import optuna
 import pytest
 
+from study.core.errors import InputError
 from study.core.records import StudyConfig, StudyRecord, TrialRecord
+from study.loops.search_checkpoint import free_slot
 from study.loops.search_loop import SearchLoop, Tally, initial_seed, next_clock
 from study.problems.fashion_mnist import Images, Split
 from study.store import lifecycle as life
@@ -35,12 +38,13 @@ class Search:
 
     def __init__(self, config: StudyConfig, folder: Path, uri: str, split: Split) -> None:
         self.config, self.folder, self.uri, self.split = config, folder, uri, split
+        folder.mkdir(exist_ok=True)
         self.tallies: list[Tally] = []
 
     def run(self, total: int, *, width: int = 2, show: Show | None = None) -> StudyRecord:
         """Train until the study has ``total`` trials."""
         study = self.open()
-        put_back = life.recover(study)
+        put_back = life.recover(study, mine=())
         assert put_back == 0  # a loop that ended leaves nothing for others to find
         lanes = Lanes(
             self.split,
@@ -48,17 +52,14 @@ class Search:
             order_seed=self.config.seed,
             clock=next_clock(store.record(study)),
         )
-        tracker = Tracker.open(
-            self.uri, self.config, attributes={}, resume_run_id=study.user_attrs.get("mlflow_run_id")
-        )
-        study.set_user_attr("mlflow_run_id", tracker.run_id)
+        tracker = Tracker.open(self.uri, self.config, attributes={}, key=study.user_attrs["key"])
         space = Space(self.config.schedules, self.config.epochs)
-        loop = SearchLoop(
-            study, self.config, space, tracker, lanes,
-            width=width, total=total, show=show or self.tallies.append,
-        )  # fmt: skip
         try:
-            loop.run()
+            with free_slot(self.folder / "checkpoints") as slot:
+                SearchLoop(
+                    study, self.config, space, tracker, lanes, slot,
+                    width=width, total=total, show=show or self.tallies.append,
+                ).run()  # fmt: skip
         finally:
             tracker.close("finished")
             store.close(study)
@@ -136,29 +137,91 @@ def test_each_trial_alone_gives_the_same_numbers(search: Search) -> None:
 
 
 @pytest.mark.slow
-def test_interrupted_and_continued_nothing_is_doubled(search: Search) -> None:
-    """Ctrl-C after the third epoch: two finished, two queued again; the next run trains those again first."""
-    seen: list[Tally] = []
+@pytest.mark.parametrize("epochs", [1, 2, 3])
+def test_interrupted_after_an_epoch_it_ends_as_if_it_had_not_been(
+    config: StudyConfig, tmp_path: Path, uri: str, few: Split, epochs: int
+) -> None:
+    """Ctrl-C after the first, second or third epoch: the next run goes on in the middle, with the same numbers."""
 
-    def stop(tally: Tally) -> None:
-        seen.append(tally)
-        if len(seen) == 3:
+    def stop(_tally: Tally) -> None:
+        stopped.append(True)
+        if len(stopped) == epochs:
             raise KeyboardInterrupt
 
+    stopped: list[bool] = []
+    undisturbed = Search(config, tmp_path / "whole", uri, few).run(5)
+    search = Search(replace(config, name="cut"), tmp_path / "cut", uri, few)
     with pytest.raises(KeyboardInterrupt):
         search.run(5, show=stop)
-    assert search.states() == {"FINISHED finished": 2, "KILLED interrupted": 2}
     study = search.open()
     assert life.running(study) == frozenset()
-    waiting = [t.params for t in study.get_trials(states=(optuna.trial.TrialState.WAITING,))]
     store.close(study)
-    assert len(waiting) == 2
-
     trials = search.run(5).trials
-    assert Counter(t.outcome for t in trials) == {"finished": 5}
-    assert [dict(t.spec.params) for t in trials[2:4]] == waiting
-    assert min(t.spec.offset for t in trials[2:]) >= 2  # after all that was trained and kept
-    assert search.states() == {"FINISHED finished": 5, "KILLED interrupted": 2}
+    assert [replace(t, started=None, ended=None, epochs=()) for t in trials] == [
+        replace(t, started=None, ended=None, epochs=()) for t in undisturbed.trials
+    ]
+    for now, then in zip(trials, undisturbed.trials, strict=True):
+        assert [replace(e, seconds=0) for e in now.epochs] == [replace(e, seconds=0) for e in then.epochs]
+    assert len(search.tallies) == 6 - epochs, "no epoch was trained twice"
+
+
+@pytest.mark.slow
+def test_fewer_lanes_go_on_with_what_they_hold(search: Search) -> None:
+    """The other trial reported to weights that are lost: it starts again, under a new number."""
+
+    def stop(_tally: Tally) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search.run(3, show=stop)
+    trials = search.run(3, width=1).trials
+    assert [t.number for t in trials] == [0, 2, 3]
+    assert {t.outcome for t in trials} == {"finished"}
+    assert search.states()["FINISHED finished"] == 3
+    assert search.states().keys() == {"FINISHED finished", "KILLED interrupted"}
+
+
+@pytest.mark.slow
+def test_a_damaged_checkpoint_is_refused_and_its_removal_starts_the_trials_again(search: Search) -> None:
+    """A file that would run code is damaged as well: it is read as data alone."""
+
+    def stop(_tally: Tally) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search.run(2, show=stop)
+    (kept,) = (search.folder / "checkpoints").glob("*.pt")
+    kept.write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(InputError, match=r"lanes-0\.pt: damaged, or no checkpoint of ours; remove it"):
+        search.run(2)
+    assert not Bomb.exploded
+    kept.unlink()
+    assert [t.outcome for t in search.run(2).trials] == ["finished"] * 2
+
+
+class Bomb:
+    """What a pickle could hold."""
+
+    exploded = False
+
+    @classmethod
+    def explode(cls) -> None:
+        """Show that code was run."""
+        cls.exploded = True
+
+    def __reduce__(self) -> tuple[object, tuple[()]]:
+        """Ask to be exploded when read."""
+        return Bomb.explode, ()
+
+
+def test_each_process_has_a_slot_of_its_own(tmp_path: Path) -> None:
+    """Given up, it is the next one's; nothing is left of an empty one."""
+    with free_slot(tmp_path / "study") as first, free_slot(tmp_path / "study") as second:
+        assert first._lanes.name == "lanes-0.pt"
+        assert second._lanes.name == "lanes-1.pt"
+    with free_slot(tmp_path / "study") as again:
+        assert again._lanes.name == "lanes-0.pt"
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow

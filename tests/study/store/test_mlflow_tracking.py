@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import http.server
 import json
 import math
+import os
 import sqlite3
 import subprocess
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +24,7 @@ from mlflow.entities import DatasetInput, Run
 import lrsched
 from study.core.errors import InputError
 from study.core.records import EpochMetrics, StudyConfig, TrialSpec
+from study.store import mlflow_connection
 from study.store import optuna_storage as store
 from study.store.mlflow_tracking import RunSpec, Tracker
 from study.store.urls import check_tracking
@@ -36,7 +40,7 @@ STEPS = 196
 @pytest.fixture
 def tracker(uri: str, config: StudyConfig) -> Tracker:
     """A study's tracker on a database of the test's own."""
-    return Tracker.open(uri, config, attributes=FACTS)
+    return Tracker.open(uri, config, attributes=FACTS, key="k")
 
 
 @pytest.fixture
@@ -97,7 +101,7 @@ def test_a_fixed_run_shows_nothing_of_the_lane_that_trained_it(
 ) -> None:
     """A lane's key is no trial's number, the search's lanes are not those of a confirmation."""
     made = Replication(CHAPTER, ("corrected",), 1, 30, 60_000, "cpu", config.data, Path("runs"))
-    tracker = Tracker.open(uri, made, attributes={}, kind="replicate")
+    tracker = Tracker.open(uri, made, attributes={}, key="k", kind="replicate")
     params = {
         "ways": "corrected",
         "epochs": "30",
@@ -123,7 +127,9 @@ def test_a_fixed_run_shows_nothing_of_the_lane_that_trained_it(
 def test_other_data_have_another_digest(uri: str, client: MlflowClient, config: StudyConfig) -> None:
     digests = set()
     for checksum in ("8d4f", "other"):
-        tracker = Tracker.open(uri, dataclasses.replace(config, data={"file": checksum}), attributes={})
+        tracker = Tracker.open(
+            uri, dataclasses.replace(config, data={"file": checksum}), attributes={}, key=checksum
+        )
         digests.add(dataset_of(client.get_run(tracker.run_id)).dataset.digest)
     assert len(digests) == 2
 
@@ -198,7 +204,7 @@ def test_a_loss_that_is_not_finite_is_recorded(
 def test_the_parent_holds_settings_and_summary(
     uri: str, tmp_path: Path, client: MlflowClient, config: StudyConfig
 ) -> None:
-    tracker = Tracker.open(uri, config, attributes=FACTS)
+    tracker = Tracker.open(uri, config, attributes=FACTS, key="k")
     run = client.get_run(tracker.run_id)
     assert run.info.run_name == "small"
     assert {
@@ -236,7 +242,7 @@ def test_a_resumed_study_has_one_parent_and_no_left_over_children(
     tracker.end(tracker.start(RunSpec.trial(spec(0))), "finished")
     for number in (1, 2):
         tracker.start(RunSpec.trial(spec(number)))
-    again = Tracker.open(uri, config, attributes=FACTS, resume_run_id=tracker.run_id, running=lambda: {2})
+    again = Tracker.open(uri, config, attributes=FACTS, key="k", running=lambda: {2})
     assert again.run_id == tracker.run_id
     assert [(r.data.tags["trial"], r.data.tags["state"]) for r in children(client, again)] == [
         ("0", "finished"),
@@ -251,7 +257,7 @@ def test_another_command_leaves_the_searchs_children_alone(
     uri: str, tracker: Tracker, client: MlflowClient, config: StudyConfig, spec: MakeAsked
 ) -> None:
     tracker.start(RunSpec.trial(spec(1)))
-    confirm = Tracker.open(uri, config, attributes={}, resume_run_id=tracker.run_id, kind="confirm")
+    confirm = Tracker.open(uri, config, attributes={}, key="k", kind="confirm")
     confirm.start(RunSpec.fixed(spec(1), "cosine, seed 3", {"finalist": "1"}))
     states = {r.info.run_name: (r.data.tags["kind"], r.data.tags["state"]) for r in children(client, tracker)}
     assert states == {"#1 cosine": ("search", "running"), "cosine, seed 3": ("confirm", "running")}
@@ -263,16 +269,115 @@ def test_a_parent_that_is_gone_is_made_anew(
 ) -> None:
     client.delete_run(tracker.run_id)
     resume = tracker.run_id if gone == "deleted" else "0" * 32
-    again = Tracker.open(uri, config, attributes={}, resume_run_id=resume)
+    again = Tracker.open(uri, config, attributes={}, key="k", resume_run_id=resume)
     assert again.run_id != resume
     assert client.get_run(again.run_id).info.status == "RUNNING"
+
+
+def test_a_parent_whose_id_nobody_noted_is_found_by_its_key_and_completed(
+    uri: str, tracker: Tracker, client: MlflowClient, config: StudyConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process was killed as soon as MLflow had made it; another owner's is another run."""
+
+    class Killed(BaseException):
+        """Ends a process where it stands."""
+
+    def stop(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as killed, pytest.raises(Killed):
+        killed.setattr(Tracker, "_describe", stop)
+        Tracker.open(uri, config, attributes={}, key="mine")
+    experiment = client.get_run(tracker.run_id).info.experiment_id
+    (orphan,) = [r for r in client.search_runs([experiment]) if r.info.run_id != tracker.run_id]
+    found = Tracker.open(uri, config, attributes={}, key="mine")
+    assert found.run_id == orphan.info.run_id
+    completed = client.get_run(found.run_id)
+    assert completed.data.params["epochs"] == "3"
+    assert dataset_of(completed).dataset.name == "fashion-mnist"
+
+
+def test_a_parent_of_an_earlier_version_is_found_by_the_id_that_it_noted(
+    uri: str, tracker: Tracker, client: MlflowClient, config: StudyConfig
+) -> None:
+    client.delete_tag(tracker.run_id, "study_key")
+    for _ in range(2):  # the second time by its key
+        assert (
+            Tracker.open(uri, config, attributes={}, key="k", resume_run_id=tracker.run_id).run_id
+            == tracker.run_id
+        )
+
+
+def test_what_was_recorded_of_a_run_that_starts_again_is_interrupted_whatever_it_said(
+    tracker: Tracker, client: MlflowClient, spec: MakeAsked
+) -> None:
+    """A process is killed after MLflow heard that a trial finished and before Optuna did."""
+    for number, outcome in ((0, "finished"), (1, "finished"), (1, "pruned")):
+        tracker.end(tracker.start(RunSpec.trial(spec(number))), outcome)  # type: ignore[arg-type]  # an Outcome
+    tracker.supersede("trial", ["1"])
+    tracker.end(tracker.start(RunSpec.trial(spec(1))), "finished")
+    states = [(r.data.tags["trial"], r.info.status, r.data.tags["state"]) for r in children(client, tracker)]
+    assert states == [
+        ("0", "FINISHED", "finished"),
+        ("1", "KILLED", "interrupted"),
+        ("1", "KILLED", "interrupted"),
+        ("1", "FINISHED", "finished"),
+    ]
+
+
+def test_a_second_confirmation_leaves_the_live_runs_of_the_first_alone(
+    uri: str, client: MlflowClient, config: StudyConfig, spec: MakeAsked
+) -> None:
+    """Of the same study, at the same time: opened, and closed."""
+    first = Tracker.open(uri, config, attributes={}, key="first", kind="confirm")
+    first.start(RunSpec.fixed(spec(1), "cosine seed 1", {}))
+    second = Tracker.open(uri, config, attributes={}, key="second", kind="confirm")
+    second.start(RunSpec.fixed(spec(1), "cosine seed 1", {}))
+    second.supersede("mlflow.runName", ["cosine seed 1"])
+    second.close("finished")
+    assert [(r.info.status, r.data.tags["state"]) for r in children(client, first)] == [
+        ("RUNNING", "running")
+    ]
+
+
+@pytest.mark.parametrize("age", ["killed long ago", "in the making"])
+def test_a_database_that_was_not_made_to_its_end_is_made_again(
+    tmp_path: Path, config: StudyConfig, age: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow itself refuses it for ever; while it may still be in the making, it is waited for."""
+    path = tmp_path / "half.db"
+    with contextlib.closing(sqlite3.connect(path)) as file:
+        for table in ("experiments", "runs", "tags"):
+            file.execute(f"CREATE TABLE {table} (experiment_id)")
+    if age == "killed long ago":
+        os.utime(path, (0, 0))
+    else:
+        monkeypatch.setattr(mlflow_connection, "MAKING_SECONDS", 1.0)
+    began = time.time()
+    tracker = Tracker.open(f"sqlite:///{path}", config, attributes={}, key="k")
+    assert (time.time() - began > 0.5) or age == "killed long ago"
+    assert MlflowClient(f"sqlite:///{path}").get_run(tracker.run_id).info.status == "RUNNING"
+
+
+def test_a_database_that_holds_runs_is_never_made_again(tmp_path: Path, config: StudyConfig) -> None:
+    path = tmp_path / "old.db"
+    with contextlib.closing(sqlite3.connect(path)) as file:
+        file.execute("CREATE TABLE experiments (experiment_id)")
+        file.execute("CREATE TABLE runs (run_uuid)")
+        file.execute("INSERT INTO runs VALUES ('precious')")
+        file.commit()
+    os.utime(path, (0, 0))
+    with pytest.raises(InputError, match="cannot be used"):
+        Tracker.open(f"sqlite:///{path}", config, attributes={}, key="k")
+    with contextlib.closing(sqlite3.connect(path)) as file:
+        assert file.execute("SELECT * FROM runs").fetchall() == [("precious",)]
 
 
 def test_an_experiment_in_the_bin_is_taken_out(
     uri: str, tracker: Tracker, client: MlflowClient, config: StudyConfig
 ) -> None:
     client.delete_experiment(client.get_run(tracker.run_id).info.experiment_id)
-    again = Tracker.open(uri, config, attributes={})
+    again = Tracker.open(uri, config, attributes={}, key="other")
     assert (
         client.get_run(again.run_id).info.experiment_id == client.get_run(tracker.run_id).info.experiment_id
     )
@@ -296,7 +401,7 @@ def test_an_unusable_uri_is_refused_in_one_line(case: str, tmp_path: Path, confi
     before = {path.name for path in tmp_path.iterdir()}
     bad, reason = (text.format(tmp=tmp_path) for text in UNUSABLE[case])
     with pytest.raises(InputError) as refused:
-        Tracker.open(bad, config, attributes={})
+        Tracker.open(bad, config, attributes={}, key="k")
     assert str(refused.value).startswith("`tracking_uri` ")
     assert reason in str(refused.value)
     assert "\n" not in str(refused.value)

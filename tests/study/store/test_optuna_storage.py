@@ -140,7 +140,7 @@ def test_braces_and_percent_signs_in_a_path_are_ordinary(tmp_path: Path, config:
 
 
 def test_a_study_made_otherwise_is_not_taken_for_ours(url: str, config: StudyConfig) -> None:
-    optuna.create_study(storage=url, study_name="small")
+    optuna.create_study(storage=url, study_name="small", direction="maximize").ask()
     with pytest.raises(InputError, match=r"'small' was not made by study\.search"):
         store.open_study(url, config)
 
@@ -297,7 +297,7 @@ def test_of_two_that_ask_for_the_last_trial_one_withdraws(
 # --------------------------------------------------------------------------- crashes
 
 
-def test_interrupted_trials_are_tried_again_with_the_same_parameters_once(
+def test_interrupted_trials_go_on_with_their_numbers_and_parameters(
     url: str, config: StudyConfig, start: Start, epochs: Epochs
 ) -> None:
     study = store.open_study(url, config)
@@ -308,31 +308,80 @@ def test_interrupted_trials_are_tried_again_with_the_same_parameters_once(
     assert life.recover(study) == 0
     assert [t.outcome for t in store.load(url).trials] == ["finished", "interrupted", "interrupted"]
     again = [start(study, 3) for _ in range(2)]
-    assert [t.params for t in again] == [t.params for t in trials[1:]]
-    assert [t.user_attrs["retry_of"] for t in again] == [1, 2]
+    assert [(t.number, t.params) for t in again] == [(t.number, t.params) for t in trials[1:]]
+    assert [life.was_begun(t) for t in again] == [(1,), (2,)]
     assert life.ask(study, 3) is None
-    assert [t.number for t in store.load(url).trials] == [0, 3, 4], "retried ones are left out"
+    assert [t.number for t in store.load(url).trials] == [0, 1, 2]
 
 
-def test_a_trial_cut_off_before_it_began_is_replaced_not_retried(url: str, config: StudyConfig) -> None:
+def test_a_trial_that_reported_starts_again_under_a_new_number_unless_its_checkpoint_is_there(
+    url: str,
+    config: StudyConfig,
+    start: Start,
+    spec: Callable[..., TrialSpec],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its reports are of weights that only the checkpoint has. Killed on the way, it is not started twice."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    study = store.open_study(url, config)
+    kept, lost = start(study), start(study)
+    for trial in (kept, lost):
+        life.report(trial, 0.5, 0)
+    life.interrupt(study)
+    taken = life.take(study, 0, spec(0, kept.params["base_rate"]))
+    assert taken is not None
+    assert taken.number == 0
+    assert life.report(taken, 0.5, 0), "what was reported is not reported again"
+    assert life.take(study, 1, spec(1, 0.123)) is None, "of another study's checkpoint"
+    with monkeypatch.context() as killed, pytest.raises(KeyboardInterrupt):
+        killed.setattr(study._storage, "set_trial_state_values", interrupted)
+        life.ask(study, 2)  # killed between the new trial and the end of the old one
+    again = start(study, 2)
+    assert (again.number, again.params) == (2, lost.params)
+    assert life.was_begun(again) == (2, 1), "under both numbers by now"
+    assert life.ask(study, 2) is None
+    assert [t.state.name for t in study.trials] == ["RUNNING", "FAIL", "RUNNING"]
+    assert [t.number for t in store.load(url).trials] == [0, 2], "retried ones are left out"
+
+
+def test_a_trial_cut_off_before_it_began_keeps_its_number(url: str, config: StudyConfig) -> None:
     study = store.open_study(url, config)
     trial = life.ask(study, 1)
     assert trial is not None
-    assert life.interrupt(study, [trial]) == 0
+    assert life.interrupt(study, [trial]) == 1
     assert life.remaining(study, 1) == 1
     fresh = life.ask(study, 1)
     assert fresh is not None
-    assert "retry_of" not in fresh.user_attrs
+    assert fresh.number == trial.number
+    assert life.was_begun(fresh) == ()
 
 
-def test_a_retry_cut_off_before_it_began_is_tried_again(url: str, config: StudyConfig, start: Start) -> None:
+def test_a_trial_that_this_process_asked_for_in_vain_is_put_back(
+    url: str, config: StudyConfig, start: Start
+) -> None:
+    """A server fell before it could answer: the trial is ours, and nobody trains it."""
     study = store.open_study(url, config)
-    first = start(study)
-    life.interrupt(study, [first])
-    second = life.ask(study, 1)
-    assert second is not None
-    assert life.interrupt(study, [second]) == 1
-    assert start(study).params == first.params
+    trials = [start(study) for _ in range(2)]
+    assert life.recover(study) == 0
+    assert life.recover(study, mine=[trials[0].number]) == 1
+    assert life.running(study) == {trials[0].number}
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_an_empty_study_of_the_name_is_completed(url: str, config: StudyConfig, direction: str) -> None:
+    """Its process was killed before it wrote the settings; one that is to be minimized is somebody else's."""
+    optuna.create_study(storage=url, study_name="small", direction=direction)
+    if direction == "minimize":
+        with pytest.raises(InputError, match=r"'small' was not made by study\.search"):
+            store.open_study(url, config)
+        return
+    study = store.open_study(url, config)
+    assert store.load(url).config == config
+    assert len(study.user_attrs["key"]) == 32
+    assert store.open_study(url, config).user_attrs["key"] == study.user_attrs["key"]
 
 
 def test_a_killed_process_is_recovered_from_at_once(url: str, config: StudyConfig, worker: Worker) -> None:
@@ -349,8 +398,8 @@ def test_a_killed_process_is_recovered_from_at_once(url: str, config: StudyConfi
     assert life.recover(study) == 3
     assert life.recover(study) == 0
     assert life.remaining(study, 5) == 5
-    before = [t.params for t in study.trials[:3]]
-    assert [t.params for t in study.trials[3:]] == before
+    assert [t.state for t in study.trials] == [TrialState.WAITING] * 3
+    assert all({"base_rate"} == t.params.keys() and "asked" in t.user_attrs for t in study.trials)
 
 
 LONG_AGO = "2000-01-01 00:00:00"
@@ -404,7 +453,7 @@ def test_who_lost_a_trial_is_told(url: str, config: StudyConfig, start: Start, e
     life.interrupt(store.existing_study(url), [trial])
     assert life.report(trial, 0.5, 0) is False
     assert life.finish(study, trial, epochs(), "finished") is False
-    assert study.trials[0].state is TrialState.FAIL
+    assert study.trials[0].state is TrialState.WAITING
 
 
 def test_heartbeats_are_written_at_most_once_in_a_while(url: str, config: StudyConfig, start: Start) -> None:

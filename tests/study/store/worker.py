@@ -77,10 +77,9 @@ def main(mode: str, url: str, total: str, uri: str | None = None) -> None:
                 uri,
                 SETTINGS,
                 attributes={},
-                resume_run_id=study.user_attrs.get("tracking_run"),
+                key=study.user_attrs["key"],
                 running=lambda: life.running(study),
             )
-            study.set_user_attr("tracking_run", tracker.run_id)
     work(study, int(total), tracker)
     if tracker:
         tracker.close("finished")

@@ -10,8 +10,7 @@ from types import FrameType
 from typing import NoReturn
 
 import pytest
-
-from study.loops.signals import held_back
+from study.core.signals import held_back
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,237 @@
+"""Commands that are killed at any of their writes, and at any time, and started again: nothing is lost, doubled or left open.
+
+The law, after the same command has run to its end: every trial, or run, has ended once and is recorded once; no row is
+RUNNING in either database; there is one parent run, finished; for the search, shares are equal and all numbers
+are those of a process that nobody killed.
+
+In every run of the tests a process is killed once at each place where the study's code writes. With
+``STUDY_TEST_KILLS=all`` it is killed at every single write, hundreds of them, and the storm of random kills is whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from study.core.records import StudyRecord
+from study.store import optuna_storage as store
+from tests.killing import Forge, forge, places
+
+ALL = os.environ.get("STUDY_TEST_KILLS") == "all"
+
+TRIALS, FAMILIES = 6, ("constant", "cosine", "linear")
+TINY = (
+    "--epochs",
+    "3",
+    "--train-images",
+    "256",
+    "--batch-size",
+    "64",
+    "--device",
+    "cpu",
+    "--precision",
+    "float32",
+)
+SEARCH = (
+    "--trials", str(TRIALS), "--lanes", "2", "--schedules", ",".join(FAMILIES), "--n-warmup-steps", "1",
+    "--n-startup-trials", "2", "--keep-best", "0", "--reprieve", "0.5", "--seed", "2", *TINY,
+)  # fmt: skip
+FEW = 3  # trials that are searched before some are confirmed
+CONFIRM = (
+    "--finalists",
+    "2",
+    "--train-images",
+    "512",
+    "--looks",
+    "2",
+    "--rates",
+    "1,2",
+    "--rate-seeds",
+    "1",
+    "--device",
+    "cpu",
+)
+REPLICATE = ("--seeds", "2", "--epochs", "2", "--train-images", "256", "--both", "--device", "cpu")
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def commands() -> Iterator[Forge]:
+    """Runs commands; see ``tests.killing``."""
+    with forge() as ready:
+        yield ready
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """A command that nobody killed: the folder that it ran in, and where it wrote, in order."""
+
+    folder: Path
+    writes: list[str]
+
+
+def ran(commands: Forge, folder: Path, command: str, *arguments: str) -> Undisturbed:
+    ended = commands.run(folder, command, *arguments, at=10**9)
+    assert ended.code == 0, ended.said
+    return Undisturbed(folder, places(folder))
+
+
+@pytest.fixture(scope="module")
+def searched(commands: Forge, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
+    """The search, undisturbed."""
+    return ran(commands, tmp_path_factory.mktemp("searched"), "search", *SEARCH)
+
+
+# The law
+
+
+def figures(study: StudyRecord) -> list[Any]:
+    """All that the search's trials were asked and gave, but for times."""
+    return [
+        (
+            t.spec,
+            t.outcome,
+            t.value,
+            t.reported,
+            t.reprieved_at,
+            [{**e.to_json(), "seconds": 0} for e in t.epochs],
+        )
+        for t in study.trials
+    ]
+
+
+def runs(folder: Path) -> list[tuple[str, str, dict[str, str]]]:
+    """MLflow's runs: name, status and tags."""
+    with closing(sqlite3.connect(folder / "mlflow.db")) as file:
+        found = file.execute("SELECT run_uuid, name, status FROM runs").fetchall()
+        tags: dict[str, dict[str, str]] = {}
+        for run, key, value in file.execute("SELECT run_uuid, key, value FROM tags").fetchall():
+            tags.setdefault(run, {})[key] = value
+    return [(name, status, tags[run]) for run, name, status in found]
+
+
+def check_mlflow(folder: Path, kind: str, expected: list[str]) -> None:
+    """One finished parent; of its children each that is expected ended once, all others were interrupted."""
+    mine = [run for run in runs(folder) if run[2].get("kind") == kind]
+    parents = [run for run in mine if "mlflow.parentRunId" not in run[2]]
+    assert [(status, tags["state"]) for _, status, tags in parents] == [("FINISHED", "finished")]
+    children = [run for run in mine if "mlflow.parentRunId" in run[2]]
+    assert {(status, tags["state"]) for _, status, tags in children} <= {
+        ("FINISHED", "finished"), ("KILLED", "pruned"), ("FAILED", "diverged"), ("KILLED", "interrupted")
+    }  # fmt: skip
+    assert sorted(name for name, _, tags in children if tags["state"] != "interrupted") == sorted(expected)
+
+
+def check_search(folder: Path, whole: Path) -> None:
+    """Hold the law of the search."""
+    now, then = (store.load(f"sqlite:///{each}/optuna.db") for each in (folder, whole))
+    with closing(sqlite3.connect(folder / "optuna.db")) as file:
+        states = Counter(state for (state,) in file.execute("SELECT state FROM trials").fetchall())
+    assert states.keys() <= {"COMPLETE", "PRUNED"}
+    assert states.total() == TRIALS
+    assert Counter(t.family for t in now.trials) == dict.fromkeys(FAMILIES, TRIALS // len(FAMILIES))
+    assert figures(now) == figures(then)
+    check_mlflow(folder, "search", [f"#{t.number} {t.family}" for t in now.trials])
+    left = {p.name for p in folder.iterdir()} - {"mlruns", "said.txt", "places.txt"}
+    assert left == {"optuna.db", "mlflow.db", "mlartifacts"}
+
+
+def check_runs(folder: Path, kind: str, whole: Path) -> None:
+    """Hold the law of a command that trains a fixed list of runs: those of an undisturbed one, with its figures."""
+    ended = [n for n, _, tags in runs(whole) if tags.get("kind") == kind and "mlflow.parentRunId" in tags]
+    check_mlflow(folder, kind, ended)
+    assert results(folder, kind) == results(whole, kind)
+    assert list(folder.rglob(".part-*")) == []
+
+
+def results(folder: Path, kind: str) -> Any:
+    """What the command found: the certificate's figures, or what every epoch of every run gave."""
+    if kind == "confirm":
+        certificate = json.loads((folder / "certificate.json").read_text("utf-8"))
+        return [certificate[name] for name in ("runs", "verdict", "base_rates")]
+    return [
+        [
+            {**epoch, "seconds": 0}
+            for row in json.loads(torch.load(file, weights_only=True)["history"])
+            for epoch in row
+        ]
+        for file in sorted(folder.rglob("seed-*.pt"))
+    ]
+
+
+# At each place
+
+
+def one_of_each(writes: list[str], draw: random.Random) -> list[int]:
+    """Return the numbers of the writes to be killed at: one of each place, any; of making tables, any one."""
+    by_place: dict[str, list[int]] = {}
+    for number, place in enumerate(writes):
+        by_place.setdefault(place if "__init__" not in place else place.split(" > ")[0], []).append(number)
+    return sorted(draw.choice(numbers) for numbers in by_place.values())
+
+
+def broken_at(
+    commands: Forge,
+    start: Path | None,
+    place: Path,
+    whole: Undisturbed,
+    words: tuple[str, ...],
+    check: Callable[[Path], None],
+) -> dict[str, str]:
+    """Kill a command at its writes, each time in a folder that begins as ``start``; return where the law does not hold."""
+    broken = {}
+    for at in range(len(whole.writes)) if ALL else one_of_each(whole.writes, random.Random(0)):
+        folder = place / str(at)
+        _ = shutil.copytree(start, folder) if start else folder.mkdir()
+        assert commands.run(folder, *words, at=at).code == -signal.SIGKILL
+        ended = commands.run(folder, *words)
+        try:
+            assert ended.code == 0, ended.said
+            check(folder)
+        except AssertionError as error:
+            broken[f"{at} {whole.writes[at]}"] = str(error)
+        else:
+            shutil.rmtree(folder)
+    return broken
+
+
+def test_a_search_killed_at_any_of_its_writes_ends_as_if_nobody_had(
+    commands: Forge, searched: Undisturbed, tmp_path: Path
+) -> None:
+    """And the parts that this test holds against each other are all there: trials pruned, reprieved, finished."""
+    known = store.load(f"sqlite:///{searched.folder}/optuna.db")
+    assert {t.outcome for t in known.trials} == {"finished", "pruned"}
+    assert any(t.reprieved_at is not None for t in known.trials)
+    words = ("search", *SEARCH)
+    assert (
+        broken_at(commands, None, tmp_path, searched, words, lambda f: check_search(f, searched.folder)) == {}
+    )
+
+
+@pytest.mark.parametrize("command", ["confirm", "replicate"])
+def test_runs_killed_at_any_of_their_writes_end_as_if_nobody_had(
+    commands: Forge, searched: Undisturbed, tmp_path: Path, command: str
+) -> None:
+    arguments = {"confirm": CONFIRM, "replicate": REPLICATE}[command]
+    start = tmp_path / "start"
+    shutil.copytree(searched.folder, start)
+    folder = tmp_path / "whole"
+    shutil.copytree(start, folder)
+    whole = ran(commands, folder, command, *arguments)
+    check_runs(folder, command, folder)
+    words = (command, *arguments)
+    assert broken_at(commands, start, tmp_path, whole, words, lambda f: check_runs(f, command, folder)) == {}
