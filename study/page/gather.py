@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+from lrsched import Schedule
 from lrsched.pasteable import to_torch_code
 from study.core.errors import InputError
 from study.core.provenance import git_revision, versions
@@ -44,15 +46,13 @@ class Code:
         title: Heading above it.
         note: What it is for.
         text: The code, to be trained with as it stands.
-        line: The schedule alone, with which ``lrsched`` makes it.
-        base_rate: The rate that it multiplies.
+        line: A line of Python that makes schedule and base rate with ``lrsched``.
     """
 
     title: str
     note: str
     text: str
     line: str
-    base_rate: float
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,21 @@ def _code(record: StudyRecord, confirmed: Confirmation | None) -> Code | None:
 
 
 def _pasted(title: str, note: str, spec: TrialSpec, images: int, batch: int) -> Code:
-    return Code(title, note, torch_code(spec, images, batch), repr(spec.schedule), spec.base_rate)
+    line = f"schedule, base_rate = {_python(spec.schedule)}, {spec.base_rate!r}"
+    return Code(title, note, torch_code(spec, images, batch), line)
+
+
+def _python(value: Any) -> str:
+    """Return a schedule as Python makes it, without the fields that have their usual values."""
+    if not isinstance(value, Schedule):
+        return repr(value)
+    said = [
+        f"{p.name}={_python(own)}"
+        for p in value.parameters()
+        for own in [getattr(value, p.name)]
+        if p.required or own != p.default
+    ]
+    return f"lrsched.{type(value).__name__}({', '.join(said)})"
 
 
 def torch_code(spec: TrialSpec, images: int, batch: int) -> str:

@@ -146,7 +146,7 @@ def provenance(
     return {
         title: facts
         for title, facts in {
-            "Settings of the study": {key: _text(value) for key, value in config.items()},
+            "Settings of the study": {k: _text(v) for k, v in config.items() if v != ""},
             "Noted with the study": noted,
             "This page was written with": {**versions, **({"git revision": revision} if revision else {})},
             "Data files, by checksum": dict(record.config.data),

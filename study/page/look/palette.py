@@ -46,7 +46,7 @@ DARK: dict[str, str] = {
     **dict(
         zip(
             ACCURACY_COLOURS,
-            sample_colorscale("Plasma", list(np.linspace(0.36, 1.0, COLOUR_BINS)), colortype="rgb"),
+            sample_colorscale("Plasma", list(np.linspace(0.42, 1.0, COLOUR_BINS)), colortype="rgb"),
             strict=True,
         )
     ),

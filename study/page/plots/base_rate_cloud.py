@@ -14,7 +14,7 @@ from study.core.records import StudyRecord, TrialRecord
 from study.page.look.palette import GREY
 from study.page.style import SMALL, Drawing, Floats, Table, accuracy_range, blank, family_style, slug, words
 
-_RATES = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+_RATES = (0.0001, 0.001, 0.01, 0.1, 1.0, 10.0)
 
 
 @dataclass(frozen=True)

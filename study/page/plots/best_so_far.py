@@ -110,4 +110,7 @@ def best_figure(
             name=title,
             hovertemplate=f"{title}: %{{y:.4f}} of trial %{{text}}<br>{titles[over]} %{{x:.4g}}<extra></extra>",
         )
+    if over == "ended":  # a family has a twelfth of the trials
+        counts = [1, 3, 10, 30, 100, 300, 1000, 3000, 10_000]
+        figure.update_xaxes(type="log", tickvals=counts, ticktext=[f"{count:,}" for count in counts])
     return figure.update_yaxes(tickformat=".3f", range=limits)

@@ -1,4 +1,4 @@
-"""Why each trial was stopped: how far behind the median it was, at which epoch."""
+"""Why each trial was stopped: how far behind the median of the others it was at that epoch."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import plotly.graph_objects as go
 from study.core.metric import Metric
 from study.page.style import Drawing, blank, family_style, title_of
 from study.tuning.stops import Stop
+
+_TICKS = tuple(n * 10.0**k for k in range(-5, 4) for n in (1, 3))
 
 
 def draw(stops: Sequence[Stop], metric: Metric) -> tuple[Drawing, ...]:
@@ -28,19 +30,18 @@ def draw(stops: Sequence[Stop], metric: Metric) -> tuple[Drawing, ...]:
 
 
 def stopped_figure(stops: Sequence[Stop], metric: Metric) -> go.Figure:
-    """Draw each stop's margin against its epoch, in its family's colour and symbol."""
+    """Draw each stop's margin over the trials, in its family's colour and symbol."""
     unit, scale = ("points", 100.0) if metric.share else (metric.name, 1.0)
-    figure = blank("epochs trained", f"behind the median, {unit}", height=340)
+    figure = blank("trial", f"behind the median, {unit}", height=340)
     for family in dict.fromkeys(stop.trial.family for stop in stops):
         style, own = family_style(family), [stop for stop in stops if stop.trial.family == family]
         spared = [stop.trial.outcome != "pruned" for stop in own]
         hollow = style.symbol if style.symbol.endswith("-open") else f"{style.symbol}-open"
         figure.add_scatter(
-            x=[stop.epochs for stop in own],
+            x=[stop.trial.number for stop in own],
             y=[scale * stop.margin for stop in own],
             customdata=[
-                [stop.trial.number, metric.value(stop.best), metric.value(stop.median), stop.others]
-                for stop in own
+                [stop.epochs, metric.value(stop.best), metric.value(stop.median), stop.others] for stop in own
             ],
             mode="markers",
             marker={
@@ -49,8 +50,8 @@ def stopped_figure(stops: Sequence[Stop], metric: Metric) -> go.Figure:
                 "size": 8,
             },
             name=title_of(family),
-            hovertemplate=f"{title_of(family)}, trial %{{customdata[0]}}, after epoch %{{x}}<br>its best "
+            hovertemplate=f"{title_of(family)}, trial %{{x}}, after epoch %{{customdata[0]}}<br>its best "
             "%{customdata[1]}, the median of %{customdata[3]} others %{customdata[2]}<extra></extra>",
             cliponaxis=False,
         )
-    return figure.update_yaxes(rangemode="tozero")
+    return figure.update_yaxes(type="log", tickvals=_TICKS, ticktext=[f"{tick:g}" for tick in _TICKS])

@@ -67,15 +67,15 @@ def winner_figure(best: RateCurve, others: Sequence[RateCurve]) -> go.Figure:
             showarrow=False,
             font={"size": 11, "color": ACCENT if curve is best else INK},
         )
-    figure.update_layout(margin_r=150)
+    figure.update_layout(margin_r=14 + 7 * max(len(_title(curve)) for curve in named))
     return figure.update_yaxes(range=[-0.03 * top, 1.05 * top])
 
 
 def spread(heights: Floats, least: float) -> Floats:
-    """Return heights moved apart upwards until neighbours differ by at least ``least``; their order stays."""
+    """Return heights moved apart upwards until neighbours differ by at least ``least``; of near ones the first is lowest."""
     moved = np.empty_like(heights)
     floor = -np.inf
-    for place in np.argsort(heights, kind="stable").tolist():
+    for place in np.argsort(np.floor(heights / least), kind="stable").tolist():
         floor = max(float(heights[place]), floor + least)
         moved[place] = floor
     return moved
