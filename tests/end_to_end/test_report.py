@@ -80,12 +80,16 @@ FAINT = """([text, mark]) => {
         const svg = e.namespaceURI.endsWith('svg');
         judge(e, svg ? getComputedStyle(e).fill : getComputedStyle(e).color, text, e.textContent.trim().slice(0, 40));
     }
-    for (const e of document.querySelectorAll('path.js-line')) judge(e, getComputedStyle(e).stroke, mark, 'line');
-    for (const e of document.querySelectorAll('.points path.point, .points .point path, svg.hue path, svg.hue line, rect.hue')) {
-        const { fill, stroke, strokeWidth } = getComputedStyle(e);
-        const hollow = (c) => c === 'none' || parse(c)[3] === 0;
-        const drawn = hollow(fill) ? stroke : fill;
-        if (!hollow(drawn)) judge(e, drawn, mark, e.getAttribute('class') || e.tagName);
+    // Plotly keeps a colour's opacity beside it.
+    const paint = (e, kind) => {
+        const style = getComputedStyle(e), colour = style[kind] === 'none' ? null : parse(style[kind]);
+        return colour && colour[3] * Number(style[kind + 'Opacity']) > 0
+            ? `rgba(${colour.slice(0, 3)}, ${colour[3] * Number(style[kind + 'Opacity'])})` : null;
+    };
+    const marks = '.points path.point, .points .point path, svg.hue path, rect.hue';
+    for (const e of document.querySelectorAll(marks)) judge(e, paint(e, 'fill') || paint(e, 'stroke'), mark, 'mark');
+    for (const e of document.querySelectorAll('path.js-line, svg.hue line, svg.hue polyline')) {
+        if (paint(e, 'stroke')) judge(e, paint(e, 'stroke'), mark, 'line');
     }
     return { measured, faint: [...new Set(faint)] };
 }"""
