@@ -75,9 +75,7 @@ def ranks_figure(ranks: Ranks) -> go.Figure:
 
 def _finding(family: str, shares: Mapping[str, float]) -> str:
     most = max(shares, key=lambda name: shares[name])
-    return (
-        f"{words(family)}: {most} explains {shares[most]:.0%} of the accuracies' variance; a bar a parameter."
-    )
+    return f"{words(family)}: {most} explains {shares[most]:.0%} of the variance; a bar a parameter."
 
 
 def importance_figure(shares: Mapping[str, float]) -> go.Figure:
