@@ -85,6 +85,7 @@ def report(options: Options) -> None:
     from study.page.gather import confirmation, gather
     from study.page.html import render
     from study.store import optuna_storage as store
+    from study.store.run_links import run_links
 
     for path, named in ((options.out, "`out`"), (options.export, "`export`")):
         if path is not None:
@@ -104,7 +105,8 @@ def report(options: Options) -> None:
     opened = store.existing_study(options.storage, options.study)
     record = store.record(opened)
     confirmed = confirmation(record.config.name, options.certificate)
-    page = gather(record, confirmed)
+    links = run_links(opened, options.tracking_uri)
+    page = gather(record, confirmed, links)
     if options.export is not None:
         from study.page.export import export
 
@@ -119,6 +121,10 @@ def report(options: Options) -> None:
     with whole_file(options.out, "`out`") as part:
         part.write_text(render(page), encoding="utf-8")
     click.echo(f"wrote {options.out} ({options.out.stat().st_size / 1e6:.1f} MB)")
+    if record.trials and not links.runs:
+        click.echo(
+            f"its trials are linked to optuna-dashboard alone: {options.tracking_uri} does not hold their runs"
+        )
     if options.publish:
         from study.page.publish import publish
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from study.core.records import StudyRecord
-from study.page.style import words
 from study.stats.leaderboard import Row, leaderboard
 from study.stats.pruning_cost import Cost, cost_of_pruning
 from study.terminal.cells import MISSING, parameter
@@ -93,9 +92,7 @@ def family_table(
         if more:
             cells.append(stopped.get(row.family, MISSING))
         cells.append(
-            ", ".join(
-                f"{words(name)}\N{NO-BREAK SPACE}{parameter(value)}" for name, value in row.parameters.items()
-            )
+            ", ".join(f"{name}\N{NO-BREAK SPACE}{parameter(value)}" for name, value in row.parameters.items())
         )
         rows.append(cells)
     return columns, rows

@@ -8,21 +8,14 @@ from plotly.offline import get_plotlyjs
 
 from study.page.family_table import family_table
 from study.page.gather import Page
-from study.page.style import ACCENT, ACCURACY_COLOURS, family_style, words
+from study.page.look import marks
+from study.page.look.palette import ACCENT, ACCURACY_COLOURS, DARK
+from study.page.plots.importance_bars import ranks_sentence
+from study.page.plots.rate_curves import rate_curve
+from study.page.style import family_style, words
 from study.page.text import facts, notices, pruning_sentences
-from study.tuning.importance import FEWEST_TRIALS
-
-# Plotly's markers as SVG paths in a box of 12 around the origin, for the key beside a figure.
-_SYMBOLS = {
-    "circle": "M5 0A5 5 0 1 1-5 0A5 5 0 1 1 5 0Z",
-    "diamond": "M6 0L0 6L-6 0L0-6Z",
-    "square": "M5 5H-5V-5H5Z",
-    "triangle-up": "M-6 4H6L0-6Z",
-    "triangle-down": "M-6-4H6L0 6Z",
-    "cross": "M6 2H2V6H-2V2H-6V-2H-2V-6H2V-2H6Z",
-    "x": "M0 3L3 6L6 3L3 0L6-3L3-6L0-3L-3-6L-6-3L-3 0L-6 3L-3 6Z",
-    "pentagon": "M0-6L5.7-1.9L3.5 4.9H-3.5L-5.7-1.9Z",
-}
+from study.terminal.cells import cell
+from study.tuning.importance import FEWEST_RANKED, FEWEST_TRIALS
 
 
 def render(page: Page) -> str:
@@ -34,25 +27,36 @@ def render(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"words": words}
-    record = page.results.record
-    columns, rows = family_table(page.results, page.confirmed)
+    environment.filters |= {"words": words, "cell": cell}
+    record, confirmed = page.results.record, page.confirmation
+    columns, rows = family_table(page.results, None if confirmed is None else confirmed.by_family())
     return environment.get_template("report.html.jinja").render(
         page=page,
-        metric=page.results.record.config.metric,
+        metric=record.config.metric,
         record=record,
         facts=facts(record),
-        notices=notices(record),
+        notices=notices(record, None if confirmed is None else confirmed.images),
         columns=columns,
         rows=rows if record.trials else (),
+        sparklines=_sparklines(page),
         pruning=pruning_sentences(page.results.costs),
-        too_few=[row for row in page.importances if row.shares is None],
+        too_few=[row for row in page.importances if row.shares is None and row.ranks is None],
+        ranks_sentence=ranks_sentence,
         fewest=FEWEST_TRIALS,
+        fewest_ranked=FEWEST_RANKED,
         json_of=to_json_plotly,
         style_of=family_style,
-        dashes={"solid": "none", "dash": "6 3", "dot": "2 3"},
-        symbols=_SYMBOLS,
+        dark=DARK,
+        marks=marks,
         colours=ACCURACY_COLOURS,
         accent=ACCENT,
         plotly_js=get_plotlyjs(),
     )
+
+
+def _sparklines(page: Page) -> dict[str, str]:
+    """Return the rate curve of each family's best trial, small, by family."""
+    epochs = page.results.record.config.epochs
+    best = [row.best for row in page.results.leaderboard if row.best is not None]
+    curves = [(trial.family, rate_curve(trial)) for trial in best]
+    return {family: marks.sparkline(curve.times, curve.rates, epochs) for family, curve in curves}

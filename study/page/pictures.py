@@ -15,8 +15,8 @@ from study.page.style import TEMPLATE, on_white, safe
 
 #: Rows of small figures that are one picture together, with its title.
 SHEETS = {
-    "rates_by_family": "Learning rates by family, coloured by final validation accuracy",
-    "base_rate": "Accuracy against base rate by family",
+    "rates_by_family": "Learning rates by family, the best family first",
+    "base_rate": "{metric} against base rate by family",
 }
 
 
@@ -26,9 +26,10 @@ def pictures(page: Page) -> dict[str, go.Figure]:
     for key, drawings in page.drawings.items():
         if key in SHEETS and drawings:
             sheet = grid({drawing.title: drawing.figure for drawing in drawings})
-            figures[key.replace("_", "-")] = on_white(sheet, SHEETS[key])
+            metric = page.results.record.config.metric.name.capitalize()
+            figures[key.replace("_", "-")] = on_white(sheet, SHEETS[key].format(metric=metric))
         else:
-            figures |= {d.id: on_white(d.figure, d.title or d.description) for d in drawings}
+            figures |= {d.id: on_white(d.figure, d.title) for d in drawings}
     return figures
 
 

@@ -45,7 +45,7 @@ def publish(study: optuna.Study, page: Page, tracking_uri: str, run_id: str | No
         save_to_mlflow(tracking_uri, run_id, note, {"report.html": render(page)})
     trials = {trial.number: trial_note(trial) for trial in record.trials if trial.ended is not None}
     drawings = (drawing for row in page.drawings.values() for drawing in row if drawing.id in FIGURES)
-    figures = {d.id: on_white(d.figure, d.title or d.description) for d in drawings}
+    figures = {d.id: on_white(d.figure, d.title) for d in drawings}
     save_to_dashboard(study, note, trials, figures)
 
 
@@ -59,7 +59,7 @@ def study_note(results: Results, verdict: VerdictText) -> str:
     lines.append(" · ".join(map(plain, facts(record))))
     if record.trials:
         columns, rows = family_table(results)
-        cells = [[plain(words(cell)) for cell in row] for row in rows]
+        cells = [[plain(words(row[0])), *map(plain, row[1:])] for row in rows]
         lines += [
             markdown_table(columns, cells),
             "Search scores are the best of several noisy trials: a shortlist, not a result.",

@@ -1,7 +1,7 @@
-"""How every figure looks: one template, one colour a family, one scale for accuracy; and what a drawing is.
+"""How every figure looks: one template, one style a family, one scale for accuracy; and what a drawing is.
 
-Backgrounds are transparent and the inks are of middle lightness, so that a figure reads on a light
-and on a dark page; ``on_white`` prepares one for a file of its own.
+Backgrounds are transparent: the page brings its own, light or dark (see ``look/palette.py``), and ``on_white`` prepares a
+figure for a file of its own.
 """
 
 from __future__ import annotations
@@ -13,43 +13,44 @@ import re
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
-from plotly.colors import sample_colorscale
 
+import lrsched
 from study.core.metric import ACCURACY, Metric
+from study.page.look.palette import COLOUR_BINS, GRID, HOVER, HUES, INK
 
 Floats = NDArray[np.float64]
 
-#: Number of colours between the worst and the best accuracy drawn.
-COLOUR_BINS = 10
 #: Height of one of a row of small figures, in pixels.
 SMALL = 210
 #: Name of the trace that holds nothing but the scale of accuracy.
 COLOUR_BAR = "colour scale"
 
-#: Text and axes, what was not trained to the end, and what shall stand out.
-INK, GREY, ACCENT = "#7b8087", "#9aa0a8", "#d1495b"
 # Pixels that a title takes above a figure of its own.
 _HEADROOM = 48
 #: A legend of more names stands beside a figure, not above it, and fills a telephone's screen.
 LEGEND_FITS = 4
-#: Two plain colours, for what is no family.
-BLUE, ORANGE = "#3b82c4", "#e08a1e"
-GRID = "rgba(128, 134, 142, 0.22)"
 FONT = "system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif"
 
-#: Accuracy from worst to best: plasma without its ends, which vanish on a black or on a white page.
-ACCURACY_COLOURS: tuple[str, ...] = tuple(
-    sample_colorscale("Plasma", list(np.linspace(0.06, 0.8, COLOUR_BINS)), colortype="rgb")
+_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+_SYMBOLS = (
+    "circle",
+    "diamond",
+    "square",
+    "triangle-up",
+    "cross",
+    "pentagon",
+    "x",
+    "star",
+    "triangle-down",
+    "hexagon",
+    "hourglass",
+    "bowtie",
 )
-
-# Eight hues of like lightness, told apart under the common colour deficiencies by lightness or dash.
-_HUES = ("#3b82c4", "#e08a1e", "#2a9d6f", "#d4553b", "#8e63c7", "#23a6b8", "#d065a6", "#8f9a2b")
-_DASHES = ("solid", "dash", "dot")
-_SYMBOLS = ("circle", "diamond", "square", "triangle-up", "cross", "x", "triangle-down", "pentagon")
 # Their places are fixed, so that a family keeps its colour whatever a study searched.
 _FIXED = (
     "cosine",
@@ -68,15 +69,24 @@ _FIXED = (
 
 
 @dataclass(frozen=True)
+class Table:
+    """What a figure shows as text, for a reader without a script: headings, and rows of as many cells."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
 class Drawing:
     """One figure on the page.
 
     Attributes:
         id: Its name in the page and of its file, lower-case words with hyphens.
         figure: The figure.
-        description: What it shows, for those who cannot see it.
+        description: What it shows, its finding first, for those who cannot see it.
         title: Heading above it, if it has one of its own.
         aside: Said after the heading in small.
+        table: Its figures as text, unless a table beside it tells them.
     """
 
     id: str
@@ -84,6 +94,7 @@ class Drawing:
     description: str
     title: str = ""
     aside: str = ""
+    table: Table | None = None
 
     @property
     def on_page(self) -> go.Figure:
@@ -92,7 +103,8 @@ class Drawing:
         figure.update_traces(marker_showscale=False, selector={"name": COLOUR_BAR})
         if any(trace.name == COLOUR_BAR for trace in figure.data):
             figure.update_layout(margin_t=12)
-        return figure.update_layout(showlegend=any(trace.type == "bar" for trace in figure.data))
+        named = any(trace.type == "bar" and trace.showlegend is not False for trace in figure.data)
+        return figure.update_layout(showlegend=named)
 
 
 @dataclass(frozen=True)
@@ -125,8 +137,16 @@ def _worded(metric: Metric, drawing: Drawing) -> Drawing:
     def named(text: str) -> str:
         return text.replace("accuracy", metric.name).replace("Accuracy", metric.name.capitalize())
 
-    figure = go.Figure(json.loads(named(drawing.figure.to_json())))
-    return replace(drawing, figure=figure, description=named(drawing.description), title=named(drawing.title))
+    figure, table = go.Figure(json.loads(named(drawing.figure.to_json()))), drawing.table
+    if table is not None:
+        table = replace(table, columns=tuple(map(named, table.columns)))
+    return replace(
+        drawing,
+        figure=figure,
+        description=named(drawing.description),
+        title=named(drawing.title),
+        table=table,
+    )
 
 
 def accuracy_scale(accuracies: Iterable[float | None], metric: Metric = ACCURACY) -> AccuracyScale:
@@ -164,14 +184,26 @@ class FamilyStyle:
 
 
 def family_style(family: str) -> FamilyStyle:
-    """Return the family's fixed style; one unknown here gets one from its name."""
-    place = _FIXED.index(family) if family in _FIXED else len(_FIXED) + zlib.crc32(family.encode())
-    hue, turn = place % len(_HUES), place // len(_HUES)
-    return FamilyStyle(_HUES[hue], _DASHES[turn % len(_DASHES)], _SYMBOLS[(hue + turn) % len(_SYMBOLS)])
+    """Return the family's fixed style, unlike that of any other of the catalogue; a stranger's comes from its name.
+
+    Families of one dash differ in hue, and so do those of one symbol.
+    """
+    known = _places()
+    place = known[family] if family in known else zlib.crc32(family.encode())
+    turn, hue = divmod(place % (len(HUES) * len(_DASHES)), len(HUES))
+    symbol = _SYMBOLS[(hue + turn // 2) % len(HUES) + len(HUES) * (turn % 2)]
+    return FamilyStyle(HUES[hue], _DASHES[turn], symbol)
+
+
+@cache
+def _places() -> dict[str, int]:
+    """Return each family's place: the classic ones first, then the catalogue's others by name."""
+    others = sorted(name for name in lrsched.REGISTRY if name not in _FIXED)
+    return {name: place for place, name in enumerate([*_FIXED, *others])}
 
 
 def words(name: str) -> str:
-    """Return the name of a family or a parameter as people write it."""
+    """Return the name of a family as people write it; parameters keep theirs, for they are what code says."""
     return name.replace("_", " ")
 
 
@@ -211,9 +243,14 @@ TEMPLATE = go.layout.Template(
         "xaxis": _axis(),
         "yaxis": _axis(),
         "hovermode": "closest",
-        "hoverlabel": {"font": {"family": FONT, "size": 12}, "align": "left"},
+        "hoverlabel": {
+            "font": {"family": FONT, "size": 12, "color": INK},
+            "bgcolor": HOVER,
+            "bordercolor": GRID,
+            "align": "left",
+        },
         "legend": {"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0, "font": {"size": 11}},
-        "colorway": list(_HUES),
+        "colorway": list(HUES),
     }
 )
 

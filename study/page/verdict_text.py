@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from study.core.records import ALL_IMAGES
@@ -59,6 +59,7 @@ class Confirmation:
         finalists: What the certificate says of each, by name.
         images: Images that the finalists were trained on.
         rates: How the finalists fare at multiples of their base rates, where that was tried.
+        study: The settings that they were trained under.
     """
 
     verdict: Verdict
@@ -66,6 +67,7 @@ class Confirmation:
     finalists: Mapping[str, Mapping[str, Any]]
     images: int
     rates: BaseRates | None = None
+    study: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def read(cls, certificate: Mapping[str, Any]) -> Confirmation:
@@ -80,6 +82,7 @@ class Confirmation:
             dict(zip(names, finalists, strict=True)),
             certificate["study"].get("train_images", ALL_IMAGES),
             None if rates is None else BaseRates.from_json(rates),
+            certificate["study"],
         )
 
     @property
@@ -121,10 +124,12 @@ class Confirmation:
         """Return the leads seed by seed and, where it was tried, what other base rates cost."""
         leads = paired_leads.paired_leads(self.verdict, self.scores)
         figure = paired_leads.paired_leads_figure(leads, 100 * self.verdict.plan.margin)
-        drawn = [Drawing("confirmed", figure, paired_leads.description(self.verdict, leads))]
+        title = "How sure: lead on each seed, with the interval that decides"
+        drawn = [Drawing("confirmed", figure, paired_leads.description(self.verdict, leads), title)]
         if self.rates is not None:
             said = other_rates.description(self.rates)
-            drawn.append(Drawing("base-rates", other_rates.other_rates_figure(self.rates), said))
+            figure = other_rates.other_rates_figure(self.rates)
+            drawn.append(Drawing("base-rates", figure, said, "What another base rate costs"))
         return tuple(drawn)
 
     def _ordered(self) -> tuple[Finalist, ...]:

@@ -11,6 +11,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from playwright.sync_api import BrowserContext, Page, expect
 
+from tests.running import run_command
+
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 CARD = "experiment-view-compare-runs-card"
@@ -89,3 +91,23 @@ def test_the_dashboard_shows_the_study_and_its_trials(
     page.goto(page.url.rstrip("/") + "/trials")
     expect(page.get_by_text(f"{small_study.trials} Trials")).to_be_visible()
     page.screenshot(path=small_study.folder / "dashboard-trials.png")
+
+
+def test_the_reports_links_open_the_very_trial(
+    mlflow_ui: str, dashboard: str, small_study: Any, window: BrowserContext
+) -> None:
+    run_command(small_study.folder, "study.report", "--out", "linked.html")
+    page = window.new_page()
+    page.goto((small_study.folder / "linked.html").as_uri())
+    page.locator("#trials ~ details").evaluate("e => { e.open = true }")
+    rows = page.locator("#trials ~ details tbody tr")
+    assert rows.count() == small_study.trials
+    row = rows.nth(5)
+    links = [a.get_attribute("href") or "" for a in row.get_by_role("link").all()]
+    family = row.locator("[data-label=family]").inner_text().strip().removeprefix("family").strip()
+    number = row.locator(".name").inner_text().strip()
+    in_mlflow, in_dashboard = links
+    page.goto(in_mlflow.replace("http://127.0.0.1:5000", mlflow_ui))
+    expect(page.get_by_text(f"{number} {family.replace(' ', '_')}").first).to_be_visible()
+    page.goto(in_dashboard.replace("http://127.0.0.1:8080/dashboard", dashboard))
+    expect(page.get_by_text(f"Trial {number.removeprefix('#')}").first).to_be_visible()

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from study.page.style import ACCENT, TEMPLATE, on_white, title_of
+from study.page.look.palette import ACCENT
+from study.page.style import TEMPLATE, on_white, title_of
 from study.stats.replay import Replay
 
 _COLOURS = {

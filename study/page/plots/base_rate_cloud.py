@@ -9,20 +9,12 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from study.core.metric import Metric
 from study.core.records import StudyRecord, TrialRecord
-from study.page.style import (
-    GREY,
-    SMALL,
-    Drawing,
-    Floats,
-    accuracy_range,
-    blank,
-    family_style,
-    slug,
-    words,
-)
+from study.page.look.palette import GREY
+from study.page.style import SMALL, Drawing, Floats, Table, accuracy_range, blank, family_style, slug, words
 
-_RATES = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+_RATES = (0.0001, 0.001, 0.01, 0.1, 1.0, 10.0)
 
 
 @dataclass(frozen=True)
@@ -72,11 +64,36 @@ def draw(record: StudyRecord) -> tuple[Drawing, ...]:
         Drawing(
             f"base-rate-{slug(family)}",
             base_rate_figure(family, cloud, rates, accuracies),
-            f"Accuracy against base rate of {len(cloud.x)} trials of {words(family)}",
+            _finding(family, cloud, record.config.metric),
             words(family),
+            table=_table(cloud, record.config.metric),
         )
         for family, cloud in clouds.items()
     )
+
+
+def _finding(family: str, cloud: Points, metric: Metric) -> str:
+    """Return the figure's finding, for those who cannot see it."""
+    said = f"{words(family)}: accuracy against base rate of {len(cloud.x)} trials, {int(cloud.finished.sum())} finished"
+    if not cloud.finished.any():
+        return f"{said}."
+    best = _best(cloud, metric)
+    return f"{said}; the best, {metric.value(cloud.accuracies[best])}, at base rate {cloud.x[best]:.3g}."
+
+
+def _best(cloud: Points, metric: Metric) -> int:
+    gains = np.array([metric.gain(value) for value in cloud.accuracies.tolist()])
+    return int(np.where(cloud.finished, gains, -np.inf).argmax())
+
+
+def _table(cloud: Points, metric: Metric) -> Table:
+    """Return finished trials as text, by their base rates."""
+    kept = np.flatnonzero(cloud.finished)
+    rows = [
+        (f"{cloud.x[i]:.4g}", metric.value(cloud.accuracies[i]), f"#{cloud.numbers[i]}")
+        for i in kept[np.argsort(cloud.x[kept])].tolist()
+    ]
+    return Table(("base rate", "accuracy", "trial"), tuple(rows))
 
 
 def base_rate_figure(
@@ -87,7 +104,7 @@ def base_rate_figure(
     style = family_style(family)
     for finished, marker in (
         (False, {"color": GREY, "symbol": "circle-open", "size": 6}),
-        (True, {"color": style.colour, "symbol": "circle", "size": 7, "opacity": 0.85}),
+        (True, {"color": style.colour, "symbol": "circle", "size": 7}),
     ):
         chosen = cloud.finished == finished
         if not chosen.any():

@@ -1,4 +1,4 @@
-"""The expected best accuracy against the number of trials: what a smaller search would have found."""
+"""The expected best accuracy of a smaller search: against its number of trials, and against what they cost."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from study.core.records import ENDED, StudyRecord
-from study.page.style import ACCENT, Drawing, accuracy_range, blank, family_style, title_of
+from study.page.look.palette import ACCENT, BAND
+from study.page.style import Drawing, Table, accuracy_range, blank, family_style, title_of
 from study.stats.expected_best import BestOf, expected_best
 from study.stats.pruning_cost import ALL
 
@@ -21,10 +22,47 @@ def draw(record: StudyRecord) -> tuple[Drawing, ...]:
     if not curves:
         return ()
     # Few trials, each dead by chance, are expected to give little: in full this presses all else into a line.
-    figure = expected_best_figure(
-        curves, accuracy_range((t.value for t in record.trials), record.config.metric)
+    limits = accuracy_range((t.value for t in record.trials), record.config.metric)
+    costs = {name: _epochs_a_trial(record, name) for name in curves}
+    value, best = record.config.metric.value, curves[ALL]
+    half = int(np.searchsorted(best.trials, best.trials[-1] / 2))
+    said = (
+        f"{best.trials[half]} trials would have been expected to find {value(best.expected[half])}, all {best.trials[-1]} "
+        f"found {value(best.expected[-1])} (95 % band {value(best.low[-1])} to {value(best.high[-1])})."
     )
-    return (Drawing("expected-best", figure, "Expected best accuracy against the number of trials"),)
+    places = sorted({int(np.searchsorted(best.trials, n)) for n in _COUNTS if n <= best.trials[-1]})
+    rows = tuple(
+        (
+            str(best.trials[i]),
+            f"{best.trials[i] * costs[ALL]:.0f}",
+            value(best.expected[i]),
+            value(best.low[i]),
+            value(best.high[i]),
+        )
+        for i in places
+    )
+    table = Table(("trials", "epochs", "expected best accuracy", "from", "to"), rows)
+    return (
+        Drawing(
+            "expected-best",
+            expected_best_figure(curves, limits),
+            said,
+            "Expected best of fewer trials",
+            table=table,
+        ),
+        Drawing(
+            "expected-best-cost",
+            expected_best_figure(curves, limits, costs),
+            said,
+            "Expected best against epochs trained",
+        ),
+    )
+
+
+def _epochs_a_trial(record: StudyRecord, name: str) -> float:
+    """Return the mean number of epochs that a trial of a family, or of all, trained until it ended."""
+    ended = [t.epochs_trained for t in record.ended if name in {ALL, t.family}]
+    return sum(ended) / len(ended)
 
 
 def by_family(record: StudyRecord) -> dict[str, BestOf]:
@@ -39,31 +77,36 @@ def by_family(record: StudyRecord) -> dict[str, BestOf]:
 
 
 def expected_best_figure(
-    curves: Mapping[str, BestOf], limits: tuple[float, float] | None = None
+    curves: Mapping[str, BestOf],
+    limits: tuple[float, float] | None = None,
+    costs: Mapping[str, float] | None = None,
 ) -> go.Figure:
-    """Draw the expected best accuracy against the number of trials, with its interval.
+    """Draw the expected best accuracy against the number of trials or their cost, with its interval.
 
     Args:
         curves: By name; the first has its interval drawn, the others are lines.
         limits: Range of accuracies shown, by default all.
+        costs: Epochs of a trial by name, to draw against epochs.
     """
-    figure = blank("trials", "expected best accuracy", height=420)
+    unit = "trials" if costs is None else "epochs trained"
+    figure = blank(unit, "expected best accuracy", height=380)
     for place, (name, best) in enumerate(curves.items()):
         style, title = family_style(name), title_of(name)
         colour = ACCENT if place == 0 else style.colour
+        x = best.trials * (1.0 if costs is None else costs[name])
         if place == 0:
             figure.add_scatter(
-                x=np.concatenate([best.trials, best.trials[::-1]]),
+                x=np.concatenate([x, x[::-1]]),
                 y=np.concatenate([best.high, best.low[::-1]]),
                 mode="lines",
                 fill="toself",
-                fillcolor="rgba(209, 73, 91, 0.16)",
-                line={"width": 0},
+                fillcolor=BAND,
+                line={"width": 0.8, "color": ACCENT, "dash": "dot"},
                 hoverinfo="skip",
                 showlegend=False,
             )
         figure.add_scatter(
-            x=best.trials,
+            x=x,
             y=best.expected,
             customdata=np.stack([best.low, best.high], axis=1),
             mode="lines",
@@ -73,9 +116,10 @@ def expected_best_figure(
                 "width": 3 if place == 0 else 1.5,
             },
             name=title,
-            hovertemplate=f"{title}<br>%{{x}} trials: %{{y:.4f}}<br>"
+            hovertemplate=f"{title}<br>%{{x:.4g}} {unit}: %{{y:.4f}}<br>"
             "%{customdata[0]:.4f} to %{customdata[1]:.4f}<extra></extra>",
         )
-    figure.update_xaxes(type="log", tickvals=_COUNTS, ticktext=[f"{count:,}" for count in _COUNTS])
+    counts = _COUNTS[::2] if costs else _COUNTS
+    figure.update_xaxes(type="log", tickvals=counts, ticktext=[f"{count:,}" for count in counts])
     figure.update_yaxes(tickformat=".3f", range=limits)
     return figure

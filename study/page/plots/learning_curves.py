@@ -11,16 +11,9 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from study.core.records import StudyRecord, TrialRecord, best_of
-from study.page.style import (
-    GREY,
-    Drawing,
-    Floats,
-    accuracy_range,
-    blank,
-    f4,
-    family_style,
-    title_of,
-)
+from study.page.look.palette import GREY
+from study.page.style import Drawing, Floats, Table, accuracy_range, blank, f4, family_style, title_of
+from study.terminal.cells import cell
 
 Quantity = Literal["val_accuracy", "val_loss", "train_loss"]
 _TITLES: dict[Quantity, tuple[str, str]] = {
@@ -77,12 +70,42 @@ def learning_lines(trials: Iterable[TrialRecord], quantity: Quantity) -> Lines:
 def draw(record: StudyRecord) -> tuple[Drawing, ...]:
     """Return a figure of each quantity that was measured."""
     return tuple(
-        Drawing(id_, learning_figure(record, quantity), f"{title} after each epoch of each trial", title)
+        Drawing(
+            id_,
+            learning_figure(record, quantity),
+            _finding(record, quantity),
+            title,
+            table=_table(record, quantity),
+        )
         for quantity, (id_, title) in _TITLES.items()
         # A metric that is the loss is drawn once.
         if not (quantity == "val_accuracy" and record.config.metric.name == "loss")
         and np.isfinite(learning_lines(record.trials, quantity).y).any()
     )
+
+
+def _finding(record: StudyRecord, quantity: Quantity) -> str:
+    """Return the figure's finding, for those who cannot see it."""
+    said = f"{_TITLES[quantity][1]} after each epoch of {len(record.trials)} trials, each family's best in its colour."
+    best = record.best
+    if best is None or not best.epochs:
+        return said
+    first, last = (cell(getattr(best.epochs[i], quantity), ".4g") for i in (0, -1))
+    return (
+        f"The best trial, {best.spec.name}, goes from {first} to {last} in {len(best.epochs)} epochs. {said}"
+    )
+
+
+def _table(record: StudyRecord, quantity: Quantity) -> Table:
+    """Return each family's best trial as text, at quarters of the run."""
+    epochs = sorted({max(1, round(share * record.config.epochs)) for share in (0, 0.25, 0.5, 0.75, 1)})
+    best = [t for trials in record.by_family.values() if (t := best_of(trials)) is not None]
+    rows = [
+        (t.spec.name, *(cell(getattr(t.epochs[e - 1], quantity), ".4g") for e in epochs))
+        for t in best
+        if len(t.epochs) == record.config.epochs
+    ]
+    return Table(("trial", *(f"epoch {e}" for e in epochs)), tuple(rows))
 
 
 def learning_figure(record: StudyRecord, quantity: Quantity, *, height: int = 340) -> go.Figure:
@@ -94,8 +117,7 @@ def learning_figure(record: StudyRecord, quantity: Quantity, *, height: int = 34
             x=f4(every.x),
             y=f4(every.y),
             mode="lines",
-            line={"color": GREY, "width": 0.7},
-            opacity=0.35,
+            line={"color": GREY, "width": 0.6},
             hoverinfo="skip",
             showlegend=False,
         )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
-from study.page.style import GREY, blank, family_style, safe
+from study.page.look.palette import GREY
+from study.page.style import blank, family_style, safe
 from study.stats.base_rates import LOSS, BaseRates
 
 

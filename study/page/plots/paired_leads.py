@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from study.page.style import ACCENT, BLUE, GREY, INK, ORANGE, Floats, blank, safe
+from study.page.look.palette import ACCENT, BLUE, GREY, INK, ORANGE
+from study.page.style import Floats, blank, safe
 from study.stats.verdict_record import Verdict
 
 #: Beside what was shown of it, an interval may stretch the axis this many times; it is cut off beyond.
@@ -142,7 +143,7 @@ def _add_seeds(figure: go.Figure, name: str, seeds: Floats, left: float, right: 
     known = np.isfinite(seeds)
     inside = known & (seeds >= left) & (seeds <= right)
     for chosen, marker in (
-        (inside, {"color": BLUE, "size": 9, "opacity": 0.55}),
+        (inside, {"color": BLUE, "size": 9}),
         (known & (seeds < left), {"color": ORANGE, "size": 10, "symbol": "triangle-left"}),
         (known & (seeds > right), {"color": ORANGE, "size": 10, "symbol": "triangle-right"}),
     ):

@@ -1,4 +1,4 @@
-"""Learning rate against time, coloured by accuracy: all trials in one figure, and a small one a family."""
+"""Learning rate against time: the curve of a trial, and all of them in one figure, coloured by accuracy."""
 
 from __future__ import annotations
 
@@ -11,22 +11,9 @@ import plotly.graph_objects as go
 from study.core.metric import ACCURACY, Metric
 from study.core.records import StudyRecord, TrialRecord
 from study.core.thinning import thin_within
+from study.page.look.palette import ACCURACY_COLOURS, GREY
 from study.page.plots.learning_curves import Lines, joined
-from study.page.style import (
-    ACCURACY_COLOURS,
-    COLOUR_BAR,
-    GREY,
-    SMALL,
-    AccuracyScale,
-    Drawing,
-    Floats,
-    accuracy_scale,
-    blank,
-    f4,
-    slug,
-    title_of,
-    words,
-)
+from study.page.style import COLOUR_BAR, AccuracyScale, Drawing, Floats, accuracy_scale, blank, f4, title_of
 
 #: Points an epoch: a jump anywhere in it is drawn over a twentieth of an epoch.
 POINTS = 20
@@ -103,24 +90,21 @@ def draw(curves: Sequence[RateCurve], scale: AccuracyScale) -> tuple[Drawing, ..
     """Return the figure of all trials; none, before one has ended an epoch."""
     if not curves:
         return ()
-    said = f"Learning rates of {len(curves)} trials over the epochs"
-    return (Drawing("rates", rate_figure(curves, scale), said),)
-
-
-def draw_by_family(
-    record: StudyRecord, curves: Sequence[RateCurve], scale: AccuracyScale
-) -> tuple[Drawing, ...]:
-    """Return a small figure of each family that has a curve; all have the same axis of time."""
-    drawn = []
-    for family in record.families:
-        own = [curve for curve in curves if curve.trial.family == family]
-        if own:
-            figure = rate_figure(own, scale, colour_bar=False, height=SMALL)
-            figure.update_xaxes(range=[0, record.config.epochs], title_text="")
-            figure.update_yaxes(title_text="")
-            said = f"Learning rates of {len(own)} trials of {words(family)} over the epochs"
-            drawn.append(Drawing(f"rates-{slug(family)}", figure, said, words(family)))
-    return tuple(drawn)
+    finished = [c for c in curves if c.trial.value is not None]
+    best = max(finished, key=lambda c: c.trial.score, default=None)
+    said = (
+        f"Learning rates of {len(curves)} trials over the epochs, {len(finished)} of them trained to the end."
+    )
+    if best is not None:
+        said = (
+            f"The best trial, {_label(best.trial)}, rises to a rate of {best.rates.max():.3g} and ends at "
+            f"{best.rates[-1]:.3g}. {said}"
+        )
+    return (
+        Drawing(
+            "rates", rate_figure(curves, scale), said, "Every trial, coloured by final validation accuracy"
+        ),
+    )
 
 
 def rate_figure(
@@ -153,9 +137,8 @@ def rate_figure(
             mode="lines",
             line={
                 "color": GREY if colour is None else ACCURACY_COLOURS[colour],
-                "width": 1 if colour is None else 1.2 + 1.0 * colour / (len(ACCURACY_COLOURS) - 1),
+                "width": 0.7 if colour is None else 1.0 + 1.2 * colour / (len(ACCURACY_COLOURS) - 1),
             },
-            opacity=0.35 if colour is None else 0.9,
             hovertemplate="%{text}<br>epoch %{x:.1f}: rate %{y:.3g}<extra></extra>",
             showlegend=False,
         )

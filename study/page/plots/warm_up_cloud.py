@@ -10,17 +10,20 @@ import plotly.graph_objects as go
 
 from study.core.metric import ACCURACY, Metric
 from study.core.records import StudyRecord, TrialRecord
+from study.page.look.palette import INK
 from study.page.plots.base_rate_cloud import Points, points
 from study.page.style import (
-    INK,
     Drawing,
     Floats,
+    Table,
     accuracy_range,
     blank,
     error_bars,
     family_style,
     title_of,
 )
+
+_TITLE = "Final accuracy against warm-up length"
 
 
 @dataclass(frozen=True)
@@ -63,8 +66,23 @@ def draw(record: StudyRecord) -> tuple[Drawing, ...]:
     """Return the figure of a study of which a trial has finished."""
     if not record.finished:
         return ()
-    figure = warm_up_figure(record.by_family, record.config.metric)
-    return (Drawing("warm-up", figure, "Final accuracy against warm-up length, all families"),)
+    metric = record.config.metric
+    figure = warm_up_figure(record.by_family, metric)
+    medians = trend(by_warm_up(record.trials))
+    if medians is None:
+        return (Drawing("warm-up", figure, f"{_TITLE} of {len(record.finished)} trials.", _TITLE),)
+    best = int(np.argmax([metric.gain(value) for value in medians.median.tolist()]))
+    said = (
+        f"Over equally many trials each, final accuracy is best around a warm-up of {medians.x[best]:.1f} epochs: a median "
+        f"of {metric.value(medians.median[best])}, against {metric.value(medians.median[0])} around {medians.x[0]:.1f}."
+    )
+    columns = np.stack([medians.median, medians.low, medians.high], axis=1).tolist()
+    rows = [
+        (f"{x:.1f}", *(metric.value(value) for value in row))
+        for x, row in zip(medians.x.tolist(), columns, strict=True)
+    ]
+    table = Table(("warm-up, epochs", "median accuracy", "lower quartile", "upper quartile"), tuple(rows))
+    return (Drawing("warm-up", figure, said, _TITLE, table=table),)
 
 
 def warm_up_figure(by_family: Mapping[str, Sequence[TrialRecord]], metric: Metric = ACCURACY) -> go.Figure:
@@ -82,7 +100,7 @@ def warm_up_figure(by_family: Mapping[str, Sequence[TrialRecord]], metric: Metri
             y=np.clip(cloud.accuracies[cloud.finished], low, high),
             customdata=np.stack([cloud.numbers, cloud.accuracies], axis=1)[cloud.finished],
             mode="markers",
-            marker={"color": style.colour, "symbol": style.symbol, "size": 7, "opacity": 0.85},
+            marker={"color": style.colour, "symbol": style.symbol, "size": 7},
             name=name,
             hovertemplate=f"{name}, trial %{{customdata[0]}}<br>warm-up %{{x:.1f}} epochs<br>"
             "accuracy %{customdata[1]:.4f}<extra></extra>",

@@ -13,11 +13,11 @@ import pytest
 from study.core.records import StudyRecord, TrialRecord
 from study.page.pictures import grid
 from study.page.plots.base_rate_cloud import base_rate_figure, by_base_rate
-from study.page.plots.epochs_spent import epochs_figure, epochs_spent
 from study.page.plots.expected_best_curve import by_family, expected_best_figure
 from study.page.plots.importance_bars import importance_figure
 from study.page.plots.learning_curves import joined, learning_figure, learning_lines
-from study.page.plots.pruning_cost_intervals import pruning_cost_figure
+from study.page.plots.pruning.epochs_spent import epochs_figure, epochs_spent
+from study.page.plots.pruning.pruning_cost_intervals import pruning_cost_figure
 from study.page.plots.rate_curves import (
     RATE_TOLERANCE,
     RateCurve,
@@ -31,7 +31,6 @@ from study.page.style import (
     COLOUR_BINS,
     AccuracyScale,
     accuracy_scale,
-    family_style,
     on_white,
 )
 from study.stats.expected_best import BestOf
@@ -254,13 +253,6 @@ def test_the_expected_best_is_shown_within_the_limits_given() -> None:
     n = np.arange(1, 4)
     figure = expected_best_figure({"all families": BestOf(n, n / 4, n / 5, n / 3)}, (0.5, 0.8))
     assert figure.layout.yaxis.range == (0.5, 0.8)
-
-
-def test_a_family_keeps_its_style_and_two_of_the_twelve_never_share_one(made_up: Maker) -> None:
-    known = made_up(12).families
-    assert len({(family_style(f).colour, family_style(f).dash) for f in known}) == len(known)
-    assert len({(family_style(f).colour, family_style(f).symbol) for f in known}) == len(known)
-    assert family_style("somebody's own") == family_style("somebody's own")
 
 
 def test_a_sheet_holds_every_trace_of_its_figures_on_axes_of_their_own(made_up: Maker) -> None:

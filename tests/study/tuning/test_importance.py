@@ -11,7 +11,7 @@ import pytest
 
 import lrsched
 from study.core.records import StudyConfig, StudyRecord, TrialRecord, TrialSpec
-from study.tuning.importance import ALL, FEWEST_TRIALS, importances
+from study.tuning.importance import ALL, FEWEST_RANKED, FEWEST_TRIALS, importances
 from study.tuning.space import Space
 
 FAMILIES = ("cosine", "linear")
@@ -96,3 +96,52 @@ def test_an_empty_study_and_a_single_family_have_their_rows(study: Maker) -> Non
     assert [row.family for row in importances(study(20, decides="base_rate", families=("cosine",)))] == [
         "cosine"
     ]
+
+
+def few(study: Maker, decides: str, seed: int, noise: float) -> StudyRecord:
+    """A study of one family of eight trials, four of them stopped, whose scores follow one parameter and noise."""
+    rng = np.random.default_rng(seed)
+    record = study(64, decides="base_rate", families=("cosine",))
+    chosen = [record.trials[i] for i in rng.choice(64, 8, replace=False)]
+    levels = np.array([float(t.spec.params.get(decides, 0.0)) for t in chosen])
+    spread = float(levels.std()) or 1.0
+    scores = (levels - levels.mean()) / spread + rng.normal(0, noise, 8)
+    order = scores.argsort().argsort()
+    trials = tuple(
+        dataclasses.replace(
+            t,
+            outcome="finished" if place >= 4 else "pruned",
+            value=0.8 + 0.01 * score if place >= 4 else None,
+            reported=dict.fromkeys(range(8 + place), 0.5 + 0.01 * score),
+        )
+        for t, score, place in zip(chosen, scores.tolist(), order.tolist(), strict=True)
+    )
+    return dataclasses.replace(record, trials=trials)
+
+
+def test_of_few_trials_ranks_find_what_decides_and_seldom_what_does_not(study: Maker) -> None:
+    """Eight trials, four of them stopped, as a study of 100 leaves each of twelve families."""
+    found = alarms = right = 0
+    for seed in range(40):
+        (row,) = importances(few(study, "base_rate", seed, noise=0.3))
+        assert (row.shares, row.trials) == (None, 4)
+        assert row.ranks is not None
+        assert row.ranks.trials == 8
+        found += "base_rate" in row.ranks.found
+        right += max(row.ranks.correlations, key=lambda n: abs(row.ranks.correlations[n])) == "base_rate"  # type: ignore[union-attr, index]  # not None, see above
+        (row,) = importances(few(study, "nothing", seed, noise=1.0))
+        assert row.ranks is not None
+        alarms += bool(row.ranks.found)
+    assert found >= 32
+    assert right >= 36
+    assert alarms <= 6  # chance gives 2 of 40
+
+
+def test_ranks_know_which_way_was_better_and_need_trials_enough(study: Maker) -> None:
+    (row,) = importances(few(study, "base_rate", 0, noise=0.0))
+    assert row.ranks is not None
+    assert row.ranks.correlations["base_rate"] == pytest.approx(1)
+    assert row.ranks.found[0] == "base_rate"
+    record = few(study, "base_rate", 0, noise=0.0)
+    (row,) = importances(dataclasses.replace(record, trials=record.trials[: FEWEST_RANKED - 1]))
+    assert (row.shares, row.ranks) == (None, None)

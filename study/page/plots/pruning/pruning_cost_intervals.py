@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from study.page.style import BLUE, INK, Drawing, blank, error_bars, title_of
+from study.page.look.palette import BLUE, INK
+from study.page.style import Drawing, Table, blank, error_bars, title_of, words
 from study.stats.pruning_cost import Cost
 
 
@@ -20,11 +21,24 @@ def draw(costs: Sequence[Cost]) -> tuple[Drawing, ...]:
         Drawing(
             "pruning-cost",
             pruning_cost_figure(known),
-            "Estimated share of stopped trials that would have ended best of their family",
+            f"{known[-1].sentence} A row for each family in which a stopped trial was trained on: the estimated share that "
+            "would have ended best of its family, with its 95 % interval.",
             "Stopped, but would have ended best of its family",
             "estimate, 95 % interval",
+            Table(
+                ("family", "estimate", "from", "to"),
+                tuple((words(c.family), *map(_percent, _share(c))) for c in known),
+            ),
         ),
     )
+
+
+def _share(cost: Cost) -> tuple[float, float, float]:
+    return cost.beat_family.value or 0.0, cost.beat_family.low, cost.beat_family.high
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}"
 
 
 def pruning_cost_figure(costs: Sequence[Cost]) -> go.Figure:

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 import plotly.graph_objects as go
 
 from study.core.records import StudyRecord
-from study.page.style import BLUE, ORANGE, Drawing, blank, title_of
+from study.page.look.palette import BLUE, GREY, ORANGE
+from study.page.style import Drawing, Table, blank, title_of, words
+
+#: Where an epoch goes, by the name of its field.
+KINDS = {
+    "finished": "in trials that finished",
+    "stopped": "in trials stopped early",
+    "saved": "saved by pruning",
+}
 
 
 @dataclass(frozen=True)
@@ -33,8 +41,14 @@ def draw(record: StudyRecord) -> tuple[Drawing, ...]:
     spent = epochs_spent(record)
     if not any(row.finished or row.stopped for row in spent):
         return ()
-    said = "Epochs trained and saved in each family"
-    return (Drawing("epochs", epochs_figure(spent), said, "Where the epochs went"),)
+    finished, stopped, saved = (sum(getattr(row, kind) for row in spent) for kind in KINDS)
+    said = (
+        f"{finished:,} epochs went into trials that finished, {stopped:,} into trials that were stopped early, and "
+        f"{saved:,} were saved; a bar for each of {len(spent)} families."
+    )
+    rows = tuple((words(row.family), *(str(getattr(row, kind)) for kind in KINDS)) for row in spent)
+    table = Table(("family", *KINDS.values()), rows)
+    return (Drawing("epochs", epochs_figure(spent), said, "Where the epochs went", table=table),)
 
 
 def epochs_spent(record: StudyRecord) -> tuple[EpochsSpent, ...]:
@@ -53,17 +67,16 @@ def epochs_figure(spent: Sequence[EpochsSpent]) -> go.Figure:
     rows = spent[::-1]
     figure = blank("epochs", "", height=72 + 26 * len(rows))
     names = [title_of(row.family) for row in rows]
-    for name, counts, colour in (
-        ("in trials that finished", [row.finished for row in rows], BLUE),
-        ("in trials stopped early", [row.stopped for row in rows], ORANGE),
-        ("saved by pruning", [row.saved for row in rows], "rgba(128, 134, 142, 0.28)"),
+    # What was not spent is hollow.
+    for (kind, name), fill, edge in zip(
+        KINDS.items(), (BLUE, ORANGE, "rgba(0,0,0,0)"), (BLUE, ORANGE, GREY), strict=True
     ):
         figure.add_bar(
-            x=counts,
+            x=[getattr(row, kind) for row in rows],
             y=names,
             orientation="h",
             name=name,
-            marker={"color": colour},
+            marker={"color": fill, "line": {"color": edge, "width": 1.5}},
             hovertemplate="%{y}: %{x} epochs " + name + "<extra></extra>",
         )
     figure.update_layout(barmode="stack", bargap=0.35, margin_t=40, legend_traceorder="normal")

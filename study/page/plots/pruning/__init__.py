@@ -1,0 +1,1 @@
+"""What pruning did, and why: one file a plot."""
