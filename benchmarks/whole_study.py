@@ -19,14 +19,16 @@ import tempfile
 import time
 from pathlib import Path
 
-from throughput import describe, lay_out
-
 from study.core.records import SEARCH_IMAGES
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.throughput import describe, lay_out  # noqa: E402 - found where this file lies
 
 BARS = {"float32": 5.0, "bfloat16": 7.0}
 EPOCHS = 3
 OURS, PLAIN = 12, 6
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def main() -> int:

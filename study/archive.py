@@ -112,6 +112,7 @@ def _restore(options: ArchiveOptions, folder: Path) -> None:
         options.tracking_uri,
         record.config,
         attributes={**provenance(record.config.device), "restored_from": str(folder)},
+        key=study.user_attrs["key"],
     )
     study.set_user_attr("mlflow_run_id", tracker.run_id)
     with Progress(len(record.trials), record.config.name) as progress:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -22,11 +22,7 @@ from study.terminal.command import (
 from study.terminal.values import Choice, Duration, Names, Real, StudyName, Whole
 
 if TYPE_CHECKING:
-    from study.core.records import Outcome, StudyConfig
-    from study.loops.search_loop import Tally
-    from study.store.mlflow_tracking import Tracker
-    from study.training.workload import Workload
-    from study.tuning.space import Space
+    from study.core.records import Outcome
 
 #: The families that are searched unless told otherwise; ``lrsched`` has more.
 FAMILIES = (
@@ -231,125 +227,31 @@ def main(options: SearchOptions) -> int:
 
 
 def _run(options: SearchOptions) -> None:
-    """Open everything, each thing checked before anything is created; then train."""
+    """Open everything, train until the study is complete, and show how it ended."""
     from study.core.signals import held_back
-    from study.problems.fashion_mnist import choose_device
-    from study.store import lifecycle
-    from study.store import optuna_storage as store
-    from study.store.urls import check_tracking
-    from study.training.precision import AUTO, FLOAT32, choose_precision
-    from study.training.process import prepare_process
-    from study.training.workload import open_workload
-    from study.tuning.pruner import make_pruner
-    from study.tuning.sampler import make_sampler
-    from study.tuning.space import Space
+    from study.terminal.progress import stages
 
-    prepare_process()
-    device = choose_device(options.device)
-    workload = open_workload(
-        options.problem, device, data_dir=options.data_dir, train_images=options.train_images,
-        optimizer=options.optimizer, weight_decay=options.weight_decay,
-    )  # fmt: skip
-    recorded = store.settings_of(options.storage, options.study)
-    precision = choose_precision(options.precision, device, recorded.precision if recorded else None)
-    if options.precision == AUTO and workload.source:
-        precision = FLOAT32  # bfloat16 is measured for LeNet alone; a user's problem has to ask for it
-    config = options.config(device.type, precision, workload)
-    space = Space(config.schedules, config.epochs, config.base_rate)
-    sampler, pruner = make_sampler(config, space), make_pruner(config)
-    check_tracking(options.tracking_uri, options.storage)
-    with held_back():  # what is written here is written whole
-        study = store.open_study(options.storage, config, timeout=options.storage_timeout)
-        study.sampler, study.pruner = sampler, pruner
-        for name, fact in workload.facts.items():
-            study.set_user_attr(name, fact)
-        tracker = _open_tracker(study, config, options)
-    if options.problem is not None:
-        click.echo(f"{config.problem}: {workload.facts['lanes']}")
-    ended = len(store.record(study).ended)
-    to_do = lifecycle.remaining(study, options.trials) or lifecycle.running(study)
+    with stages() as at:
+        at("loading PyTorch, Optuna and MLflow")
+        from study.loops.search_run import open_search, train
+        from study.store import optuna_storage as store
+
+        search = open_search(options, at)
     outcome: Outcome = "interrupted"
     try:
-        if to_do:
-            _train(study, space, tracker, workload, options)
+        if search.to_do:
+            train(search, options)
         outcome = "finished"
     finally:
         with held_back():
             # Half a second that no start should wait for.
             from study.page.closing import close_study, print_closing
 
-            results = close_study(store.record(study), tracker, outcome)
-    complete = None if to_do else ended
-    print_closing(results, options.storage, options.tracking_uri, tracker.experiment_id, complete=complete)
-    store.close(study)
-
-
-def _train(study: Any, space: Space, tracker: Tracker, workload: Workload, options: SearchOptions) -> None:
-    """Train until the study is complete, with a display."""
-    from study.loops.search_checkpoint import free_slot
-    from study.loops.search_loop import SearchLoop, next_clock
-    from study.problems.fashion_mnist import choose_device
-    from study.store import optuna_storage as store
-    from study.terminal.progress import Progress
-    from study.training.lanes import automatic_lanes
-
-    known = store.record(study)
-    config = known.config
-    lanes = workload.lanes(
-        batch_size=config.batch_size,
-        order_seed=config.seed,
-        averaging=1.0 if config.pruner == "none" or config.prune_on == "averaged" else None,
-        bfloat16=config.precision == "bfloat16",
-        clock=next_clock(known),
-    )
-    with (
-        Progress(options.trials * config.epochs, config.name) as progress,
-        free_slot(options.checkpoints / study.user_attrs["key"][:12]) as slot,
-    ):
-        SearchLoop(
-            study, config, space, tracker, lanes, slot,
-            width=options.lanes or automatic_lanes(choose_device(options.device)), total=options.trials,
-            show=lambda tally: progress.update(tally.trained, _facts(tally, config), tally.expected),
-        ).run()  # fmt: skip
-
-
-def _open_tracker(study: Any, config: StudyConfig, options: SearchOptions) -> Tracker:
-    """Queue again what dead processes left, and open the study's parent run, one process at a time."""
-    from study.core.provenance import provenance
-    from study.store import lifecycle
-    from study.store.database import exclusively
-    from study.store.mlflow_tracking import Tracker
-    from study.store.urls import parse
-
-    with exclusively(parse(options.storage, "storage")):
-        queued = lifecycle.recover(study)
-        if queued:
-            click.echo(f"{queued} trials were cut off earlier; they go on")
-        tracker = Tracker.open(
-            options.tracking_uri,
-            config,
-            attributes=provenance(config.device),
-            key=study.user_attrs["key"],
-            resume_run_id=study.user_attrs.get("mlflow_run_id"),
-            running=lambda: lifecycle.running(study),
-        )
-        study.set_user_attr("mlflow_run_id", tracker.run_id)
-    return tracker
-
-
-def _facts(tally: Tally, config: StudyConfig) -> dict[str, str]:
-    """Return what the progress display says beside its bar."""
-    facts: dict[str, str] = {
-        name: str(n) for name, n in tally.outcomes.items() if n or name in {"finished", "running"}
-    }
-    if tally.elsewhere:
-        facts["waiting for"] = f"{tally.elsewhere} trials of other processes"
-    if tally.best is not None:
-        value, family, number = tally.best
-        facts["best"] = f"{config.metric.value(value)} {family} #{number}"
-    if not config.whole:
-        facts["images"] = f"{config.train_images} only"
-    return facts
+            results = close_study(store.record(search.study), search.tracker, outcome)
+    complete = None if search.to_do else search.ended
+    experiment = search.tracker.experiment_id
+    print_closing(results, options.storage, options.tracking_uri, experiment, complete=complete)
+    store.close(search.study)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ FORMAT = "learning-rate schedule study"
 VERSION = 1
 STUDY, TRIALS, CERTIFICATE = "study.json", "trials.jsonl", "certificate.json"
 #: Facts of a study that hold for the databases it was recorded in, not for others made of it.
-_OF_ONE_DATABASE = {"settings", "mlflow_run_id"}
+_OF_ONE_DATABASE = {"settings", "mlflow_run_id", "key"}
 
 
 def save(study: optuna.Study, folder: Path) -> int:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import shlex
-from urllib.parse import quote
 
 import click
 
-from study.core.records import Outcome, StudyConfig, StudyRecord
+from study.core.records import Outcome, StudyRecord
 from study.outside.passwords import hidden
 from study.page.family_table import Results, family_table
 from study.page.plots.rate_curves import rate_curves, rate_figure
 from study.page.style import on_white
 from study.page.text import hardly_tried, pruning_sentences
 from study.store.mlflow_tracking import Tracker
-from study.terminal.tables import print_table
+from study.store.run_links import where_to_look
+from study.terminal.tables import print_table, say
 
 
 def close_study(record: StudyRecord, tracker: Tracker, outcome: Outcome) -> Results:
@@ -49,45 +49,21 @@ def print_closing(
     record = results.record
     config = record.config
     if complete is not None:
-        click.echo(
+        say(
             f"study {config.name} is complete with {complete} trials; --trials {2 * complete} would extend it"
         )
     few = "" if config.whole else f", ONLY {config.train_images:,} TRAINING IMAGES"
     length = "1 epoch" if config.epochs == 1 else f"{config.epochs} epochs"
     print_table(*family_table(results), title=f"{config.name}: {length} a trial{few}")
     for family, warnings in results.edges.items():
-        click.echo(f"{family}: {'; '.join(warnings)}")
+        say(f"{family}: {'; '.join(warnings)}")
     for sentence in hardly_tried(record):
-        click.echo(sentence)
+        say(sentence)
     if record.outcomes["pruned"]:
-        click.echo("\n".join(pruning_sentences(results.costs)))
-    shown, server = shlex.quote(hidden(storage)), tracking_uri.startswith("http")
-    database = "" if tracking_uri == "sqlite:///mlflow.db" else shlex.quote(hidden(tracking_uri))
-    look = f"mlflow ui --backend-store-uri {database}" if database else "mlflow ui"
-    place = tracking_uri.rstrip("/") if server else "http://127.0.0.1:5000"
-    where = "" if storage == "sqlite:///optuna.db" else f" --storage {shown}"
-    click.echo(
-        "\nThese are search scores: the best of many noisy runs, inflated, and no verdict. Look further:\n"
-        + (f"  {place}" if server else f"  {look}\n    and {place}")
-        + f"/#/{curves_in_mlflow(experiment, config)}\n"
-        f"  optuna-dashboard {shown}\n"
-        f"  python -m study.{'confirm' if config.confirmable else 'report'} --study {shlex.quote(config.name)}{where}"
-    )
-
-
-def curves_in_mlflow(experiment: str, config: StudyConfig) -> str:
-    """Return the page of MLflow that shows the curves of the study's best finished trials, behind its ``#/``.
-
-    Sorted by creation, as MLflow does unless told otherwise, the trials' runs are folded away under their parent.
-
-    Args:
-        experiment: Id of the study's experiment.
-        config: The study's settings.
-    """
-    query = f'tags.study = "{config.name}" and tags.kind = "search" and tags.state = "finished"'
-    best = f"metrics.`val_{config.metric.name}`"
-    return (
-        f"experiments/{experiment}/runs?workflowType=machine_learning&compareRunsMode=CHART"
-        f"&searchFilter={quote(query)}&orderByKey={quote(best)}"
-        f"&orderByAsc={str(config.metric.direction == 'minimize').lower()}"
-    )
+        say("\n".join(pruning_sentences(results.costs)))
+    say("\nThese are search scores: the best of many noisy runs, inflated, and no verdict. Look further:")
+    where = "" if storage == "sqlite:///optuna.db" else f" --storage {shlex.quote(hidden(storage))}"
+    for line in where_to_look(config, storage, tracking_uri, experiment):
+        click.echo(line)
+    following = "confirm" if config.confirmable else "report"
+    click.echo(f"  python -m study.{following} --study {shlex.quote(config.name)}{where}")

@@ -65,7 +65,7 @@ def family_table(
     """
     counts = ("trials", "finished", "pruned", "diverged")
     stopped = {
-        cost.family: str(cost.beat_family) if cost.beat_family.low is not None else MISSING
+        cost.family: str(cost.beat_family) if cost.beat_family.value is not None else MISSING
         for cost in results.costs
         if cost.stopped
     }

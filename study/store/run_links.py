@@ -1,12 +1,16 @@
-"""Where each trial of a study is seen: its run in MLflow, its page in optuna-dashboard."""
+"""Where a study is seen: its curves and each trial's run in MLflow, its pages in optuna-dashboard."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import quote
 
 import optuna
 
+from study.core.records import StudyConfig
+from study.outside.passwords import hidden
 from study.store import urls
 from study.store.mlflow_connection import connect
 
@@ -81,5 +85,42 @@ def run_links(study: optuna.Study, tracking_uri: str) -> RunLinks:
         found |= {int(run.data.tags["trial"]): run.info.run_id for run in page if "trial" in run.data.tags}
         token = page.token
         if not token:
-            base = tracking_uri.rstrip("/") if server else MLFLOW
+            base = hidden(tracking_uri).rstrip("/") if server else MLFLOW
             return RunLinks(f"{base}/#/experiments/{experiment}", parent, found, dashboard)
+
+
+def where_to_look(config: StudyConfig, storage: str, tracking_uri: str, experiment: str) -> list[str]:
+    """Return the commands and addresses that show a study while it runs and later, a line each.
+
+    Args:
+        config: The study's settings.
+        storage: Optuna's URL.
+        tracking_uri: MLflow's URI.
+        experiment: Id of the study's experiment in MLflow.
+    """
+    curves = curves_in_mlflow(experiment, config)
+    if tracking_uri.startswith(("http://", "https://")):
+        served = [f"  {hidden(tracking_uri).rstrip('/')}/#/{curves}"]
+    else:
+        database = "" if tracking_uri == "sqlite:///mlflow.db" else shlex.quote(hidden(tracking_uri))
+        command = f"mlflow ui --backend-store-uri {database}" if database else "mlflow ui"
+        served = [f"  {command}", f"    and {MLFLOW}/#/{curves}"]
+    return [*served, f"  optuna-dashboard {shlex.quote(hidden(storage))}", f"    and {DASHBOARD}"]
+
+
+def curves_in_mlflow(experiment: str, config: StudyConfig) -> str:
+    """Return the page of MLflow that shows the curves of the study's best finished trials, behind its ``#/``.
+
+    Sorted by creation, as MLflow does unless told otherwise, the trials' runs are folded away under their parent.
+
+    Args:
+        experiment: Id of the study's experiment.
+        config: The study's settings.
+    """
+    query = f'tags.study = "{config.name}" and tags.kind = "search" and tags.state = "finished"'
+    best = f"metrics.`val_{config.metric.name}`"
+    return (
+        f"experiments/{experiment}/runs?workflowType=machine_learning&compareRunsMode=CHART"
+        f"&searchFilter={quote(query)}&orderByKey={quote(best)}"
+        f"&orderByAsc={str(config.metric.direction == 'minimize').lower()}"
+    )

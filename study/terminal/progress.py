@@ -5,9 +5,11 @@ rich is imported when a display is made, not when this file is, so that ``--help
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -63,6 +65,21 @@ class Pace:
         return max(0.0, (self.total - self.done) / rate - (now - self.seen[-1][0]))
 
 
+@contextmanager
+def stages() -> Iterator[Callable[[str], None]]:
+    """Yield a function that tells what is being done before there is anything to count.
+
+    At a terminal the last thing told stands there with a spinner, and is gone in the end; elsewhere nothing is shown.
+    """
+    if not sys.stdout.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+
+    with Console().status("starting") as status:
+        yield lambda what: status.update(f"{what} ...")
+
+
 class Progress:
     """A live display of work that is counted in units, as a context manager.
 
@@ -92,12 +109,13 @@ class Progress:
         from rich.console import Console
         from rich.live import Live
 
-        self.console = console or Console(highlight=False, soft_wrap=True)
+        self.console = console or Console(highlight=False)
         self.title, self.unit, self.every, self.clock = title, unit, every, clock
         self.pace = Pace(total)
         self.facts: dict[str, str] = {}
         self._started = clock()
         self._printed: float | None = None
+        self._part = 0.0
         self._live = (
             Live(get_renderable=self._render, console=self.console, refresh_per_second=2)
             if self.console.is_terminal
@@ -131,11 +149,16 @@ class Progress:
         if total is not None:
             self.pace.total = total
         self.pace.add(self.clock(), done)
+        self._part = 0.0
         self.facts = dict(facts)
         if self._live is None and (
             self._printed is None or self.pace.seen[-1][0] - self._printed >= self.every
         ):
             self._print()
+
+    def within(self, units: float) -> None:
+        """Show that so many units more than at the last ``update`` are under way: minibatches of an epoch, say."""
+        self._part = units
 
     def line(self) -> str:
         """Return the state as one plain line."""
@@ -145,12 +168,12 @@ class Progress:
 
     def _print(self) -> None:
         self._printed = self.pace.seen[-1][0]
-        self.console.print(self.line(), markup=False)
+        self.console.print(self.line(), markup=False, soft_wrap=True)
 
     def _counts(self) -> str:
         rate = self.pace.per_second
         speed = "" if rate is None else f"  {rate:.2f} {self.unit}/s"
-        return f"{self.pace.done:g}/{self.pace.total:g} {self.unit}{speed}"
+        return f"{self.pace.done:,.0f}/{self.pace.total:,.0f} {self.unit}{speed}"
 
     def _times(self) -> str:
         now = self.clock()
@@ -163,19 +186,21 @@ class Progress:
         from rich.table import Table
         from rich.text import Text
 
+        total = max(self.pace.total, 1e-9)
+        done = min(total, self.pace.done + self._part) if self.pace.total > 0 else total
         top = Table.grid(padding=(0, 1), expand=True)
         for ratio in (None, 1, None, None):
             top.add_column(ratio=ratio, no_wrap=True)
         top.add_row(
             Text(self.title, style="bold"),
-            ProgressBar(total=max(self.pace.total, 1e-9), completed=self.pace.done),
-            f"{self.pace.share:.0%}",
+            ProgressBar(total=total, completed=done),
+            f"{done / total:.0%}",
             Text(self._times(), style="cyan"),
         )
-        below = Text(self._counts())
+        below = Text()
         for name, value in self.facts.items():
-            below.append(f"  {name} ", "dim").append(value, "bold" if name == "best" else None)
-        return Group(top, below)
+            below.append(f"{name} ", "dim").append(value, "bold" if name == "best" else None).append("  ")
+        return Group(top, below.append(self._counts()))
 
 
 def clock_time(seconds: float) -> str:

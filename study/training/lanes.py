@@ -75,6 +75,8 @@ class Lanes:
         self._constant = self._device.type != "cpu" if constant is None else constant
         graphs = self._constant and self._device.type == "cuda"
         self._recorder: Callable[[torch.device], Recorder] | None = CudaRecorder if graphs else None
+        #: Called after every step with the share of the epoch that is done.
+        self.on_step: Callable[[float], None] = lambda _: None
         #: What an epoch is made of, until the lanes' memory moves.
         self._epoch: tuple[Steps, list[Work]] | None = None
 
@@ -139,8 +141,9 @@ class Lanes:
         self._epoch = self._epoch or self._prepared()
         steps, works = self._epoch
         steps.begin(table, data_order(len(self._train), self._order_seed, self.clock))
-        for work in works:
+        for done, work in enumerate(works, start=1):
             work()
+            self.on_step(done / len(works))
         figures = steps.figures.T.tolist()  # the one synchronisation
         seconds = (time.perf_counter() - started) / len(rows)
         self.clock += 1

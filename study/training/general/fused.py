@@ -11,7 +11,7 @@ neighbours draws others.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -79,6 +79,8 @@ class ProblemLanes:
             problem, self._device, dtype=dtype, averaging=share, bfloat16=bfloat16
         )
         self._roster = Roster()
+        #: Called after every step with the share of the epoch that is done.
+        self.on_step: Callable[[float], None] = lambda _: None
 
     @property
     def fused(self) -> bool:
@@ -190,6 +192,7 @@ class ProblemLanes:
             losses, outputs = self._networks.step(number, inputs, targets)
             loss += losses.to(wide) * len(targets)
             metric += of_minibatch(self.problem, outputs, targets, losses).to(wide) * len(targets)
+            self.on_step((number + 1) / self.steps)
         return loss, metric
 
     def _batches(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

@@ -10,6 +10,7 @@ from types import FrameType
 from typing import NoReturn
 
 import pytest
+
 from study.core.signals import held_back
 
 

@@ -25,7 +25,7 @@ class Clock:
 
 def plain() -> tuple[Console, io.StringIO]:
     out = io.StringIO()
-    return Console(file=out, force_terminal=False, width=60, soft_wrap=True), out
+    return Console(file=out, force_terminal=False, width=60), out
 
 
 def test_speed_and_time_left_of_a_steady_pace_are_exact() -> None:
@@ -136,7 +136,7 @@ def test_at_a_terminal_the_bar_shows_all_facts(width: int) -> None:
         progress.update(1234, {"finished": "12", "pruned": "30", "best": "0.9042 one_cycle"})
     text = out.getvalue()
     last = text[text.rindex("search") :]
-    for part in ("41%", "1:02:03 h gone", "left", "1234/3000 epochs", "finished 12", "best 0.9042 one_cycle"):
+    for part in ("41%", "1:02:03 h gone", "left", "1,234/3,000 epochs", "finished 12", "best 0.9042 one_cycle"):
         assert part in last
 
 
@@ -153,3 +153,30 @@ def test_at_a_terminal_the_bar_shows_all_facts(width: int) -> None:
 )
 def test_durations_read_as_people_write_them(seconds: float, text: str) -> None:
     assert clock_time(seconds) == text
+
+
+def test_the_best_stands_first_and_minibatches_move_the_bar() -> None:
+    """At 80 columns no fact is cut off, and numbers are whole."""
+    clock, out = Clock(), io.StringIO()
+    console = Console(file=out, force_terminal=True, width=80, color_system=None, legacy_windows=False)
+    progress = Progress(1000.4, "lr-schedules", console=console, clock=clock)
+    facts = {"best": "0.9102 warmup_stable_decay #67", "finished": "51", "pruned": "31", "running": "8"}
+    progress.update(199.059, facts)
+    console.print(progress._render())
+    before = out.getvalue()
+    for part in (
+        "best 0.9102 warmup_stable_decay #67",
+        "finished 51",
+        "running 8",
+        "199/1,000 epochs",
+        "20%",
+    ):
+        assert part in " ".join(before.split())
+    assert before.index("best") < before.index("finished")
+    assert max(len(line.rstrip()) for line in before.splitlines()) <= 80
+    progress.within(300.0)
+    console.print(progress._render())
+    assert "50%" in out.getvalue()[len(before) :]
+    progress.update(210, facts)
+    console.print(progress._render())
+    assert out.getvalue().rstrip().splitlines()[-2].split()[-5] == "21%"

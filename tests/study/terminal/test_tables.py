@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 
+from study.outside.printable import printable
+from study.page.family_table import Results, family_table
+from study.store import optuna_storage as store
 from study.terminal.cells import MISSING, cell
 from study.terminal.markdown import markdown_table
-from study.terminal.tables import Column, print_table, printable
+from study.terminal.tables import Column, print_table, say
+from tests.end_to_end.test_before import unpack
 
 COLUMNS = [
     Column("family"),
@@ -34,22 +41,64 @@ def test_without_a_terminal_each_row_is_one_line() -> None:
     assert lines == [line.rstrip() for line in lines]
 
 
-def test_at_100_columns_the_flexible_column_folds_and_nothing_is_lost() -> None:
+def test_where_it_fits_a_row_is_a_line() -> None:
+    wide = 40 + len(LONG)
+    assert printed(wide, terminal=True)[1:4] == printed(wide, terminal=False)[1:4]
+
+
+def test_where_it_does_not_fit_the_flexible_column_stands_below_its_row() -> None:
     lines = printed(100, terminal=True)
     assert max(map(len, lines)) <= 100
     (first,) = (at for at, line in enumerate(lines) if "cosine_restarts" in line)
     (second,) = (at for at, line in enumerate(lines) if "[bold]odd[/bold]" in line)
-    assert second - first > 2, "the long cell did not run over several lines"
-    assert all("parameter_" in line for line in lines[first:second])
-    text = " ".join(" ".join(lines).split())
-    assert all(part in text for part in LONG.split(", "))
+    below = lines[first + 1 : second]
+    assert all(line.startswith("    ") for line in below)
+    assert " ".join(" ".join(below).split()) == f"parameters: {LONG}"
 
 
-def test_a_narrow_terminal_widens_the_table_instead_of_cutting_it() -> None:
+def test_where_nothing_fits_a_row_is_a_list_with_its_titles() -> None:
     lines = printed(20, terminal=True)
-    assert any("cosine_restarts" in line for line in lines)
-    assert any(".9123" in line for line in lines)
-    assert "…" not in "".join(lines)
+    assert lines[1] == "cosine_restarts"
+    assert "trials\N{NO-BREAK SPACE}8" in lines[2]
+    assert " ".join(LONG.split()) in " ".join(" ".join(lines).split())
+
+
+@given(
+    rows=st.lists(
+        st.tuples(*[st.text("abcdefgh 12.%()", min_size=1, max_size=n) for n in (24, 8, 12, 90)]), max_size=5
+    ),
+    width=st.integers(30, 220),
+)
+def test_nothing_is_lost_at_any_width(rows: list[tuple[str, ...]], width: int) -> None:
+    """Every word of every cell is printed, as often as it is there, and no line is wider than the terminal."""
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=width, color_system=None, legacy_windows=False)
+    print_table(COLUMNS, rows, console=console)
+    lines = out.getvalue().splitlines()
+    assert "…" not in out.getvalue()
+    found = "".join("".join(lines).split())
+    for row in rows:
+        for written in row:
+            for word in written.split():
+                assert word in found
+    assert all(len(line.rstrip()) <= width for line in lines)
+
+
+@pytest.mark.parametrize("width", [80, 100, 120, 200])
+def test_the_families_of_a_real_study_are_whole(width: int, tmp_path: Path) -> None:
+    """Every figure and parameter of every family, with the titles, within the terminal."""
+    results = Results.of(store.load(f"sqlite:///{unpack(tmp_path)}/optuna.db"))
+    columns, rows = family_table(results)
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=width, color_system=None, legacy_windows=False)
+    print_table(columns, rows, console=console)
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= width
+    shown = " ".join(" ".join(lines).replace("\N{NO-BREAK SPACE}", " ").split())
+    for row in rows:
+        for column, text in zip(columns, row, strict=True):
+            if text not in {"", MISSING}:
+                assert " ".join(text.replace("\N{NO-BREAK SPACE}", " ").split()) in shown, column.title
 
 
 def test_numbers_stand_right() -> None:
@@ -61,6 +110,17 @@ def test_numbers_stand_right() -> None:
 
 def test_markup_in_a_cell_is_only_text() -> None:
     assert any("[bold]odd[/bold]" in line for line in printed(100, terminal=False))
+
+
+def test_sentences_break_at_words_at_a_terminal_and_nowhere_else() -> None:
+    text = "These are search scores: the best of many noisy runs, inflated, and no verdict."
+    for terminal, width in ((True, 30), (False, 30)):
+        out = io.StringIO()
+        say(text, Console(file=out, force_terminal=terminal, width=width, color_system=None))
+        lines = out.getvalue().splitlines()
+        assert " ".join(" ".join(lines).split()) == text
+        assert (len(lines) == 1) != terminal
+        assert not terminal or max(len(line.rstrip()) for line in lines) <= width
 
 
 def test_title_and_note_frame_the_table() -> None:
