@@ -179,4 +179,4 @@ def test_the_best_stands_first_and_minibatches_move_the_bar() -> None:
     assert "50%" in out.getvalue()[len(before) :]
     progress.update(210, facts)
     console.print(progress._render())
-    assert out.getvalue().rstrip().splitlines()[-2].split()[-5] == "21%"
+    assert "21%" in out.getvalue()[len(before) :]
