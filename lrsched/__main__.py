@@ -68,6 +68,8 @@ def _list(arguments: list[str]) -> None:
     if options.plot:
         _write(picture.catalogue(), options.plot)
     elif options.markdown:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8")  # a page for a file, whatever the terminal can show
         print(markdown(), end="")  # noqa: T201  # a command
     else:
         print(listing(shutil.get_terminal_size().columns if sys.stdout.isatty() else None))  # noqa: T201  # a command

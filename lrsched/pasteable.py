@@ -23,7 +23,7 @@ from lrsched.formulas import alone
 from lrsched.numeric import SLACK
 from lrsched.plateau import Plateau
 from lrsched.presets import Hold, Preset
-from lrsched.schedule import Schedule
+from lrsched.schedule import Schedule, kinds_of
 from lrsched.steps import Constant, Factor, MultiStep, Step
 
 _EACH_STEP = "# after each optimizer.step(): scheduler.step()"
@@ -182,7 +182,7 @@ def _by_lrsched(schedule: Schedule, run: Run) -> str:
     Raises:
         TypeError: A class is not one of ``lrsched``.
     """
-    kinds = _kinds(schedule)
+    kinds = kinds_of(schedule)
     for kind in kinds:
         if getattr(lrsched, kind.__name__, None) is not kind:
             raise TypeError(
@@ -196,16 +196,6 @@ def _by_lrsched(schedule: Schedule, run: Run) -> str:
         usage += "\n# after each epoch: scheduler.observe(validation_loss)"
     scheduler = f"Scheduler(optimizer, schedule, steps_per_epoch={run.steps_per_epoch})"
     return _code(schedule, imports, f"schedule = {schedule!r}  # time in epochs", run, scheduler, usage)
-
-
-def _kinds(schedule: Schedule) -> list[type[Schedule]]:
-    """Return the classes of a schedule and of all its parts."""
-    kinds = [type(schedule)]
-    for p in schedule.parameters():
-        if p.unit == "schedule":
-            held = getattr(schedule, p.name)
-            kinds += [kind for s in (held if p.many else [held]) for kind in _kinds(s)]
-    return kinds
 
 
 def _hold(s: Any, run: Run) -> dict[str, Any] | None:

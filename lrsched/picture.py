@@ -12,7 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lrsched.schedule import REGISTRY, Array, Schedule
+from lrsched.function import Multiplicative
+from lrsched.schedule import REGISTRY, Array, Schedule, kinds_of
+
+#: Longest span of a schedule whose value follows from those of all whole times before.
+FOLLOWED = 100_000
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -34,10 +38,16 @@ def curve(schedule: Schedule, span: float, points: int = 1201) -> tuple[Array, A
         points: Number of times.
 
     Raises:
-        ValueError: The span is not a positive finite number.
+        ValueError: The span is not a positive finite number, or over ``FOLLOWED`` for a schedule that is
+            followed from one whole time to the next: one driven by a metric, or a ``Multiplicative``.
     """
     if not 0.0 < span < np.inf:
         raise ValueError(f"span must be a finite number > 0, got span={span:g}")
+    if span > FOLLOWED and (schedule.metric_driven or Multiplicative in kinds_of(schedule)):
+        raise ValueError(
+            f"span must be at most {FOLLOWED:,} for a schedule that is followed from one whole time to the next, "
+            f"got span={span:g}"
+        )
     times = np.linspace(0.0, span, points)
     if not schedule.metric_driven:
         return times, schedule(times)

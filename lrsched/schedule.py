@@ -319,3 +319,13 @@ def _from_plain(value: Any, declared: Parameter) -> Any:
     if not declared.many:
         return from_json(value)
     return [from_json(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+
+def kinds_of(schedule: Schedule) -> list[type[Schedule]]:
+    """Return the classes of a schedule and of all its parts."""
+    kinds = [type(schedule)]
+    for p in schedule.parameters():
+        if p.unit == "schedule":
+            held = getattr(schedule, p.name)
+            kinds += [kind for s in (held if p.many else [held]) for kind in kinds_of(s)]
+    return kinds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lrsched
+from lrsched import picture
 from lrsched.__main__ import main
 from lrsched.catalogue import chart, listing, round_ticks
 from lrsched.reading import read
-from tests.running import run_command, run_program, started, words
+from tests.running import ROOT, environment, run_command, run_program, started, words
 
 
 def test_it_runs_as_a_module() -> None:
@@ -225,3 +227,30 @@ def test_mistakes_are_one_line_and_exit_with_2(
     assert streams.err.startswith("error: ")
     assert message in streams.err
     assert len(streams.err.splitlines()) == 1
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("span", ["5e-324", "1e-300", "1e18", "1e308"])
+@pytest.mark.parametrize("name", lrsched.REGISTRY)
+def test_no_span_keeps_anybody_waiting(name: str, span: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A chart, or one line that says what is possible."""
+    code = main([name, "--span", span])
+    said = capsys.readouterr()
+    assert (code, said.err) == (0, "") or (code == 2 and said.err.count("\n") == 1)
+
+
+def test_a_part_that_is_followed_limits_the_whole() -> None:
+    slow = lrsched.Warmup(lrsched.Multiplicative(lambda _: 0.999), 5)
+    with pytest.raises(ValueError, match="span must be at most 100,000"):
+        picture.curve(slow, 1e18)
+    assert picture.curve(slow, 1000.0)[1][-1] == pytest.approx(0.999**1000, rel=1e-3)
+
+
+def test_the_page_is_whole_where_the_terminal_knows_ascii_only() -> None:
+    page = subprocess.run(
+        [sys.executable, "-m", "lrsched", "--markdown"],
+        env={**environment(), "PYTHONIOENCODING": "ascii", "LC_ALL": "C"},
+        capture_output=True,
+        check=True,
+    ).stdout
+    assert page.decode("utf-8") == (ROOT / "docs" / "schedules.md").read_text("utf-8")
