@@ -104,8 +104,7 @@ def test_the_reports_links_open_the_very_trial(
     assert rows.count() == small_study.trials
     row = rows.nth(5)
     links = [a.get_attribute("href") or "" for a in row.get_by_role("link").all()]
-    family = row.locator("[data-label=family]").inner_text().strip().removeprefix("family").strip()
-    number = row.locator(".name").inner_text().strip()
+    number, family = (row.locator("td").nth(place).inner_text().strip() for place in (0, 1))
     in_mlflow, in_dashboard = links
     page.goto(in_mlflow.replace("http://127.0.0.1:5000", mlflow_ui))
     expect(page.get_by_text(f"{number} {family.replace(' ', '_')}").first).to_be_visible()

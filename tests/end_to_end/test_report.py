@@ -578,7 +578,8 @@ def test_a_thousand_trials_take_under_20_seconds_and_1_gigabyte_and_open_under_3
     assert (tmp_path / "report.html").stat().st_size < 8e6
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.goto((tmp_path / "report.html").as_uri(), wait_until="commit")
-    page.locator("figure[data-figure=figure-winner-curve] path.js-line").first.wait_for(timeout=60_000)
+    first = page.locator("figure[data-figure=figure-winner-curve] path.js-line").first
+    first.wait_for(timeout=60_000, state="attached")
     opened_after = page.evaluate("performance.now()") / 1000
     page.locator("body[data-drawn]").wait_for(timeout=120_000)
     assert page.locator("figure[data-figure=figure-rates]").evaluate_all(UNDRAWN) == []
