@@ -93,7 +93,7 @@ def expected_best_figure(
     for place, (name, best) in enumerate(curves.items()):
         style, title = family_style(name), title_of(name)
         colour = ACCENT if place == 0 else style.colour
-        x = best.trials * (1.0 if costs is None else costs[name])
+        x = best.trials.astype(np.float64) * (1.0 if costs is None else costs[name])
         if place == 0:
             figure.add_scatter(
                 x=f4(np.concatenate([x, x[::-1]])),
