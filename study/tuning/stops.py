@@ -24,8 +24,7 @@ class Stop:
         trial: The trial.
         epochs: Epochs that it had trained.
         best: The best signal that it had shown, in the metric's own units.
-        median: Median of what it was compared with, likewise; minus infinity turned into the metric's worst where most
-            had been stopped before.
+        median: Median of where the others stood at that epoch, likewise; infinitely bad where most had been stopped before.
         others: How many trials that is.
         follows: Whether the rule, given the record, comes to the same decision.
     """
