@@ -6,13 +6,15 @@ import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from study.core.errors import InputError
 from study.core.records import ALL_IMAGES, SEARCH_IMAGES, StudyConfig, StudyRecord
-from study.page.verdict_text import Confirmation
 from study.stats.leaderboard import choose_finalists
 from study.stats.sequential import LEVEL, LOOKS, MARGIN
+
+if TYPE_CHECKING:
+    from study.page.verdict_text import Confirmation
 
 # The name is said first, and the data by its checksums; a problem brings the rest that is no option. Every other
 # setting is an option of the same name.
@@ -77,7 +79,7 @@ def search_command(
     return _folded(words + (["--lanes", str(lanes)] if lanes else []))
 
 
-def confirm_command(record: StudyRecord, confirmed: Confirmation | None) -> str:
+def confirm_command(record: StudyRecord, confirmed: Confirmation | None = None) -> str:
     """Return the command that confirms the study's finalists, as they were if they were."""
     words = ["python", "-m", "study.confirm", "--study", record.config.name]
     if confirmed is None:

@@ -30,8 +30,8 @@ SMALL = 210
 #: Name of the trace that holds nothing but the scale of accuracy.
 COLOUR_BAR = "colour scale"
 
-# Pixels that a title takes above a figure of its own.
-_HEADROOM = 48
+# Pixels that a title takes above a figure of its own, and that a legend takes below that.
+_HEADROOM, _LEGEND = 48, 32
 #: A legend of more names stands beside a figure, not above it, and fills a telephone's screen.
 LEGEND_FITS = 4
 FONT = "system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif"
@@ -267,13 +267,16 @@ def blank(x: str, y: str, *, height: int = 380) -> go.Figure:
 def on_white(figure: go.Figure, title: str) -> go.Figure:
     """Return a copy that stands alone: white behind it, dark text, a title above."""
     alone = go.Figure(figure)
-    top = _HEADROOM + (alone.layout.margin.t or 0)
+    named = sum(trace.showlegend is not False for trace in alone.data)
+    own = alone.layout.margin
+    above = max(own.t or 0, _LEGEND if 0 < named <= LEGEND_FITS else 0)
+    top = _HEADROOM + above
     alone.update_layout(
-        height=_HEADROOM + alone.layout.height,
+        height=_HEADROOM + above - (own.t or 0) + alone.layout.height,
         paper_bgcolor="white",
         plot_bgcolor="white",
         font_color="#2b2f36",
-        margin={"l": 24, "r": 24, "b": 24, "t": top},
+        margin={"l": 24, "r": max(own.r or 0, 24), "b": 24, "t": top},
     )
     # Plotly pushes a layout's title out of the picture where a horizontal scale has a title of its own.
     alone.add_annotation(
@@ -288,7 +291,7 @@ def on_white(figure: go.Figure, title: str) -> go.Figure:
         yanchor="bottom",
         yshift=top - _HEADROOM + 14,
     )
-    if sum(trace.showlegend is not False for trace in alone.data) > LEGEND_FITS:
+    if named > LEGEND_FITS:
         alone.update_layout(legend={"orientation": "v", "x": 1.02, "y": 1, "yanchor": "top"})
     return alone
 

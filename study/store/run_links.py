@@ -41,8 +41,8 @@ class RunLinks:
         return f"{self.mlflow}/runs/{self.study_run}" if self.mlflow else ""
 
     def run(self, number: int) -> str:
-        """Return the address of a trial's run in MLflow; empty where there is none."""
-        return f"{self.mlflow}/runs/{self.runs[number]}" if number in self.runs else ""
+        """Return the address of a trial's curves in MLflow; empty where there is no run of it."""
+        return f"{self.mlflow}/runs/{self.runs[number]}/model-metrics" if number in self.runs else ""
 
     def trial(self, number: int) -> str:
         """Return the address of a trial's page in optuna-dashboard."""

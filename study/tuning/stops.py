@@ -13,7 +13,9 @@ from statistics import median
 
 from study.core.median_rule import MedianRule, best_so_far, standing
 from study.core.records import StudyRecord, TrialRecord
-from study.tuning.pruner import MedianPruner, make_pruner
+
+#: Pruners that compare with a median: that of all, and that of a trial's own family.
+MEDIANS = ("median", "family-median")
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,7 @@ class Stop:
         trial: The trial.
         epochs: Epochs that it had trained.
         best: The best signal that it had shown, in the metric's own units.
-        median: Median of what it was compared with, likewise; minus infinity turned into the metric's worst where most
-            had been stopped before.
+        median: Median of where the others stood at that epoch, likewise; infinitely bad where most had been stopped before.
         others: How many trials that is.
         follows: Whether the rule, given the record, comes to the same decision.
     """
@@ -49,12 +50,15 @@ def stops(record: StudyRecord) -> tuple[Stop, ...]:
 
     Empty where the study's pruner is not the median rule.
     """
-    pruner = make_pruner(record.config)
-    if not isinstance(pruner, MedianPruner):
+    config = record.config
+    if config.pruner not in MEDIANS:
         return ()
-    within = record.config.pruner == "family-median"
+    within = config.pruner == "family-median"
+    rule = MedianRule(
+        config.n_warmup_steps, config.interval_steps, config.n_startup_trials, config.epochs, config.keep_best
+    )
     return tuple(
-        _stop(record.trials, trial, epoch, pruner.rule, within=within)
+        _stop(record.trials, trial, epoch, rule, within=within)
         for trial in record.trials
         if (epoch := _judged_at(trial)) is not None
     )

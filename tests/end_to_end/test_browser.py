@@ -104,10 +104,10 @@ def test_the_reports_links_open_the_very_trial(
     assert rows.count() == small_study.trials
     row = rows.nth(5)
     links = [a.get_attribute("href") or "" for a in row.get_by_role("link").all()]
-    family = row.locator("[data-label=family]").inner_text().strip().removeprefix("family").strip()
-    number = row.locator(".name").inner_text().strip()
+    number, family = (row.locator("td").nth(place).inner_text().strip() for place in (0, 1))
     in_mlflow, in_dashboard = links
     page.goto(in_mlflow.replace("http://127.0.0.1:5000", mlflow_ui))
-    expect(page.get_by_text(f"{number} {family.replace(' ', '_')}").first).to_be_visible()
+    page.get_by_text(f"{number} {family.replace(' ', '_')}").first.wait_for()
+    assert len(chart(page, "lr")["traces"][0]["x"]) > 2
     page.goto(in_dashboard.replace("http://127.0.0.1:8080/dashboard", dashboard))
-    expect(page.get_by_text(f"Trial {number.removeprefix('#')}").first).to_be_visible()
+    page.get_by_text(f"Trial {number.removeprefix('#')}").first.wait_for()

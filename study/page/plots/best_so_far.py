@@ -17,7 +17,7 @@ from study.stats.pruning_cost import ALL
 
 @dataclass(frozen=True)
 class Progress:
-    """The best of some trials, in the order in which they ended, from the first that finished; shape [trials] each.
+    """The best of some trials, in the order in which they ended: a point where it changed, and the last; shape [points] each.
 
     Attributes:
         ended: How many of them had ended.
@@ -42,7 +42,8 @@ def progress(trials: Sequence[TrialRecord], busy: BusyTime) -> Progress:
             best = trial
         if best is not None and best.value is not None and trial.ended is not None:
             rows.append((count, busy.until(trial.ended) / 60, best.value, best.number))
-    columns = zip(*rows, strict=True) if rows else ((), (), (), ())
+    steps = [i for i, row in enumerate(rows) if i in {0, len(rows) - 1} or row[3] != rows[i - 1][3]]
+    columns = zip(*(rows[i] for i in steps), strict=True) if rows else ((), (), (), ())
     ended, minutes, values, numbers = (tuple(column) for column in columns)
     return Progress(
         np.array(ended, dtype=np.float64), np.array(minutes), np.array(values), tuple(int(n) for n in numbers)

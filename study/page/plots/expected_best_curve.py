@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from study.core.records import ENDED, StudyRecord
 from study.page.look.palette import ACCENT, BAND
-from study.page.style import Drawing, Table, accuracy_range, blank, family_style, title_of
+from study.page.style import Drawing, Table, accuracy_range, blank, f4, family_style, title_of
 from study.stats.expected_best import BestOf, expected_best
 from study.stats.pruning_cost import ALL
 
@@ -93,11 +93,11 @@ def expected_best_figure(
     for place, (name, best) in enumerate(curves.items()):
         style, title = family_style(name), title_of(name)
         colour = ACCENT if place == 0 else style.colour
-        x = best.trials * (1.0 if costs is None else costs[name])
+        x = best.trials.astype(np.float64) * (1.0 if costs is None else costs[name])
         if place == 0:
             figure.add_scatter(
-                x=np.concatenate([x, x[::-1]]),
-                y=np.concatenate([best.high, best.low[::-1]]),
+                x=f4(np.concatenate([x, x[::-1]])),
+                y=f4(np.concatenate([best.high, best.low[::-1]])),
                 mode="lines",
                 fill="toself",
                 fillcolor=BAND,
@@ -106,9 +106,9 @@ def expected_best_figure(
                 showlegend=False,
             )
         figure.add_scatter(
-            x=x,
-            y=best.expected,
-            customdata=np.stack([best.low, best.high], axis=1),
+            x=f4(x),
+            y=f4(best.expected),
+            customdata=f4(np.stack([best.low, best.high], axis=1)),
             mode="lines",
             line={
                 "color": colour,

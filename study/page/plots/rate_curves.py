@@ -19,6 +19,8 @@ from study.page.style import COLOUR_BAR, AccuracyScale, Drawing, Floats, accurac
 POINTS = 20
 #: A rate curve is thinned until it leaves the full one by at most this share of its highest rate.
 RATE_TOLERANCE = 0.002
+#: The same for curves in grey, which are there to be compared with.
+SKETCH_TOLERANCE = 0.01
 #: Said before the accuracy of the lowest colour, which whatever ended below it has as well.
 AT_MOST, AT_LEAST = "≤ ", "≥ "
 
@@ -40,8 +42,15 @@ class RateCurve:
     @property
     def thinned(self) -> RateCurve:
         """The curve with the fewest points that show its shape and its corners."""
-        highest = float(self.rates.max(initial=0.0))
-        kept = thin_within(self.times, self.rates, RATE_TOLERANCE * highest)
+        return self._within(RATE_TOLERANCE)
+
+    @property
+    def sketched(self) -> RateCurve:
+        """The curve with the points that a thin line among many others needs."""
+        return self._within(SKETCH_TOLERANCE)
+
+    def _within(self, tolerance: float) -> RateCurve:
+        kept = thin_within(self.times, self.rates, tolerance * float(self.rates.max(initial=0.0)))
         return RateCurve(self.trial, self.times[kept], self.rates[kept])
 
 

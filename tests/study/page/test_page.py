@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 
 import numpy as np
+import plotly.graph_objects as go
 import pytest
 
 import lrsched
@@ -22,7 +23,7 @@ from study.page.plots.rate_curves import rate_curves
 from study.page.plots.rates.family_rates import draw as draw_families
 from study.page.plots.rates.top_rates import BEST
 from study.page.plots.rates.winner_curve import spread
-from study.page.style import Drawing
+from study.page.style import Drawing, on_white
 from study.stats.leaderboard import leaderboard
 from study.tuning.space import Space
 
@@ -161,3 +162,14 @@ def test_a_sparkline_stays_in_its_box_and_keeps_a_jump() -> None:
     assert all(0 <= x <= WIDTH and 0 <= y <= HEIGHT for x, y in points)
     assert points[1][0] == pytest.approx(points[2][0], abs=0.2)
     assert sparkline(np.empty(0), np.empty(0), 30) == ""
+
+
+def test_a_picture_of_its_own_keeps_the_room_that_its_names_need(made_up: Maker) -> None:
+    (winner,) = gather(made_up(60), None).drawings["winner"]
+    assert on_white(winner.figure, winner.title).layout.margin.r == winner.figure.layout.margin.r > 24
+    cloud = gather(made_up(60), None).drawings["base_rate"][0].figure
+    named = go.Figure(cloud).add_scatter(x=[1], y=[1], name="a").add_scatter(x=[1], y=[1], name="b")
+    bare = on_white(cloud, "a").layout
+    with_legend = on_white(named, "b").layout
+    assert with_legend.margin.t > bare.margin.t
+    assert with_legend.height - named.layout.height > bare.height - cloud.layout.height

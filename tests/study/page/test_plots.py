@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from study.core.records import StudyRecord, TrialRecord
+from study.page.look.palette import COLOUR_BINS
 from study.page.pictures import grid
 from study.page.plots.base_rate_cloud import base_rate_figure, by_base_rate
 from study.page.plots.expected_best_curve import by_family, expected_best_figure
@@ -28,7 +29,6 @@ from study.page.plots.rate_curves import (
 from study.page.plots.warm_up_cloud import by_warm_up, trend, warm_up_figure
 from study.page.style import (
     COLOUR_BAR,
-    COLOUR_BINS,
     AccuracyScale,
     accuracy_scale,
     on_white,

@@ -34,7 +34,7 @@ def test_each_trial_has_its_own_run_and_page(uri: str, study: optuna.Study) -> N
     child("search", "9", of="another study's")
     links = run_links(study, uri)
     assert links.runs == runs
-    assert links.run(7) == f"http://127.0.0.1:5000/#/experiments/{experiment}/runs/{runs[7]}"
+    assert links.run(7) == f"http://127.0.0.1:5000/#/experiments/{experiment}/runs/{runs[7]}/model-metrics"
     assert links.study.endswith(f"/runs/{parent}")
     assert links.run(9) == ""
     assert links.trial(9) == f"http://127.0.0.1:8080/dashboard/studies/{study._study_id}/trials?numbers=9"

@@ -128,7 +128,7 @@ def test_of_few_trials_ranks_find_what_decides_and_seldom_what_does_not(study: M
         assert row.ranks is not None
         assert row.ranks.trials == 8
         found += "base_rate" in row.ranks.found
-        right += max(row.ranks.correlations, key=lambda n: abs(row.ranks.correlations[n])) == "base_rate"  # type: ignore[union-attr, index]  # not None, see above
+        right += max(row.ranks.correlations, key=lambda n: abs(row.ranks.correlations[n])) == "base_rate"  # type: ignore[union-attr]  # not None, see above
         (row,) = importances(few(study, "nothing", seed, noise=1.0))
         assert row.ranks is not None
         alarms += bool(row.ranks.found)

@@ -24,8 +24,9 @@ LOSS = Metric("loss", "minimize", chance=2.3, low=0.0)
 def search(config: StudyConfig, trials: int, seed: int) -> StudyRecord:
     """Run the real pruner over made-up curves, lanes side by side, as the search's loop does; return the record."""
     rng = np.random.default_rng(seed)
-    direction = "maximize" if config.metric.maximized else "minimize"
-    study = optuna.create_study(direction=direction, sampler=optuna.samplers.RandomSampler(seed=seed))
+    study = optuna.create_study(
+        direction=config.metric.direction, sampler=optuna.samplers.RandomSampler(seed=seed)
+    )
     study.pruner = make_pruner(config)
     families = config.schedules
     records: list[TrialRecord] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import plotly.graph_objects as go
 
 from study.core.metric import Metric
@@ -46,16 +47,16 @@ def family_figure(
     """Draw a family's trials in grey, its best in colour, and the best of another family dotted behind it."""
     figure = blank("epoch", "learning rate", height=SMALL)
     style = family_style(family)
-    rest = [curve.thinned for curve in curves if curve is not best]
+    rest = [curve.sketched for curve in curves if curve is not best]
     lines = joined((c.trial.number, c.times, c.rates) for c in rest)
     if len(lines.x):
         figure.add_scatter(
             x=f4(lines.x),
             y=f4(lines.y),
-            text=[f"trial {number}" for number in lines.numbers.tolist()],
+            customdata=lines.numbers.astype(np.int32),
             mode="lines",
             line={"color": GREY, "width": 0.7},
-            hovertemplate="%{text}<br>epoch %{x:.1f}: rate %{y:.3g}<extra></extra>",
+            hovertemplate="trial %{customdata}<br>epoch %{x:.1f}: rate %{y:.3g}<extra></extra>",
             showlegend=False,
         )
     for curve, line, said in (

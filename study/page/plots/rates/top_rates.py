@@ -52,7 +52,7 @@ def top_figure(curves: Sequence[RateCurve], ranked: Sequence[RateCurve]) -> go.F
     """Draw the ranked curves, the best last and so on top, over all others."""
     figure = blank("epoch", "learning rate", height=400)
     best = {curve.trial.number for curve in ranked}
-    rest = [curve.thinned for curve in curves if curve.trial.number not in best]
+    rest = [curve.sketched for curve in curves if curve.trial.number not in best]
     lines = joined((c.trial.number, c.times, c.rates) for c in rest)
     if len(lines.x):
         figure.add_scatter(
