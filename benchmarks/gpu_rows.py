@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -24,7 +24,7 @@ from torch.profiler import ProfilerActivity, profile, record_function
 from benchmarks.throughput import BATCH, lay_out, network_and_sgd
 from study.problems.fashion_mnist import Images, Split
 from study.training import epoch_steps
-from study.training.graphs import WARM_UPS
+from study.training.graphs import WARM_UPS, Work
 from study.training.lanes import Lanes, automatic_lanes
 from study.training.lenet import forward
 from study.training.process import prepare_process
@@ -108,13 +108,19 @@ def waits(scale: Scale) -> bool:
     for graphs in (True, False):
         lanes = lanes_of(split, scale.width, graphs=graphs)
         epochs_of(lanes, WARM_UPS + 1)
-        called = calls(lanes, scale.device)
+        steps, works = lanes._epoch or lanes._prepared()  # noqa: SLF001 - the epoch without its begin and end
+        steps.begin(np.full((lanes.steps, scale.width), RATE), torch.arange(scale.images))
+        called = calls(works, scale.device)
         found = sum(called.count(name) for name in WAITS)
         launched = sum(called.count(name) for name in LAUNCHES)
         way = "replayed" if graphs else "one by one"
         reached &= bar(
             f"{way}: waits in {lanes.steps} steps and the measuring ({launched} launches)", found, 0
         )
+    if scale.device.type == "cuda":
+        asked = calls([partial(print_sum, steps.figures)], scale.device)
+        if not any(asked.count(name) for name in WAITS):
+            raise RuntimeError("the profiler does not see a wait that was made on purpose")
     return reached
 
 
@@ -174,8 +180,8 @@ def settings(scale: Scale) -> bool:
 
 def lanes(scale: Scale) -> bool:
     """What more lanes give."""
-    split = random_split(scale.device, *scale.whole)
-    head("replayed, measured on 10,000", "ms a step", "range", "n", "s/trial-epoch", "peak GiB")
+    split = random_split(scale.device, scale.images, scale.images // 5)
+    head("replayed, a fifth more images measured", "ms a step", "range", "n", "s/trial-epoch", "peak GiB")
     for bfloat16 in (False, True):
         for width in scale.lanes:
             if scale.device.type == "cuda":
@@ -183,7 +189,7 @@ def lanes(scale: Scale) -> bool:
                 torch.cuda.reset_peak_memory_stats()
             side_by_side = lanes_of(split, width, bfloat16=bfloat16)
             taken = per_step(side_by_side, scale, most=2)
-            each = statistics.median(taken) / 1e3 * side_by_side.steps / width
+            each = statistics.median(taken) / 1e3 * scale.whole[0] / BATCH / width
             peak = torch.cuda.max_memory_allocated() / 2**30 if scale.device.type == "cuda" else float("nan")
             line(f"{precision(bfloat16)}, {width} lanes", taken, f"{each:13.4f}", f"{peak:8.1f}")
     return True
@@ -291,17 +297,21 @@ def apart(one: Lanes, other: Lanes) -> float:
     return max(differences) if all(d == d for d in differences) else float("inf")  # noqa: PLR0124 - NaN
 
 
-def calls(lanes: Lanes, device: torch.device) -> list[str]:
-    """Return what the host called while it had an epoch's steps done, begin and end excluded."""
-    steps, works = lanes._epoch or lanes._prepared()  # noqa: SLF001 - the epoch without its begin and end
-    steps.begin(np.full((lanes.steps, len(lanes.keys)), RATE), torch.arange(len(lanes._train)))  # noqa: SLF001 - likewise
+def print_sum(tensor: torch.Tensor) -> None:
+    """Ask the card for a value, so that the host waits."""
+    print(f"  a value that is asked for on purpose: {float(tensor.sum()):.1f}")
+
+
+def calls(works: Sequence[Work], device: torch.device) -> list[str]:
+    """Return what the host called while it had work done."""
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if device.type == "cuda" else [])]
-    with profile(activities=activities) as profiler, record_function("the epoch"):
+    with profile(activities=activities) as profiler, record_function("all of it"):
         for work in works:
             work()
     events = profiler.events() or []
-    (epoch,) = [event.time_range for event in events if event.name == "the epoch" and event.cpu_time_total]
-    return [e.name for e in events if epoch.start <= e.time_range.start <= epoch.end]
+    host = [event for event in events if event.device_type.name == "CPU"]
+    (all_of_it,) = [event.time_range for event in host if event.name == "all of it"]
+    return [event.name for event in host if all_of_it.start <= event.time_range.start <= all_of_it.end]
 
 
 def per_step(lanes: Lanes, scale: Scale, *, most: int | None = None) -> list[float]:
@@ -397,7 +407,7 @@ def textbook_step(
     loss = functional.cross_entropy(network(pixels), labels)
     loss.backward()  # type: ignore[no-untyped-call]  # torch has no type for it
     sgd.step()
-    return float(loss)
+    return loss.item()
 
 
 def precision(bfloat16: bool) -> str:  # noqa: FBT001 - one word for a truth

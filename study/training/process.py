@@ -11,7 +11,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # parameters of glibc's mallopt(3
 
 
 def prepare_process() -> None:
-    """Keep freed memory in the process, and make CUDA choose fixed algorithms.
+    """Keep freed memory in the process; make CUDA choose fixed algorithms, and mean float32 where it says so.
 
     glibc hands every freed activation back to the kernel and faults it in again page by page; raising
     two thresholds keeps it. Elsewhere than on Linux with glibc that part does nothing.
@@ -21,5 +21,6 @@ def prepare_process() -> None:
         if mallopt is not None:
             mallopt(_M_MMAP_THRESHOLD, 2**30)
             mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+    torch.backends.cudnn.fp32_precision = "ieee"  # by default cuDNN's convolutions are computed in TF32, of 10 bits
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True

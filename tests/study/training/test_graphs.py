@@ -6,6 +6,9 @@ No graphics card is needed: a tape records the operations of the CPU as a CUDA g
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +17,7 @@ from torch.nn import functional
 
 from study.problems.fashion_mnist import Images, Split
 from study.training import lenet as networks
-from study.training.graphs import WARM_UPS, Graphs
+from study.training.graphs import WARM_UPS, CudaRecorder, Graphs
 from study.training.lanes import Lanes
 from tests.study.training.tape import Operations, Tape, asks
 
@@ -169,3 +172,75 @@ def nowhere() -> Split:
         return Images(pixels, torch.empty(number, dtype=torch.int64, device="meta"))
 
     return Split(images(200), images(300), {})
+
+
+class Card:
+    """Stands in for ``torch.cuda`` where there is no card: it notes what is called on which stream, in order.
+
+    That a real card captures is seen by ``benchmarks/gpu.sh`` alone.
+    """
+
+    def __init__(self, *, refuse: bool = False) -> None:
+        self.refuse, self.said, self.current = refuse, list[str](), "ours"
+
+    class Stream:
+        """A stream by its name."""
+
+        def __init__(self, card: Card, name: str) -> None:
+            self.card, self.name = card, name
+
+        def wait_stream(self, other: Card.Stream) -> None:
+            self.card.said.append(f"{self.name} waits for {other.name}")
+
+    @contextmanager
+    def stream(self, stream: Card.Stream) -> Iterator[None]:
+        before, self.current = self.current, stream.name
+        try:
+            yield
+        finally:
+            self.current = before
+
+    @contextmanager
+    def graph(
+        self, _graph: object, *, pool: str, stream: Card.Stream, capture_error_mode: str
+    ) -> Iterator[None]:
+        """As the real one: a capture that fails leaves its stream current."""
+        before, self.current = self.current, stream.name
+        self.said.append(f"capture in {pool}, {capture_error_mode}")
+        yield
+        if self.refuse:
+            raise RuntimeError("capture was invalidated")
+        self.current = before
+
+    def installed(self, monkeypatch: pytest.MonkeyPatch) -> CudaRecorder:
+        replaced = {
+            "Stream": lambda _device: Card.Stream(self, "side"),
+            "current_stream": lambda _device: Card.Stream(self, self.current),
+            "graph_pool_handle": lambda: "a pool",
+            "CUDAGraph": lambda: SimpleNamespace(replay=lambda: self.said.append("replay")),
+            "stream": self.stream,
+            "graph": self.graph,
+        }
+        for name, stand_in in replaced.items():
+            monkeypatch.setattr(torch.cuda, name, stand_in)
+        return CudaRecorder(torch.device("cuda"))
+
+
+def test_work_is_warmed_up_and_recorded_on_one_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first calls count, so each waits for what was before it and is waited for by what comes after."""
+    card = Card()
+    once = Graphs(card.installed(monkeypatch)).replayed(lambda: card.said.append(f"work on {card.current}"))
+    for _ in range(WARM_UPS + 2):
+        once()
+    warm = ["side waits for ours", "work on side", "ours waits for side"]
+    recorded = ["capture in a pool, thread_local", "work on side", "replay"]
+    assert card.said == [*warm * WARM_UPS, *recorded, "replay"]
+    assert card.current == "ours"
+
+
+def test_a_failed_capture_leaves_the_stream_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    card = Card(refuse=True)
+    recorder = card.installed(monkeypatch)
+    with pytest.raises(RuntimeError, match="invalidated"):
+        recorder.record(lambda: None)
+    assert card.current == "ours"

@@ -6,10 +6,8 @@ set by hand before every step, in float64.
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,14 +16,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 import lrsched
-from study.core.records import EpochMetrics
 from study.problems.fashion_mnist import Images, Split
 from study.training.lanes import Lanes, data_order
 from study.training.lenet import forward, lenet, unstack
 from study.training.rates import Rates
+from tests.study.training.scenarios import STARTS, TRAINED, come_and_go, go_on, timeless
 
 ORDER = 5
-Table = dict[int, NDArray[np.float64]]
 
 #: One schedule a lane, each of another kind, all moving with every step (but the constant).
 SCHEDULES = (
@@ -108,23 +105,9 @@ def test_a_lane_does_not_see_who_comes_and_goes(few: Split, *, constant: bool) -
     """One lane trains through, others leave and join: all equal lone networks, each from its own clock."""
     lanes = together(few, constant=constant)
     rates = {key: some_rates(lanes.steps, 8, key) for key in range(4)}
-    trained = dict.fromkeys(rates, 0)
-    joins, leaves = {0: (0, 1), 3: (2,), 4: (3,)}, {3: (0,), 6: (2,)}
-    ended = {}
-    for epoch in range(8):
-        for key in leaves.get(epoch, ()):
-            ended[key] = lanes.weights(key)
-            lanes.drop(key)
-        for key in joins.get(epoch, ()):
-            lanes.add(key, seed=100 + key)
-        lanes.train_epoch({key: rates[key][trained[key]] for key in lanes.keys})
-        for key in lanes.keys:
-            trained[key] += 1
-    ended |= {key: lanes.weights(key) for key in lanes.keys}
-    assert trained == {0: 3, 1: 8, 2: 3, 3: 4}
-    for key, clock in {0: 0, 1: 0, 2: 3, 3: 4}.items():
-        own = rates[key][: trained[key]]
-        *_, (_, network) = alone(few, 100 + key, own, batch=32, clock=clock)
+    ended = come_and_go(lanes, rates)
+    for key, epochs in TRAINED.items():
+        *_, (_, network) = alone(few, 100 + key, rates[key][:epochs], batch=32, clock=STARTS[key])
         assert difference(ended[key], network) < 1e-9
 
 
@@ -235,10 +218,6 @@ def test_a_diverged_lane_disturbs_nobody(few: Split, *, bfloat16: bool, number: 
         assert [timeless(e[key]) for e in figures[0]] == [timeless(e[key]) for e in figures[1]]
 
 
-def timeless(epoch: EpochMetrics) -> EpochMetrics:
-    return replace(epoch, seconds=0.0)
-
-
 @pytest.mark.parametrize("length", [0.5, 2.0])
 def test_the_average_is_exponential(few: Split, length: float) -> None:
     """After each step: average += (weights - average) / (length x steps an epoch), from the initial weights."""
@@ -261,26 +240,14 @@ def test_the_average_is_exponential(few: Split, length: float) -> None:
     assert last.averaged_accuracy == pytest.approx(right.double().mean().item(), abs=1e-12)
 
 
-def test_going_on_equals_never_having_stopped(few: Split) -> None:
+@pytest.mark.parametrize("constant", [False, True])
+def test_going_on_equals_never_having_stopped(few: Split, *, constant: bool) -> None:
     """What another process reads from a file trains on to the same bits, averages and epoch numbers too."""
-    through = together(few, dtype=torch.float32, averaging=1.0)
-    through.add(4, seed=1)
-    through.add(9, seed=2)
-    rates = {key: some_rates(through.steps, 4, key) for key in (4, 9)}
-    rows: list[Table] = [{key: rates[key][e] for key in rates} for e in range(4)]
-    for row in rows[:2]:
-        through.train_epoch(row)
-    file = io.BytesIO()
-    torch.save(through.state_dict(), file)
-    file.seek(0)
-    resumed = together(few, dtype=torch.float32, averaging=1.0)
-    resumed.load_state_dict(torch.load(file, weights_only=True))
-    assert resumed.keys == [4, 9]
-    for row in rows[2:]:
-        one, other = through.train_epoch(row), resumed.train_epoch(row)
-        assert {k: timeless(e) for k, e in one.items()} == {k: timeless(e) for k, e in other.items()}
-    for key in (4, 9):
-        assert all(torch.equal(resumed.weights(key)[n], w) for n, w in through.weights(key).items())
+
+    def make() -> Lanes:
+        return together(few, dtype=torch.float32, averaging=1.0, constant=constant)
+
+    go_on(make, {key: some_rates(make().steps, 4, key) for key in (4, 9)})
 
 
 def test_the_data_order_depends_on_seed_and_clock_alone() -> None:

@@ -5,7 +5,6 @@ The oracle is a loop over one network and its torch optimizer, with the rate set
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Mapping
 from dataclasses import replace
@@ -31,6 +30,7 @@ from study.training.lanes import Lanes, data_order
 from study.training.rates import Rates
 from tests.study.training.general import zoo
 from tests.study.training.general.zoo import NETWORKS, OPTIMIZERS, problem_of
+from tests.study.training.scenarios import STARTS, TRAINED, come_and_go, go_on, timeless
 
 ORDER = 5
 CPU = torch.device("cpu")
@@ -198,22 +198,9 @@ def test_a_lane_does_not_see_who_comes_and_goes(optimizer: str, *, fused: bool) 
     problem = problem_of("batch norm", optimizer)
     lanes = lanes_of(problem, fused=fused)
     rates = {key: some_rates(problem, lanes.steps, key, 8) for key in range(4)}
-    trained = dict.fromkeys(rates, 0)
-    joins, leaves = {0: (0, 1), 3: (2,), 4: (3,)}, {3: (0,), 6: (2,)}
-    ended = {}
-    for epoch in range(8):
-        for key in leaves.get(epoch, ()):
-            ended[key] = lanes.weights(key)
-            lanes.drop(key)
-        for key in joins.get(epoch, ()):
-            lanes.add(key, seed=100 + key)
-        lanes.train_epoch({key: rates[key][trained[key]] for key in lanes.keys})
-        for key in lanes.keys:
-            trained[key] += 1
-    ended |= {key: lanes.weights(key) for key in lanes.keys}
-    assert trained == {0: 3, 1: 8, 2: 3, 3: 4}
-    for key, clock in {0: 0, 1: 0, 2: 3, 3: 4}.items():
-        lone, _ = alone(problem, 100 + key, rates[key][: trained[key]], clock=clock)
+    ended = come_and_go(lanes, rates)
+    for key, epochs in TRAINED.items():
+        lone, _ = alone(problem, 100 + key, rates[key][:epochs], clock=STARTS[key])
         assert difference(ended[key], lone) < 1e-9
 
 
@@ -222,28 +209,11 @@ def test_a_lane_does_not_see_who_comes_and_goes(optimizer: str, *, fused: bool) 
 def test_going_on_equals_never_having_stopped(optimizer: str, *, fused: bool) -> None:
     """What another process reads from a file, as data and not as code, trains on to the same bits; dropout too."""
     problem = problem_of("attention", optimizer)
-    through = lanes_of(problem, fused=fused, dtype=torch.float32, averaging=1.0)
-    for key in (4, 9):
-        through.add(key, seed=key)
-    rates = {key: some_rates(problem, through.steps, key, 4) for key in (4, 9)}
-    rows = [{key: rates[key][e] for key in rates} for e in range(4)]
-    for row in rows[:2]:
-        through.train_epoch(row)
-    file = io.BytesIO()
-    torch.save(through.state_dict(), file)
-    file.seek(0)
-    resumed = lanes_of(problem, fused=fused, dtype=torch.float32, averaging=1.0)
-    resumed.load_state_dict(torch.load(file, weights_only=True))
-    assert resumed.keys == [4, 9]
-    for row in rows[2:]:
-        one, other = through.train_epoch(row), resumed.train_epoch(row)
-        assert {k: timeless(e) for k, e in one.items()} == {k: timeless(e) for k, e in other.items()}
-    for key in (4, 9):
-        assert all(torch.equal(resumed.weights(key)[n], w) for n, w in through.weights(key).items())
 
+    def make() -> ProblemLanes:
+        return lanes_of(problem, fused=fused, dtype=torch.float32, averaging=1.0)
 
-def timeless(epoch: EpochMetrics) -> EpochMetrics:
-    return replace(epoch, seconds=0.0)
+    go_on(make, {key: some_rates(problem, make().steps, key, 4) for key in (4, 9)})
 
 
 @pytest.mark.parametrize("fused", [True, False])
