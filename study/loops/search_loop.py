@@ -146,7 +146,8 @@ class SearchLoop:
         lifecycle.heartbeat(self._study, [job.trial for job in self._jobs.values()])
         for job in list(self._jobs.values()):
             self._report(job)
-        for job in list(self._jobs.values()):
+        # Who has finished is known to the pruner when the others are decided.
+        for job in sorted(self._jobs.values(), key=lambda job: -len(job.epochs)):
             self._decide(job)
 
     def _report(self, job: Job) -> None:
@@ -165,7 +166,7 @@ class SearchLoop:
         if len(job.epochs) == self._config.epochs:
             self._end(job, "finished")
             return
-        match decide(self._study, job.trial):
+        match decide(self._study, job.trial, job.epochs):
             case "prune":
                 self._end(job, "pruned")
             case "reprieve":
