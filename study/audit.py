@@ -27,6 +27,8 @@ EVERY = (1 / 30, 1 / 6)
 STARTUP = (2, 3, 4, 6)
 #: Best trials of a family that are never stopped. Below its family's median none is the best: there 0 is as good as 1.
 KEEP = {"family-median": (0,), "median": (0, 1, 2)}
+#: The rule that knows the schedule: the same, earlier, and finished trials needed.
+PREDICT_AFTER, PREDICT_STARTUP, PREDICT_KEEP = (0.1, 1 / 8, 1 / 6, 1 / 4), (8, 16), (1, 2)
 
 
 @dataclass(frozen=True)
@@ -170,8 +172,9 @@ def print_replay(record: StudyRecord, rows: int, orders: int, out: Path | None, 
 
 
 def settings_of(data: Curves, epochs: int) -> Iterator[Setting]:
-    """Yield every setting that is replayed: both pruners, every signal recorded, the grids above."""
+    """Yield every setting that is replayed: all pruners, every signal recorded, the grids above."""
     from study.core.median_rule import MedianRule
+    from study.core.predict_rule import PredictRule
     from study.stats.replay import Setting
 
     afters = sorted({max(1, round(epochs * share)) for share in AFTER})
@@ -179,6 +182,9 @@ def settings_of(data: Curves, epochs: int) -> Iterator[Setting]:
     for pruner, signal in product(KEEP, data.signals):
         for after, every, startup, keep in product(afters, everies, STARTUP, KEEP[pruner]):
             yield Setting(pruner, signal, MedianRule(after, every, startup, epochs, keep))
+    for signal, keep, startup in product(data.traits, PREDICT_KEEP, PREDICT_STARTUP):
+        for after in sorted({max(1, -round(-epochs * share // 1)) for share in PREDICT_AFTER}):
+            yield Setting("predict", signal, PredictRule(after, 1, startup, epochs, keep))
 
 
 def replay_table(

@@ -131,16 +131,16 @@ _study, _search, _other = (partial(option, group=group) for group in ("Study", "
 )
 @_search(
     "--pruner",
-    type=Choice(["median", "family-median", "none"]),
+    type=Choice(["median", "family-median", "predict", "none"]),
     default="median",
-    help="Stop a trial that falls behind the median of all, or of its own family; docs/pruning.md.",
+    help="Stop a trial that falls behind the median of all or of its family, or is predicted to end too low; docs/pruning.md.",
 )
 @_search(
     "--n-warmup-steps",
     old="--prune-after",
     type=Whole(1),
     default=None,
-    show_default="a quarter of --epochs, 3 or more",
+    show_default="a quarter of --epochs, an eighth for predict; 3 or more",
     help="Epochs before a trial can be stopped.",
 )
 @_search(
@@ -151,8 +151,8 @@ _study, _search, _other = (partial(option, group=group) for group in ("Study", "
     old="--prune-startup",
     type=Whole(1),
     default=None,
-    show_default="6; 2 of one family",
-    help="Other trials that a median needs.",
+    show_default="6; 2 of one family; 8 for predict",
+    help="Other trials that a median needs, or finished ones that a prediction does.",
 )
 @_search(
     "--keep-best",

@@ -21,16 +21,15 @@ from study.core.errors import InputError
 
 
 @dataclass(frozen=True)
-class MedianRule:
-    """When to compare, and when a trial loses.
+class PruningRule:
+    """When a trial is judged: what every rule is told.
 
     Attributes:
         n_warmup_steps: Epochs that every trial may train before it can be stopped.
         interval_steps: Epochs between two decisions about one trial.
-        n_startup_trials: Other trials needed at an epoch before their median counts.
+        n_startup_trials: Other trials needed before one is judged by them.
         epochs: Length of a whole trial; after its last epoch nothing is left to stop. ``None``: unknown.
-        keep_best: Best trials of each family, at the epoch at which they are judged, that are never stopped. A
-            family whose trials all start slowly would else be gone before any has shown what it ends at.
+        keep_best: Best trials of each family that are never stopped.
     """
 
     n_warmup_steps: int = 5
@@ -57,6 +56,15 @@ class MedianRule:
         if self.epochs is not None and trained >= self.epochs:
             return False
         return trained >= self.n_warmup_steps and (trained - self.n_warmup_steps) % self.interval_steps == 0
+
+
+@dataclass(frozen=True)
+class MedianRule(PruningRule):
+    """When a trial loses against the median of the others.
+
+    The ``n_startup_trials`` are those that have shown a signal at the epoch, and ``keep_best`` counts by what trials showed at
+    it. A family whose trials all start slowly would else be gone before any has shown what it ends at.
+    """
 
     def loses(self, best: float, others: Collection[float], family: Collection[float] = ()) -> bool:
         """Return whether a trial is stopped.

@@ -52,7 +52,7 @@ class StudyConfig:
         batch_size: Images a minibatch.
         schedules: Names of the schedule families searched, in catalogue order.
         sampler: ``stratified``, ``tpe`` or ``random``.
-        pruner: ``family-median``, ``median`` or ``none``.
+        pruner: ``family-median``, ``median``, ``predict`` or ``none``.
         n_warmup_steps: Epochs that every trial may train before it can be pruned.
         interval_steps: Epochs between two decisions about one trial.
         n_startup_trials: Trials needed at an epoch before their median counts.

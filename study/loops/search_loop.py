@@ -248,6 +248,10 @@ class SearchLoop:
         """
         for job in list(self._jobs.values()):
             self._report(job)
+        # Who has finished is known to the pruner when the others are decided.
+        for job in list(self._jobs.values()):
+            if len(job.epochs) == self._config.epochs:
+                self._end(job, "finished")
         if decided is None:
             decided = {number: self._decision(job) for number, job in self._jobs.items()}
             self._slot.save_decisions(self._lanes.clock, decided)
@@ -267,14 +271,12 @@ class SearchLoop:
             self._end(job, "diverged")
 
     def _decision(self, job: Job) -> Decision:
-        if len(job.epochs) == self._config.epochs:
-            return "finished"
-        decision = decide(self._study, job.trial)
+        decision = decide(self._study, job.trial, job.epochs)
         return "pruned" if decision == "prune" else decision
 
     def _carry_out(self, job: Job, decision: Decision) -> None:
         match decision:
-            case "finished" | "pruned":
+            case "pruned":
                 self._end(job, decision)
             case "reprieve":
                 job.reprieved_at = job.epochs[-1].epoch

@@ -83,11 +83,11 @@ def pruning_defaults(pruner: str, epochs: int) -> dict[str, int]:
     """Return the options of pruning that depend on others; ``docs/pruning.md`` says what they rest on.
 
     Args:
-        pruner: ``median``, ``family-median`` or ``none``.
-        epochs: Length of a whole trial. A warm-up takes up to 30 % of it, and earlier than at a quarter slow
-            starters are stopped that end high.
+        pruner: ``median``, ``family-median``, ``predict`` or ``none``.
+        epochs: Length of a whole trial. A warm-up takes up to 30 % of it, and earlier than at a quarter the medians stop
+            slow starters that end high.
     """
     return {
-        "n_warmup_steps": max(3, -(-epochs // 4)),
-        "n_startup_trials": 2 if pruner == "family-median" else 6,
+        "n_warmup_steps": max(3, -(-epochs // (8 if pruner == "predict" else 4))),
+        "n_startup_trials": {"family-median": 2, "predict": 8}.get(pruner, 6),
     }

@@ -11,14 +11,18 @@ how much earlier a trial would have begun in a freed lane, cannot be known.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from study.core.errors import InputError
+from study.core.forecast import is_bounded, trial_traits
 from study.core.median_rule import MedianRule
-from study.core.records import CHANCE, StudyRecord
+from study.core.metric import ACCURACY
+from study.core.predict_rule import PredictRule
+from study.core.records import CHANCE, StudyRecord, TrialRecord
+from study.stats.pruning.clock import epochs_forecast, epochs_trained, epochs_untouched
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -37,6 +41,9 @@ class Curves:
         signals: What a pruner could have seen, [N, E] each; not finite from where a trial diverged.
         final: Validation value after the last epoch, [N]; minus infinity for a diverged trial.
         chance: What a network that learned nothing scores.
+        failed: What a trial must beat to have learned anything.
+        traits: What the ends are forecast from, by signal, [N, E - 1, F] each; needed by the rule that knows the schedule.
+        bounded: Whether the metric has a best possible value.
     """
 
     families: tuple[str, ...]
@@ -44,6 +51,9 @@ class Curves:
     signals: Mapping[str, Floats]
     final: Floats
     chance: float = CHANCE
+    failed: float = ACCURACY.failed
+    traits: Mapping[str, Floats] = field(default_factory=dict)
+    bounded: bool = True
 
 
 def curves(study: StudyRecord) -> Curves:
@@ -77,56 +87,21 @@ def curves(study: StudyRecord) -> Curves:
         signals=signals,
         final=np.array([-np.inf if t.value is None else metric.progress(t.value) for t in ended]),
         chance=metric.progress(metric.chance),
+        failed=metric.progress(metric.failed),
+        traits={name: _traits(ended, signal, bounded=is_bounded(metric)) for name, signal in signals.items()},
+        bounded=is_bounded(metric),
     )
 
 
-def epochs_trained(
-    signal: Floats, offsets: Ints, families: Sequence[str], rule: MedianRule, *, within: bool
-) -> Ints:
-    """Return how many epochs each trial would have trained under a pruning rule.
-
-    The global epoch gives the order: trial i is at its epoch ``clock - offsets[i]``. All trials that
-    end an epoch at the same clock are judged together, on what was known before any of them was stopped.
-
-    Args:
-        signal: What the pruner sees, [N, E]; minus infinity from where a trial diverged.
-        offsets: Global epoch at which each trial began, [N].
-        families: Each trial's family, length N.
-        rule: The pruning rule.
-        within: Compare each trial with its own family only.
-
-    Returns:
-        Epochs trained, [N]; E for a trial that was not stopped and did not diverge.
-    """
-    epochs = signal.shape[1]
-    trained = epochs_untouched(signal)
-    best = np.maximum.accumulate(signal, axis=1)
-    names, everyone = np.asarray(families), np.arange(len(families))
-    kin = {name: np.flatnonzero(names == name) for name in dict.fromkeys(families)}
-    for clock in range(int(offsets.min()), int(offsets.max()) + epochs):
-        at = clock - offsets
-        running = np.flatnonzero((at >= 0) & (at < trained))
-        losers = []
-        for trial in running.tolist():
-            epoch = int(at[trial])
-            if rule.due(epoch):
-                own = _standings(signal, trained, offsets, clock, trial, kin[families[trial]])
-                others = own if within else _standings(signal, trained, offsets, clock, trial, everyone)
-                if rule.loses(float(best[trial, epoch]), others.tolist(), own.tolist()):
-                    losers.append(trial)
-        trained[losers] = at[losers] + 1
-    return trained
-
-
-def _standings(signal: Floats, trained: Ints, offsets: Ints, clock: int, trial: int, peers: Ints) -> Floats:
-    """Return where a trial's peers stood at the epoch it has reached; stopped before: minus infinity."""
-    epoch = clock - offsets[trial]
-    peers = peers[peers != trial]
-    reached = (trained[peers] > epoch) & (offsets[peers] + epoch <= clock)
-    # A trial that ends at this very clock is not known to have ended while its lane-mates are judged.
-    ended = (trained[peers] <= epoch) & (offsets[peers] + trained[peers] <= clock)
-    stood: Floats = np.where(ended, -np.inf, signal[peers, epoch])[reached | ended]
-    return stood
+def _traits(trials: Sequence[TrialRecord], signals: Floats, *, bounded: bool) -> Floats:
+    """Return the traits of trials with their signals, [N, E]."""
+    with np.errstate(invalid="ignore"):  # from where a trial diverged nothing is asked
+        return np.stack(
+            [
+                trial_traits(trial.spec, [e.train_loss for e in trial.epochs], signal, bounded=bounded)
+                for trial, signal in zip(trials, signals, strict=True)
+            ]
+        )
 
 
 @dataclass(frozen=True)
@@ -135,7 +110,7 @@ class Setting:
 
     pruner: str
     prune_on: str
-    rule: MedianRule
+    rule: MedianRule | PredictRule
 
     @property
     def flags(self) -> str:
@@ -183,9 +158,15 @@ class Replay:
 
 def judge(setting: Setting, data: Curves) -> Replay:
     """Replay one setting and measure what it saved and what it threw away."""
-    signal = data.signals[setting.prune_on]
-    within = setting.pruner == "family-median"
-    trained = epochs_trained(signal, data.offsets, data.families, setting.rule, within=within)
+    rule = setting.rule
+    if isinstance(rule, PredictRule):
+        told = data.signals[setting.prune_on], data.traits[setting.prune_on], data.final
+        failed, bounded = data.failed, data.bounded
+        trained = epochs_forecast(*told, data.offsets, data.families, rule, failed=failed, bounded=bounded)
+    else:
+        within = setting.pruner == "family-median"
+        signal = data.signals[setting.prune_on]
+        trained = epochs_trained(signal, data.offsets, data.families, rule, within=within)
     return measure(setting, data, trained)
 
 
@@ -220,16 +201,6 @@ def measure(setting: Setting, data: Curves, trained: Ints) -> Replay:
         losses=losses,
         false_prunes=false_prunes,
     )
-
-
-def epochs_untouched(signal: Floats) -> Ints:
-    """Return the epochs that each trial takes when none is stopped, [N].
-
-    All of them; a diverged trial ends with the first whose signal, [N, E], is not finite.
-    """
-    finite = np.isfinite(signal)
-    epochs: Ints = np.where(finite.all(axis=1), signal.shape[1], finite.argmin(axis=1) + 1)
-    return epochs
 
 
 def in_other_orders(setting: Setting, data: Curves, orders: int, seed: int = 0) -> list[Replay]:

@@ -16,6 +16,8 @@ _COLOURS = {
     ("family-median", "averaged"): "#2a9d6f",
     ("median", "val"): "#e08a1e",
     ("median", "averaged"): "#8e63c7",
+    ("predict", "val"): "#c2445e",
+    ("predict", "averaged"): "#5d6b79",
 }
 
 

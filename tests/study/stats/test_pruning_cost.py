@@ -17,19 +17,20 @@ from study.core.median_rule import MedianRule
 from study.core.records import EpochMetrics, Outcome, StudyConfig, StudyRecord, TrialRecord, TrialSpec
 from study.page.plots.audit_scatter import audit_figure
 from study.stats.pruning_cost import ALL, Cost, cost_of_pruning, estimate
+from study.stats.pruning.clock import epochs_forecast, epochs_trained
 from study.stats.replay import (
     Curves,
     Replay,
     Setting,
     curves,
-    epochs_trained,
     in_other_orders,
     judge,
     leaders,
     measure,
     recommend,
 )
-from study.tuning.pruner import MedianPruner, decide, is_reprieved
+from study.tuning.median_pruner import MedianPruner, is_reprieved
+from study.tuning.pruner import decide
 
 RULE = MedianRule(n_warmup_steps=2, interval_steps=1, n_startup_trials=2, epochs=4)
 SETTING = Setting("family-median", "val", RULE)

@@ -15,7 +15,8 @@ from optuna.trial import TrialState
 from study.core.errors import InputError
 from study.core.median_rule import MedianRule
 from study.core.records import StudyConfig
-from study.tuning.pruner import Decision, MedianPruner, decide, is_reprieved, make_pruner
+from study.tuning.median_pruner import MedianPruner, is_reprieved
+from study.tuning.pruner import Decision, decide, make_pruner
 
 FAMILIES = ("a", "b")
 NAN = float("nan")
