@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 import click
 
 from study.outside.passwords import remember, without_login
-from study.outside.study_names import check_study_name
 from study.outside.printable import short
+from study.outside.study_names import check_study_name
 
 #: The most that a whole number may be where nothing else limits it: more is a slip of the hand.
 MOST = 1_000_000

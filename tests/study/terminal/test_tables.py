@@ -7,9 +7,10 @@ import io
 import pytest
 from rich.console import Console
 
+from study.outside.printable import printable
 from study.terminal.cells import MISSING, cell
 from study.terminal.markdown import markdown_table
-from study.terminal.tables import Column, print_table, printable
+from study.terminal.tables import Column, print_table
 
 COLUMNS = [
     Column("family"),
