@@ -237,19 +237,19 @@ def _run(options: SearchOptions) -> None:
     from study.tuning.space import Space
 
     prepare_process()
+    check_tracking(options.tracking_uri, options.storage)
+    recorded = store.settings_of(options.storage, options.study)
     device = choose_device(options.device)
     workload = open_workload(
         options.problem, device, data_dir=options.data_dir, train_images=options.train_images,
         optimizer=options.optimizer, weight_decay=options.weight_decay,
     )  # fmt: skip
-    recorded = store.settings_of(options.storage, options.study)
     precision = choose_precision(options.precision, device, recorded.precision if recorded else None)
     if options.precision == AUTO and workload.source:
         precision = FLOAT32  # bfloat16 is measured for LeNet alone; a user's problem has to ask for it
     config = options.config(device.type, precision, workload)
     space = Space(config.schedules, config.epochs, config.base_rate)
     sampler, pruner = make_sampler(config, space), make_pruner(config)
-    check_tracking(options.tracking_uri, options.storage)
     study = store.open_study(options.storage, config)
     study.sampler, study.pruner = sampler, pruner
     for name, fact in workload.facts.items():

@@ -322,7 +322,10 @@ def _read_scores(file: Path, names: Sequence[str]) -> dict[str, Scores] | None:
         return None
     try:
         with np.load(file) as kept:
-            right = np.unpackbits(kept["right"], axis=1, count=int(kept["examples"])).astype(bool)
+            bits = kept["right"]
+            right = np.unpackbits(bits, axis=1, count=min(int(kept["examples"]), 8 * bits.shape[1])).astype(
+                bool
+            )
             found = {str(n): Scores(float(loss), row)
                      for n, loss, row in zip(kept["names"], kept["losses"], right, strict=True)}  # fmt: skip
     except Exception as error:  # numpy and zipfile raise what they like on a damaged file
