@@ -272,6 +272,7 @@ def _prepare(options: ConfirmOptions) -> tuple[StudyRecord, Confirmation, Any]:
     confirmation = Confirmation(
         config, chosen, options.plan, options.checkpoints / folder_of(record.config.name)
     )
+    confirmation.require_room(len(options.rates or (1,)))
     _announce(record.config, confirmation)
     require_final(options.data_dir)
     return record, confirmation, where

@@ -9,6 +9,7 @@ import click
 
 from study.loops.search_options import SearchOptions
 from study.terminal.command import (
+    WORDS,
     command,
     data_dir_option,
     device_option,
@@ -17,6 +18,7 @@ from study.terminal.command import (
     seed_option,
     storage_option,
     tracking_option,
+    workers_option,
 )
 from study.terminal.values import Choice, Names, Real, StudyName, Whole
 
@@ -175,6 +177,7 @@ _study, _search, _other = (partial(option, group=group) for group in ("Study", "
     help="Share of the trials to be stopped that train on, to measure what pruning costs.",
 )
 @lanes_option
+@workers_option
 @option(
     "--precision",
     type=Choice(["auto", "float32", "bfloat16"]),
@@ -215,7 +218,11 @@ def main(options: SearchOptions) -> int:
         return rerun_trial(
             options.storage, options.study, options.rerun, options.device, options.data_dir, options.problem
         )
-    _run(options)
+    if options.workers > 1:
+        from study.loops.workers import divide_and_run
+
+        divide_and_run(options.workers, options.device, click.get_current_context().meta[WORDS])
+    _run(options)  # after workers it trains what a dead one left, and tells how it ended
     return 0
 
 
@@ -248,6 +255,7 @@ def _run(options: SearchOptions) -> None:
     if options.precision == AUTO and workload.source:
         precision = FLOAT32  # bfloat16 is measured for LeNet alone; a user's problem has to ask for it
     config = options.config(device.type, precision, workload)
+    workload.require_room(options.lanes or automatic_lanes(device), config)
     space = Space(config.schedules, config.epochs, config.base_rate)
     sampler, pruner = make_sampler(config, space), make_pruner(config)
     study = store.open_study(options.storage, config)
@@ -286,7 +294,10 @@ def _run(options: SearchOptions) -> None:
             )  # half a second that no start should wait for
 
             results = close_study(store.record(study), tracker, outcome)
-    print_closing(results, options.storage, options.tracking_uri, tracker.experiment_id, complete=complete)
+    if SHARED not in os.environ:  # else the process that started this one tells it
+        print_closing(
+            results, options.storage, options.tracking_uri, tracker.experiment_id, complete=complete
+        )
     store.close(study)
 
 

@@ -37,6 +37,8 @@ Function = Callable[..., Any]
 CONTINUES = "interrupted; the same command continues"
 
 _WIDTH = 100
+#: Where a context keeps the words that its command was given.
+WORDS = "study.words"
 
 
 class Command(click.Command):
@@ -78,6 +80,11 @@ class Command(click.Command):
             formatter.write("Examples:\n")
             for meaning, arguments in self.examples:
                 formatter.write(f"  # {meaning}\n  {ctx.command_path} {arguments}".rstrip() + "\n")
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep the words as they were given, for who starts the same command again."""
+        ctx.meta[WORDS] = tuple(args)
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command, unless what was given contradicts itself."""
@@ -285,6 +292,14 @@ lanes_option = option(
     default=AUTO,
     group="Machine",
     help="Trials trained side by side; auto takes a good number for the device.",
+)
+workers_option = option(
+    "--workers",
+    metavar="N",
+    type=Whole(1, 64),
+    default=1,
+    group="Machine",
+    help="Processes on this machine, each with its own lanes: a GPU each, or a share of the CPUs.",
 )
 seed_option = option(
     "--seed",
