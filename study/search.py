@@ -294,10 +294,7 @@ def _run(options: SearchOptions) -> None:
             )  # half a second that no start should wait for
 
             results = close_study(store.record(study), tracker, outcome)
-    if SHARED not in os.environ:  # else the process that started this one tells it
-        print_closing(
-            results, options.storage, options.tracking_uri, tracker.experiment_id, complete=complete
-        )
+    print_closing(results, options.storage, options.tracking_uri, tracker.experiment_id, complete=complete)
     store.close(study)
 
 

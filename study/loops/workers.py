@@ -133,12 +133,15 @@ class _Worker:
         self._reader.start()
 
     def _read(self) -> None:
-        for line in self.process.stdout or ():
-            text = printable(line.rstrip())
-            if text.startswith(ERROR):
-                self.errors.append(text.removeprefix(ERROR))
-            else:
-                click.echo(f"{self.number}: {text}")
+        if self.process.stdout is None:
+            return
+        with self.process.stdout as lines:
+            for line in lines:
+                text = printable(line.rstrip())
+                if text.startswith(ERROR):
+                    self.errors.append(text.removeprefix(ERROR))
+                else:
+                    click.echo(f"{self.number}: {text}")
 
     def end(self) -> None:
         """Wait until it has put its records in order; end it if that takes too long."""
