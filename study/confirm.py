@@ -25,11 +25,10 @@ from study.terminal.values import Choice, Duration, Numbers, Real, Whole
 
 if TYPE_CHECKING:
     from study.core.records import StudyConfig, StudyRecord
-    from study.loops.confirmation import Confirmation, Standing
+    from study.loops.confirmation import Confirmation
     from study.stats.base_rates import BaseRates
     from study.stats.verdict import Plan
     from study.store.mlflow_tracking import Tracker
-    from study.terminal.progress import Progress
 
 #: Looks unless others are planned: the first, then twice as many seeds each time, and the most seeds.
 FIRST_LOOK, MAX_SEEDS = 5, 40
@@ -63,10 +62,8 @@ class ConfirmOptions:
 
     @property
     def planned(self) -> tuple[int, ...]:
-        """Seeds at each look; refused where two options contradict each other."""
+        """Seeds at each look."""
         if self.seeds is not None:
-            if self.looks or self.max_seeds:
-                raise InputError("`seeds` is a plan of one look: give `looks` and `max_seeds` without it")
             return (self.seeds,)
         if self.looks and self.max_seeds and self.max_seeds < self.looks[0]:
             raise InputError(
@@ -74,6 +71,8 @@ class ConfirmOptions:
             )
         most = self.max_seeds or (self.looks[-1] if self.looks else MAX_SEEDS)
         looks = self.looks or tuple(FIRST_LOOK * 2**k for k in range(most.bit_length()))
+        if self.looks and most < self.looks[0]:
+            raise InputError(f"`max_seeds` {most} comes before the first of `looks`, {self.looks[0]}")
         return (*(look for look in looks if look < most), most)
 
     @property
@@ -119,7 +118,7 @@ class ConfirmOptions:
     group="Plan",
     help=f"Seeds of the last look; fresh, shared by all. Default: the last of --looks, or {MAX_SEEDS}.",
 )
-@option("--seeds", type=Whole(2), default=None, hidden=True, help="A single look: --looks N.")
+@option("--seeds", type=Whole(2), default=None, hidden=True, excludes=("looks", "max_seeds"))
 @option(
     "--budget",
     type=Duration(),
@@ -209,7 +208,7 @@ def _confirm(options: ConfirmOptions) -> None:
 
     from study.loops.confirmation import Limit, confirm
     from study.loops.recording import alone_in, closing
-    from study.page.confirmed import Certified, conclude
+    from study.page.confirmed import Certified, conclude, standing_facts
     from study.problems.fashion_mnist import load_final, load_training
     from study.terminal.progress import Progress
 
@@ -222,7 +221,10 @@ def _confirm(options: ConfirmOptions) -> None:
         tracker = held.enter_context(closing(_open_tracker(confirmation, options.tracking_uri)))
         with Progress(confirmation.epochs_at_most, f"confirm {confirmation.config.name}") as progress:
             judged, table = confirm(
-                confirmation, split, final, tracker, lambda standing: _show(progress, confirmation, standing),
+                confirmation, split, final, tracker,
+                lambda s: progress.update(
+                    s.done, standing_facts(s.judged, s.seed, confirmation.plan.seeds, s.last), s.total
+                ),
                 Limit(options.budget),
             )  # fmt: skip
         if judged is None:
@@ -270,6 +272,7 @@ def _prepare(options: ConfirmOptions) -> tuple[StudyRecord, Confirmation, Any]:
     confirmation = Confirmation(
         config, chosen, options.plan, options.checkpoints / folder_of(record.config.name)
     )
+    confirmation.require_room(len(options.rates or (1,)))
     _announce(record.config, confirmation)
     require_final(options.data_dir)
     return record, confirmation, where
@@ -315,21 +318,6 @@ def _open_tracker(confirmation: Confirmation, tracking_uri: str) -> Tracker:
         kind="confirm",
         name=f"confirm {confirmation.config.name}",
     )
-
-
-def _show(progress: Progress, confirmation: Confirmation, standing: Standing) -> None:
-    """Show each finalist's training accuracy, and how it stood at the last look."""
-    from study.stats.verdict_words import closest, points
-
-    judged = standing.judged
-    facts = {}
-    if judged is not None:
-        rival = closest(judged)
-        lead = "" if rival is None or rival.lead is None else f" by {points(rival.lead)}"
-        facts[f"at {judged.seeds} seeds"] = f"{judged.leader} leads{lead}, {len(judged.contenders)} remain"
-    facts["seed"] = f"{standing.seed} of {confirmation.plan.seeds}"
-    facts |= {name: f"{epoch.train_accuracy:.3f}" for name, epoch in standing.last.items()}
-    progress.update(standing.done, facts, standing.total)
 
 
 def _base_rates(

@@ -9,6 +9,7 @@ import click
 
 from study.loops.search_options import SearchOptions
 from study.terminal.command import (
+    WORDS,
     checkpoints_option,
     command,
     data_dir_option,
@@ -18,6 +19,7 @@ from study.terminal.command import (
     seed_option,
     storage_option,
     tracking_option,
+    workers_option,
 )
 from study.terminal.values import Choice, Duration, Names, Real, StudyName, Whole
 
@@ -174,6 +176,7 @@ _study, _search, _other = (partial(option, group=group) for group in ("Study", "
     help="Share of the trials to be stopped that train on, to measure what pruning costs.",
 )
 @lanes_option
+@workers_option
 @option(
     "--precision",
     type=Choice(["auto", "float32", "bfloat16"]),
@@ -222,7 +225,11 @@ def main(options: SearchOptions) -> int:
         return rerun_trial(
             options.storage, options.study, options.rerun, options.device, options.data_dir, options.problem
         )
-    _run(options)
+    if options.workers > 1:
+        from study.loops.workers import divide_and_run
+
+        divide_and_run(options.workers, options.device, click.get_current_context().meta[WORDS])
+    _run(options)  # after workers it trains what a dead one left, and tells how it ended
     return 0
 
 

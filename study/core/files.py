@@ -54,6 +54,8 @@ def require_writable(path: Path, named: str = "") -> None:
     try:
         if not path.name or (path.exists() and not path.is_file()):
             raise InputError(f"{named} {str(path)!r} is no file: name one".lstrip())
+        if path.is_symlink() and not path.exists():
+            raise InputError(f"{named} {str(path)!r} is a link to nothing: remove it".lstrip())
         if not path.absolute().parent.is_dir():
             raise InputError(f"{named} {str(path)!r}: there is no folder {str(path.parent)!r}".lstrip())
         if path.exists() and _is_database(path):

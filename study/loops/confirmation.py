@@ -27,6 +27,7 @@ from study.core.files import whole_file, write_text
 from study.core.records import EpochMetrics, StudyConfig
 from study.loops.passes import FORM, Pass, schedule_rates
 from study.loops.recording import is_recorded, train_recorded
+from study.outside.memory import require_room
 from study.problems.fashion_mnist import Split
 from study.stats.comparison import Bools
 from study.stats.images import ImageSums
@@ -36,6 +37,7 @@ from study.stats.verdict import Verdict, verdict
 from study.store.mlflow_tracking import Tracker
 from study.training.evaluation import Scores, score_examples
 from study.training.lanes import Lanes
+from study.training.lenet import lenet_memory
 
 #: Added to a confirmation's seeds, so that none of them is one that the search used.
 FRESH = 1_000_000
@@ -88,6 +90,18 @@ class Confirmation:
             order_seed=FRESH + seed,
             bfloat16=self.config.precision == "bfloat16",
         )
+
+    def require_room(self, multiples: int) -> None:
+        """Refuse more runs side by side than there is memory for.
+
+        Args:
+            multiples: Multiples of the base rate that each finalist is trained at, 1 for its own alone.
+
+        Raises:
+            InputError: They do not fit.
+        """
+        taken = lenet_memory(self.config.batch_size, bfloat16=self.config.precision == "bfloat16")
+        require_room(len(self.finalists) * multiples, taken, self.config.device, "the runs side by side,")
 
     def keep_plan(self) -> None:
         """Fix the plan, before the test set is opened for the first time.
@@ -322,7 +336,10 @@ def _read_scores(file: Path, names: Sequence[str]) -> dict[str, Scores] | None:
         return None
     try:
         with np.load(file) as kept:
-            right = np.unpackbits(kept["right"], axis=1, count=int(kept["examples"])).astype(bool)
+            bits = kept["right"]
+            right = np.unpackbits(bits, axis=1, count=min(int(kept["examples"]), 8 * bits.shape[1])).astype(
+                bool
+            )
             found = {str(n): Scores(float(loss), row)
                      for n, loss, row in zip(kept["names"], kept["losses"], right, strict=True)}  # fmt: skip
     except Exception as error:  # numpy and zipfile raise what they like on a damaged file

@@ -7,8 +7,9 @@ runs of a pass share the data order, and a pass that was cut off goes on after i
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from study.core.errors import InputError
 from study.core.files import whole_file
 from study.core.records import EpochMetrics, TrialSpec
 from study.training.lanes import Lanes
+from study.training.lenet import lenet
 from study.training.rates import Rates
 
 #: Called after each epoch of each run: its lane, what the epoch gave, the rate of each step.
@@ -78,27 +80,44 @@ class Pass:
                 on_epoch(lane, epoch, table[lane])
 
     def load(self, lanes: Lanes) -> None:
-        """Put the final weights of a finished pass into empty lanes."""
-        lanes.load_state_dict(self._saved()[1])
+        """Put the weights that were saved last into empty lanes.
+
+        Raises:
+            InputError: The checkpoint cannot be read, is of other runs, or holds no weights of these networks.
+        """
+        _, state = self._saved()
+        try:
+            lanes.load_state_dict(state)
+            fits = lanes.keys == list(range(len(self.runs))) and all(
+                _shapes(lanes.weights(key)) == _shapes(lenet(0).state_dict()) for key in lanes.keys
+            )
+        except Exception as error:  # what another structure raises first is chance
+            raise InputError(f"{self.checkpoint}: damaged, or no checkpoint of ours; remove it") from error
+        if not fits:
+            raise InputError(f"{self.checkpoint}: holds other networks than its runs'; remove it")
 
     def _restore(self, lanes: Lanes) -> list[list[EpochMetrics]]:
         if not self.checkpoint.exists():
             for lane, run in enumerate(self.runs):
                 lanes.add(lane, run.seed)
             return []
-        history, state = self._saved()
-        lanes.load_state_dict(state)
+        history, _ = self._saved()
+        self.load(lanes)
         return history
 
     def _saved(self) -> tuple[list[list[EpochMetrics]], dict[str, Any]]:
         try:
             saved = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
-            spec, history = json.loads(saved["asked"]), json.loads(saved["history"])
+            spec, history, state = json.loads(saved["asked"]), json.loads(saved["history"]), saved["state"]
+            epochs = [[EpochMetrics.from_json(epoch) for epoch in row] for row in history]
+            whole = len(epochs) <= self.epochs and all(map(_is_epoch, chain.from_iterable(epochs)))
         except Exception as error:  # torch and pickle raise what they like on a damaged file
             raise InputError(f"{self.checkpoint}: damaged, or no checkpoint of ours; remove it") from error
         if spec != self._identity():
             raise InputError(f"{self.checkpoint}: is of other runs; remove it, or use another folder")
-        return [[EpochMetrics.from_json(epoch) for epoch in row] for row in history], saved["state"]
+        if not (whole and all(len(row) == len(self.runs) for row in epochs)):
+            raise InputError(f"{self.checkpoint}: damaged, or no checkpoint of ours; remove it")
+        return epochs, state
 
     def _save(self, lanes: Lanes, history: Sequence[Sequence[EpochMetrics]]) -> None:
         """Write the checkpoint whole or not at all."""
@@ -115,6 +134,16 @@ class Pass:
     def _identity(self) -> Any:
         """Return what makes two passes the same, as plain JSON."""
         return json.loads(json.dumps([run.to_json() for run in self.runs]))
+
+
+def _is_epoch(epoch: EpochMetrics) -> bool:
+    """Return whether what was read as an epoch holds numbers."""
+    numbers = {name: value for name, value in vars(epoch).items() if value is not None}
+    return type(epoch.epoch) is int and all(type(value) in {int, float} for value in numbers.values())
+
+
+def _shapes(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Size]:
+    return {name: weight.shape for name, weight in weights.items()}
 
 
 def schedule_rates(spec: TrialSpec, steps: int) -> Rates:

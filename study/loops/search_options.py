@@ -36,6 +36,7 @@ class SearchOptions:
     prune_on: str
     reprieve: float
     lanes: int | None
+    workers: int
     precision: str
     device: str
     data_dir: str | None

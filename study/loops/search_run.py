@@ -62,20 +62,21 @@ def open_search(options: SearchOptions, at: Callable[[str], None]) -> Search:
         at: Is told what takes time.
     """
     prepare_process()
+    check_tracking(options.tracking_uri, options.storage)
+    recorded = store.settings_of(options.storage, options.study)
     device = choose_device(options.device)
     at("reading the data")
     workload = open_workload(
         options.problem, device, data_dir=options.data_dir, train_images=options.train_images,
         optimizer=options.optimizer, weight_decay=options.weight_decay,
     )  # fmt: skip
-    recorded = store.settings_of(options.storage, options.study)
     precision = choose_precision(options.precision, device, recorded.precision if recorded else None)
     if options.precision == AUTO and workload.source:
         precision = FLOAT32  # bfloat16 is measured for LeNet alone; a user's problem has to ask for it
     config = options.config(device.type, precision, workload)
+    workload.require_room(options.lanes or automatic_lanes(device), config)
     space = Space(config.schedules, config.epochs, config.base_rate)
     sampler, pruner = make_sampler(config, space), make_pruner(config)
-    check_tracking(options.tracking_uri, options.storage)
     at("opening Optuna's and MLflow's databases")
     with held_back():  # what is written here is written whole
         study = store.open_study(options.storage, config, timeout=options.storage_timeout)

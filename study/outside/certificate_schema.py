@@ -144,6 +144,13 @@ class Certificate(_Part):
     verdict: Verdict
     rates: Rates | None = None
 
+    @model_validator(mode="after")
+    def _has_what_its_version_has(self) -> Self:
+        """Version 1 kept a verdict's only look in the verdict itself."""
+        if self.version == 1 and not {"finalists", "differences"} <= self.verdict.model_fields_set:
+            raise ValueError("the verdict of version 1 needs its finalists and differences")
+        return self
+
 
 def fault(data: Any, versions: Container[int]) -> str | None:
     """Return what keeps a certificate of these versions from being read, in one line; ``None`` if nothing does.

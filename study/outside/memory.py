@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 from study.core.errors import InputError
 
 MB = 1_000_000
+#: Variable that tells a worker how many there are.
+SHARED = "LRSTUDY_WORKERS"
 #: Address space that PyTorch, Numba and MLflow take before anything is trained: measured 4.0 GB with 2 threads.
 ADDRESSES = 4_500 * MB
 
@@ -16,9 +19,11 @@ ADDRESSES = 4_500 * MB
 def available(root: Path = Path("/")) -> int | None:
     """Return the bytes that this process may still take; ``None`` where the system does not say.
 
-    The least of what the machine has free, of what its control group allows, and of ``ulimit -v``.
+    The least of what the machine has free, of what its control group allows, and of ``ulimit -v``; of that its share,
+    where it is one of several workers (``SHARED``).
     """
-    return min(_limits(root), default=None)
+    least = min(_limits(root), default=None)
+    return None if least is None else least // int(os.environ.get(SHARED, "1"))
 
 
 def _limits(root: Path) -> Iterator[int]:
@@ -62,24 +67,25 @@ def require_address_space() -> None:
         )
 
 
-def require_room(lanes: int, bytes_a_lane: int, free: int | None) -> None:
+def require_room(lanes: int, bytes_a_lane: int, device: str, named: str = "`lanes`") -> None:
     """Refuse more lanes than fit into memory, before anything is made.
 
     Args:
-        lanes: Trials trained side by side.
+        lanes: Networks trained side by side.
         bytes_a_lane: What each takes, measured.
-        free: What there is, from ``available`` or of a GPU; ``None`` if unknown, and then nothing is refused.
+        device: Type of the device; nothing is refused of a GPU's memory, which PyTorch itself tells the end of.
+        named: What the error calls them, such as the argument that says how many.
 
     Raises:
         InputError: They do not fit; says how many would.
     """
-    need = lanes * bytes_a_lane
+    need, free = lanes * bytes_a_lane, available() if device == "cpu" else None
     if free is None or need <= free:
         return
     fit = free // max(1, bytes_a_lane)
     advice = f"{fit:,} fit" if fit else "not one fits: free some memory"
     raise InputError(
-        f"`lanes` {lanes:,} take about {need / MB:,.0f} MB, {bytes_a_lane / MB:,.0f} MB each, and {free / MB:,.0f} MB "
+        f"{named} {lanes:,} take about {need / MB:,.0f} MB, {bytes_a_lane / MB:,.0f} MB each, and {free / MB:,.0f} MB "
         f"are free; {advice}"
     )
 

@@ -54,7 +54,10 @@ def without_login(url: str, environment: MutableMapping[str, str] = os.environ) 
     remember(url)
     if not url.startswith(("http://", "https://")):
         return url
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise InputError(f"`tracking_uri` {hidden(url)!r} is no server's address: {error}") from None
     login, at, host = parts.netloc.rpartition("@")
     if not at:
         return url

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 
 import click
 
 from study.core.records import Outcome, StudyRecord
+from study.outside.memory import SHARED
 from study.outside.passwords import hidden
 from study.page.family_table import Results, family_table
 from study.page.plots.rate_curves import rate_curves, rate_figure
@@ -46,6 +48,8 @@ def print_closing(
         experiment: Id of the study's experiment in MLflow, for the page that compares its runs.
         complete: The total that the study had reached before this command; ``None`` if it trained.
     """
+    if SHARED in os.environ:
+        return  # one of several workers: who started them tells it
     record = results.record
     config = record.config
     if complete is not None:

@@ -11,7 +11,7 @@ import click
 
 from study.core.files import write_text
 from study.core.provenance import git_revision, versions
-from study.core.records import ALL_IMAGES, StudyConfig
+from study.core.records import ALL_IMAGES, EpochMetrics, StudyConfig
 from study.page.gather import torch_code
 from study.page.style import Floats
 from study.stats import certificate
@@ -19,7 +19,7 @@ from study.stats.base_rates import BaseRates
 from study.stats.leaderboard import Finalist
 from study.stats.verdict import Verdict
 from study.stats.verdict_record import Difference
-from study.stats.verdict_words import sentences
+from study.stats.verdict_words import closest, points, sentences
 from study.store.mlflow_tracking import Tracker
 from study.terminal.cells import accuracy, cell
 from study.terminal.tables import Column, print_table
@@ -54,6 +54,19 @@ class Certified:
         ]
         rates = None if self.rates is None else self.rates.to_json()
         return certificate.build(conditions, finalists, self.table, self.judged, rates=rates)
+
+
+def standing_facts(
+    judged: Verdict | None, seed: int, seeds: int, last: Mapping[str, EpochMetrics]
+) -> dict[str, str]:
+    """Return what is shown while finalists train: how it stood at the last look, then each one's accuracy."""
+    facts = {}
+    if judged is not None:
+        rival = closest(judged)
+        lead = "" if rival is None or rival.lead is None else f" by {points(rival.lead)}"
+        facts[f"at {judged.seeds} seeds"] = f"{judged.leader} leads{lead}, {len(judged.contenders)} remain"
+    facts["seed"] = f"{seed} of {seeds}"
+    return facts | {name: f"{epoch.train_accuracy:.3f}" for name, epoch in last.items()}
 
 
 def conclude(found: Certified, tracker: Tracker, out: Path) -> None:

@@ -194,6 +194,7 @@ def settings_of(storage: str, name: str) -> StudyConfig | None:
     url = urls.parse(storage, "storage")
     if not urls.is_made(url, "storage", "Optuna"):
         return None
+    urls.require_writable(url, "storage")
     opened = _connect(url, create=False)
     kept = _settings_by_name(opened).get(name)
     opened.engine.dispose()

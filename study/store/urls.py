@@ -217,7 +217,7 @@ def check_tracking(tracking_uri: str, storage: str | None = None) -> None:
 
 def _same(one: sqlalchemy.URL, other: sqlalchemy.URL) -> bool:
     if is_sqlite(one) and is_sqlite(other):
-        return sqlite_path(one).resolve() == sqlite_path(other).resolve()
+        return os.path.realpath(sqlite_path(one)) == os.path.realpath(sqlite_path(other))  # links may loop
     return (one.host, one.port, one.database) == (other.host, other.port, other.database)
 
 

@@ -35,6 +35,8 @@ Function = Callable[..., Any]
 CONTINUES = "interrupted; the same command continues"
 
 _WIDTH = 100
+#: Where a context keeps the words that its command was given.
+WORDS = "study.words"
 
 
 class Command(click.Command):
@@ -77,21 +79,19 @@ class Command(click.Command):
             for meaning, arguments in self.examples:
                 formatter.write(f"  # {meaning}\n  {ctx.command_path} {arguments}".rstrip() + "\n")
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep the words as they were given, for who starts the same command again."""
+        ctx.meta[WORDS] = tuple(args)
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command, unless what was given contradicts itself."""
-        given = {
-            param.name: param
-            for param in self.params
-            if ctx.get_parameter_source(param.name or "") is click.core.ParameterSource.COMMANDLINE
-        }
-        for name, param in given.items():
-            with_it, needed = getattr(param, "goes_with", None), getattr(param, "needs", None)
-            others = [] if with_it is None else [n for n in given if n != name and n not in with_it]
-            if others:
-                allowed = ", ".join(f"`{n}`" for n in with_it or ()) or "nothing else"
-                raise InputError(f"`{name}` goes with {allowed}, not with `{others[0]}`")
-            if needed is not None and needed not in given:
-                raise InputError(f"`{name}` says nothing without `{needed}`: give both, or neither")
+        source = click.core.ParameterSource.COMMANDLINE
+        given = {p.name: p for p in self.params if p.name and ctx.get_parameter_source(p.name) is source}
+        for param in given.values():
+            wrong = param.contradiction(given) if isinstance(param, Option) else None
+            if wrong is not None:
+                raise InputError(wrong)
         return super().invoke(ctx)
 
     def with_flags(self, message: str) -> str:
@@ -117,7 +117,7 @@ class Command(click.Command):
             extra: Passed on to click.
         """
         prepare_environment()  # before a command imports PyTorch
-        run = partial(
+        run: Callable[[], Any] = partial(
             super().main, args, prog_name or self.name, complete_var, standalone_mode=False, **extra
         )
         if not standalone_mode:
@@ -201,6 +201,7 @@ def option(
     old: str | None = None,
     goes_with: Sequence[str] | None = None,
     needs: str | None = None,
+    excludes: Sequence[str] = (),
     **settings: Any,
 ) -> Callable[[Function], Function]:
     """Declare an option of a command, shown under ``group`` in its help; otherwise as click's.
@@ -211,11 +212,12 @@ def option(
         old: A flag that it had in an earlier version: still accepted, not shown.
         goes_with: The only options that may be given beside it; ``None`` for any.
         needs: An option that must be given beside it.
+        excludes: Options that may not.
         settings: As click's.
     """
-    return click.option(
-        *names, cls=Option, group=group, old=old, goes_with=goes_with, needs=needs, **settings
-    )
+    rules = {"goes_with": goes_with, "needs": needs, "excludes": excludes}
+    rules = {"goes_with": goes_with, "needs": needs, "excludes": excludes}
+    return click.option(*names, cls=Option, group=group, old=old, **rules, **settings)
 
 
 storage_option = option(
@@ -265,6 +267,14 @@ lanes_option = option(
     default=AUTO,
     group="Machine",
     help="Trials trained side by side; auto takes a good number for the device.",
+)
+workers_option = option(
+    "--workers",
+    metavar="N",
+    type=Whole(1, 64),
+    default=1,
+    group="Machine",
+    help="Processes on this machine, each with its own lanes: a GPU each, or a share of the CPUs.",
 )
 seed_option = option(
     "--seed",

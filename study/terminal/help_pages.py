@@ -31,7 +31,8 @@ class Option(click.Option):
     """An option that belongs to a titled group of the help page, which leaves out its old spelling.
 
     Where ``goes_with`` is not ``None``, it changes what the command does, and only the options of these names say
-    anything about that: others beside it are refused. ``needs`` names an option without which it says nothing.
+    anything about that: others beside it are refused. ``needs`` names an option without which it says nothing, ``excludes`` those
+    that say the same otherwise.
     """
 
     def __init__(
@@ -42,10 +43,25 @@ class Option(click.Option):
         old: str | None,
         goes_with: Sequence[str] | None,
         needs: str | None,
+        excludes: Sequence[str],
         **kwargs: Any,
     ) -> None:
         super().__init__([*names, old] if old else names, **kwargs)
-        self.group, self.old, self.goes_with, self.needs = group, old, goes_with, needs
+        self.group, self.old = group, old
+        self.goes_with, self.needs, self.excludes = goes_with, needs, excludes
+
+    def contradiction(self, given: Iterable[str]) -> str | None:
+        """Return what is wrong with giving it beside the options of these names; ``None`` if nothing is."""
+        others = [name for name in given if name != self.name]
+        for other in others:
+            if self.goes_with is not None and other not in self.goes_with:
+                allowed = ", ".join(f"`{name}`" for name in self.goes_with) or "nothing else"
+                return f"`{self.name}` goes with {allowed}, not with `{other}`"
+            if other in self.excludes:
+                return f"`{self.name}` and `{other}` exclude each other: give one of them"
+        if self.needs is not None and self.needs not in others:
+            return f"`{self.name}` says nothing without `{self.needs}`: give both, or neither"
+        return None
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         """Return the option's names and its explanation."""

@@ -14,15 +14,17 @@ from torch.nn import functional
 
 from study.core.errors import InputError
 from study.core.metric import ACCURACY, Metric
-from study.core.records import DEFAULT_PROBLEM, SEARCH_IMAGES
+from study.core.records import DEFAULT_PROBLEM, SEARCH_IMAGES, StudyConfig
+from study.outside.memory import require_room
 from study.problems.definition import OptimizerFactory, Problem
 from study.problems.fashion_mnist import Split, load_search
 from study.problems.loading import Loaded, load_problem
 from study.problems.probe import probe
 from study.training.general.fused import ProblemLanes
+from study.training.general.lane_memory import lane_memory
 from study.training.general.proof import Proof, prove, require_bfloat16
 from study.training.lanes import Lanes
-from study.training.lenet import lenet
+from study.training.lenet import lenet, lenet_memory
 
 #: Optimizers of the default problem by name, each with the base rates that are searched with it.
 OPTIMIZERS: Mapping[str, tuple[Callable[[float], OptimizerFactory], tuple[float, float]]] = {
@@ -55,6 +57,7 @@ class Workload:
         weight_decay: Its weight decay; 0 where the problem brings it.
         facts: What the study keeps beside its settings: where the problem is found, whether its lanes are fused.
         make: Makes lanes; see :meth:`lanes`.
+        memory: Bytes that a lane takes, from the examples a minibatch and whether it trains in bfloat16.
     """
 
     name: str
@@ -69,6 +72,7 @@ class Workload:
     weight_decay: float
     facts: Mapping[str, str]
     make: Callable[..., Lanes | ProblemLanes] = field(repr=False)
+    memory: Callable[..., int] = field(repr=False)
 
     def lanes(
         self,
@@ -82,6 +86,16 @@ class Workload:
         """Return empty lanes; arguments as of ``Lanes``."""
         return self.make(
             batch_size=batch_size, order_seed=order_seed, averaging=averaging, bfloat16=bfloat16, clock=clock
+        )
+
+    def require_room(self, lanes: int, config: StudyConfig) -> None:
+        """Refuse more lanes than there is memory for, before anything is made.
+
+        Raises:
+            InputError: They do not fit.
+        """
+        require_room(
+            lanes, self.memory(config.batch_size, bfloat16=config.precision == "bfloat16"), config.device
         )
 
 
@@ -119,7 +133,7 @@ def open_workload(
 
 def _own(loaded: Loaded, device: torch.device, train_images: int | None) -> Workload:
     problem = loaded.problem
-    probe(problem, device)
+    network = probe(problem, device)
     train = problem.examples("train", device)
     if train_images is not None and train_images > len(train):
         raise InputError(f"`train_images` must be in 1..{len(train)}, got {train_images}")
@@ -138,6 +152,7 @@ def _own(loaded: Loaded, device: torch.device, train_images: int | None) -> Work
         weight_decay=0.0,
         facts={"problem_reference": loaded.reference, "lanes": str(proof)},
         make=_maker(problem, device, proof, train_images),
+        memory=lambda batch_size, **_: lane_memory(problem, network, device, batch_size, fused=proof.fused),
     )
 
 
@@ -155,10 +170,14 @@ def _default(
     }  # fmt: skip
     if optimizer == "sgd" and weight_decay == 0:
         fast = "lanes are fused: LeNet's hand-made path for plain SGD"
-        return Workload(**shared, facts={"lanes": fast}, make=lambda **how: Lanes(split, **how))
+        return Workload(
+            **shared, facts={"lanes": fast}, make=lambda **how: Lanes(split, **how), memory=lenet_memory
+        )
     problem = fashion_mnist(split, factory(weight_decay), base_rate)
     proof = prove(problem, device)
-    return Workload(**shared, facts={"lanes": str(proof)}, make=_maker(problem, device, proof, None))
+    return Workload(
+        **shared, facts={"lanes": str(proof)}, make=_maker(problem, device, proof, None), memory=lenet_memory
+    )
 
 
 def fashion_mnist(split: Split, optimizer: OptimizerFactory, base_rate: tuple[float, float]) -> Problem:

@@ -24,7 +24,7 @@ from study.core.records import StudyRecord
 from study.loops.search_options import pruning_defaults
 from study.search import FAMILIES, main
 from study.store import optuna_storage as store
-from study.terminal.command import Option
+from study.terminal.help_pages import Option
 from study.training.precision import has_bfloat16
 from tests.running import PATIENCE, run_command, run_program, started, words
 
