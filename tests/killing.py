@@ -202,7 +202,7 @@ def arm() -> None:
     import sqlalchemy
 
     at = int(os.environ[KILL_AT])
-    listed = Path(PLACES).absolute().open("w", encoding="utf-8")  # noqa: SIM115 - until the process ends
+    listed = Path(PLACES).absolute().open("w", encoding="utf-8")
     count = 0
 
     def write(what: str) -> None:
