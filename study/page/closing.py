@@ -59,15 +59,21 @@ def print_closing(
         click.echo(sentence)
     if record.outcomes["pruned"]:
         click.echo("\n".join(pruning_sentences(results.costs)))
-    database = "" if tracking_uri == "sqlite:///mlflow.db" else f" --backend-store-uri {tracking_uri}"
     where = "" if storage == "sqlite:///optuna.db" else f" --storage {storage}"
     click.echo(
         "\nThese are search scores: the best of many noisy runs, inflated, and no verdict. Look further:\n"
-        f"  mlflow ui{database}\n"
-        f"    and http://127.0.0.1:5000/#/{curves_in_mlflow(experiment, config)}\n"
+        f"{mlflow_page(tracking_uri, curves_in_mlflow(experiment, config))}"
         f"  optuna-dashboard {storage}\n"
         f"  python -m study.{'confirm' if config.confirmable else 'report'} --study {config.name}{where}"
     )
+
+
+def mlflow_page(tracking_uri: str, page: str) -> str:
+    """Return the lines that say how to see a page of MLflow: a server shows it itself, of a database one has to be started."""
+    if tracking_uri.startswith("http"):
+        return f"  {tracking_uri.rstrip('/')}/#/{page}\n"
+    database = "" if tracking_uri == "sqlite:///mlflow.db" else f" --backend-store-uri {tracking_uri}"
+    return f"  mlflow ui{database}\n    and http://127.0.0.1:5000/#/{page}\n"
 
 
 def curves_in_mlflow(experiment: str, config: StudyConfig) -> str:

@@ -115,7 +115,12 @@ class PatientStorage(RDBStorage):
 
     def __init__(self, *args: Any, patience: Patience, **named: Any) -> None:
         self.patience = patience
-        super().__init__(*args, **named)
+        try:
+            super().__init__(*args, **named)
+        except Exception:
+            if hasattr(self, "engine"):  # a refusal leaves no connection open
+                self.engine.dispose()
+            raise
 
 
 def _patient(method: Callable[..., Any]) -> Callable[..., Any]:
