@@ -42,26 +42,21 @@ class _Stop:
 
     def on_signal(self, _number: int, _frame: FrameType | None) -> None:
         self.asked = True
-        self.interrupt()
+        self.deliver()
 
     def on_alarm(self, _number: int, _frame: FrameType | None) -> None:
-        if not _is_under_way(self.raised):
-            self.interrupt()
-        else:
-            self.remind()
+        self.deliver()
 
-    def interrupt(self) -> None:
-        """Raise, unless records are being written."""
-        if self.held:
+    def deliver(self) -> None:
+        """Raise, unless records are being written; come back, in case the exception gets lost."""
+        if not self.asked or self.held:
             return
-        self.remind()
-        self.raised = KeyboardInterrupt()
-        raise self.raised
-
-    def remind(self) -> None:
         if sys.platform != "win32":
             signal.signal(signal.SIGALRM, self.on_alarm)
             signal.setitimer(signal.ITIMER_REAL, AGAIN)
+        if not _is_under_way(self.raised):
+            self.raised = KeyboardInterrupt()
+            raise self.raised
 
     def on_unraisable(self, lost: Any) -> None:
         """Say nothing of an exception of ours that got lost: it is raised again."""
@@ -115,13 +110,13 @@ def held_back() -> Iterator[None]:
             yield
             return
         if sys.exc_info()[0] is None:  # else it cleans up after an error: that comes first
-            _deliver(stop)
+            stop.deliver()
         stop.held += 1
         try:
             yield
         finally:
             stop.held -= 1
-            _deliver(stop)
+            stop.deliver()
 
 
 def stop_asked() -> bool:
@@ -135,11 +130,6 @@ def pause(seconds: float) -> bool:
     while not stop_asked() and (left := until - time.monotonic()) > 0:
         time.sleep(min(left, 0.1))
     return stop_asked()
-
-
-def _deliver(stop: _Stop) -> None:
-    if stop.asked and not stop.held and not _is_under_way(stop.raised):
-        stop.interrupt()
 
 
 def _is_under_way(raised: BaseException | None) -> bool:

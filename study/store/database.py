@@ -164,7 +164,7 @@ def alone_on(engine: sqlalchemy.Engine, about: str) -> Iterator[None]:
     """Keep every other process out of the same block for the same thing in an engine's database.
 
     On PostgreSQL an advisory lock of the session, taken on the engine's own connection: whoever waits for it
-    holds no second one. The engine must have a pool of one connection. A server that restarts drops the lock.
+    holds no second one. The engine must keep one connection in its pool. A server that restarts drops the lock.
     On SQLite the folder's lock, as in ``exclusively``.
 
     Raises:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -59,17 +60,21 @@ def ask(study: optuna.Study, total: int) -> optuna.Trial | None:
     Trials that were put back come first. A new one waits as well, signed, before it is taken: no trial is
     RUNNING without an owner. Draw its parameters in the same block of ``alone``.
     """
+    patience = patience_of(study)
     with alone(study):
-        while remaining(study, total) > 0:
-            waiting = _trials(study, TrialState.WAITING)
-            if not waiting:
+        falls = patience.falls
+        while (trials := study.get_trials(deepcopy=False)) is not None and _room(trials, total) > 0:
+            waiting = next((t for t in trials if t.state is TrialState.WAITING), None)
+            if waiting is None:
                 study.add_trial(
                     create_trial(state=TrialState.WAITING, user_attrs={"owner": asdict(current())})
                 )
-            elif _was_reported(waiting[0]):  # to other weights than a new process has
-                _start_again(study, waiting[0])
-            elif _take(study, waiting[0]):
-                trial = optuna.Trial(study, waiting[0]._trial_id)  # noqa: SLF001 - as `Study.ask` makes it
+            elif waiting.intermediate_values:  # reported, with other weights than a new process has
+                _start_again(study, waiting)
+            elif _take(study, waiting):
+                trial = optuna.Trial(study, waiting._trial_id)  # noqa: SLF001 - as `Study.ask` makes it
+                if patience.falls == falls and sys.platform != "win32":
+                    return trial
                 return trial if _fits(study, trial, total) else None
     return None
 
@@ -95,7 +100,7 @@ def remaining(study: optuna.Study, total: int) -> int:
 
     Finished, pruned and diverged ones count, and those in training anywhere; interrupted ones do not.
     """
-    return max(0, total - len(_trials(study, *_COUNTED)))
+    return max(0, _room(study.get_trials(deepcopy=False), total))
 
 
 def running(study: optuna.Study) -> frozenset[int]:
@@ -222,14 +227,15 @@ def recover(study: optuna.Study, mine: Collection[int] | None = None) -> int:
         return sum(_put_back(study, trial) for trial in lost)
 
 
-def _was_reported(trial: FrozenTrial) -> bool:
-    return bool(trial.intermediate_values)
+def _room(trials: Sequence[FrozenTrial], total: int) -> int:
+    return total - sum(trial.state in _COUNTED for trial in trials)
 
 
 def _take(study: optuna.Study, trial: FrozenTrial) -> bool:
     """Make a waiting trial ours: signed and heard of before it is RUNNING, so that it is never RUNNING unsigned."""
     storage = study._storage  # noqa: SLF001 - Optuna takes the first that waits, signed or not
-    storage.set_trial_user_attr(trial._trial_id, "owner", asdict(current()))  # noqa: SLF001 - as above
+    if trial.user_attrs.get("owner") != asdict(current()):
+        storage.set_trial_user_attr(trial._trial_id, "owner", asdict(current()))  # noqa: SLF001 - as above
     _record_heartbeat(study, trial)
     study._thread_local.cached_all_trials = None  # noqa: SLF001 - as `Study.ask` does: samplers see the state of now
     try:
@@ -239,8 +245,8 @@ def _take(study: optuna.Study, trial: FrozenTrial) -> bool:
 
 
 def _fits(study: optuna.Study, trial: optuna.Trial, total: int) -> bool:
-    """Withdraw from a trial beyond the total: two processes asked at once, where a server had lost their lock."""
-    if len([t for t in _trials(study, *_COUNTED) if t.number < trial.number]) < total:
+    """Withdraw from a trial beyond the total: two processes asked at once, where there was no lock, or it was lost."""
+    if _room(study.get_trials(deepcopy=False)[: trial.number], total) > 0:
         return True
     trial.set_user_attr("surplus", True)  # noqa: FBT003 - a value, not a switch
     study.tell(trial, state=TrialState.FAIL)

@@ -295,7 +295,7 @@ def _connect(url: sqlalchemy.URL, *, create: bool, timeout: float = STORAGE_TIME
     if not urls.is_sqlite(
         url
     ):  # one connection a process, which also holds the lock of ``database.alone_on``
-        waiting = {"pool_pre_ping": True, "pool_size": 1, "max_overflow": 0}
+        waiting = {"pool_size": 1, "max_overflow": 2}  # more only to make its tables
     away = file_locked if urls.is_sqlite(url) else server_away
     with _experimental_features():
         try:

@@ -40,11 +40,13 @@ class Patience:
         shown: What it is called, without its password.
         why: Returns the reason where an error says that the store is away; ``None`` for any other error.
         limit: Seconds that it is waited for; ``None``: until it answers or a signal comes.
+        falls: How often it was away so far.
     """
 
     shown: str
     why: Callable[[Exception], str | None]
     limit: float | None = None
+    falls: int = field(default=0, init=False)
     _given_up: bool = field(default=False, init=False)
 
     def call(self, function: Callable[..., Any], *args: Any, **named: Any) -> Any:
@@ -54,8 +56,7 @@ class Patience:
             LostError: It stayed away. Later calls wait no more: whatever cleans up is soon done.
             KeyboardInterrupt: A signal came meanwhile; likewise.
         """
-        began: float | None = None
-        wait = FIRST
+        attempts, began, wait = 0, 0.0, FIRST
         while True:
             try:
                 result = function(*args, **named)
@@ -63,8 +64,9 @@ class Patience:
                 reason = self.why(error)
                 if reason is None:
                     raise
-                if began is None:
-                    began = self._begin(reason)
+                attempts += 1
+                self._away(attempts, reason)
+                began = began or time.monotonic()
                 if self._over(began) or pause(wait):
                     self._given_up = True
                     if stop_asked():
@@ -74,16 +76,17 @@ class Patience:
                     ) from error
                 wait = min(2 * wait, LONGEST)
             else:
-                if began is not None:
+                if attempts > 1:
                     _say(f"{self.shown} answers again after {time.monotonic() - began:.0f} s")
                 self._given_up = False
                 return result
 
-    def _begin(self, reason: str) -> float:
-        if not self._given_up and not stop_asked():
+    def _away(self, attempts: int, reason: str) -> None:
+        """Say that it is away at the second attempt: a connection that broke since is mended by the first."""
+        self.falls += attempts == 1
+        if attempts == 2 and not self._given_up and not stop_asked():
             until = "" if self.limit is None else f" for {self.limit:g} s"
             _say(f"{self.shown} does not answer ({reason}); waiting{until}, Ctrl-C stops")
-        return time.monotonic()
 
     def _over(self, began: float) -> bool:
         return self._given_up or (self.limit is not None and time.monotonic() - began >= self.limit)
@@ -112,7 +115,12 @@ class PatientStorage(RDBStorage):
 
     def __init__(self, *args: Any, patience: Patience, **named: Any) -> None:
         self.patience = patience
-        super().__init__(*args, **named)
+        try:
+            super().__init__(*args, **named)
+        except Exception:
+            if hasattr(self, "engine"):  # a refusal leaves no connection open
+                self.engine.dispose()
+            raise
 
 
 def _patient(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -158,10 +166,11 @@ def file_locked(error: Exception) -> str | None:
 
 def reason_of(error: BaseException) -> str:
     """Return what a database said, in one line."""
+    said: object = error
     for each in _chain(error):
-        if isinstance(each, sqlalchemy.exc.DBAPIError):
-            return str(each.orig).strip().split("\n", maxsplit=1)[0]
-    return str(error).strip().split("\n", maxsplit=1)[0]
+        if isinstance(each, sqlalchemy.exc.SQLAlchemyError):  # the one that led to all others comes last
+            said = getattr(each, "orig", None) or each
+    return str(said).strip().split("\n", maxsplit=1)[0]
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import shutil
 import signal
 import sqlite3
@@ -23,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -33,38 +33,16 @@ from tests.killing import Forge, forge, places
 ALL = os.environ.get("STUDY_TEST_KILLS") == "all"
 
 TRIALS, FAMILIES = 6, ("constant", "cosine", "linear")
-TINY = (
-    "--epochs",
-    "3",
-    "--train-images",
-    "256",
-    "--batch-size",
-    "64",
-    "--device",
-    "cpu",
-    "--precision",
-    "float32",
-)
 SEARCH = (
     "--trials", str(TRIALS), "--lanes", "2", "--schedules", ",".join(FAMILIES), "--n-warmup-steps", "1",
-    "--n-startup-trials", "2", "--keep-best", "0", "--reprieve", "0.5", "--seed", "2", *TINY,
+    "--n-startup-trials", "2", "--keep-best", "0", "--reprieve", "0.5", "--seed", "28", "--epochs", "3",
+    "--train-images", "512", "--batch-size", "16", "--device", "cpu", "--precision", "float32",
 )  # fmt: skip
-FEW = 3  # trials that are searched before some are confirmed
-CONFIRM = (
-    "--finalists",
-    "2",
-    "--train-images",
-    "512",
-    "--looks",
-    "2",
-    "--rates",
-    "1,2",
-    "--rate-seeds",
-    "1",
-    "--device",
-    "cpu",
-)
-REPLICATE = ("--seeds", "2", "--epochs", "2", "--train-images", "256", "--both", "--device", "cpu")
+COMMANDS = {
+    "search": SEARCH,
+    "confirm": ("--finalists", "2", "--train-images", "1024", "--looks", "2", "--rates", "1,2", "--rate-seeds", "1", "--device", "cpu"),
+    "replicate": ("--seeds", "2", "--epochs", "2", "--train-images", "256", "--both", "--device", "cpu"),
+}  # fmt: skip
 
 pytestmark = pytest.mark.slow
 
@@ -162,7 +140,7 @@ def results(folder: Path, kind: str) -> Any:
     """What the command found: the certificate's figures, or what every epoch of every run gave."""
     if kind == "confirm":
         certificate = json.loads((folder / "certificate.json").read_text("utf-8"))
-        return [certificate[name] for name in ("runs", "verdict", "base_rates")]
+        return [certificate[name] for name in ("accuracies", "verdict", "rates")]
     return [
         [
             {**epoch, "seconds": 0}
@@ -176,12 +154,13 @@ def results(folder: Path, kind: str) -> Any:
 # At each place
 
 
-def one_of_each(writes: list[str], draw: random.Random) -> list[int]:
+def one_of_each(writes: list[str], seed: int = 0) -> list[int]:
     """Return the numbers of the writes to be killed at: one of each place, any; of making tables, any one."""
     by_place: dict[str, list[int]] = {}
     for number, place in enumerate(writes):
         by_place.setdefault(place if "__init__" not in place else place.split(" > ")[0], []).append(number)
-    return sorted(draw.choice(numbers) for numbers in by_place.values())
+    draw = np.random.default_rng(seed)
+    return sorted(int(draw.choice(numbers)) for numbers in by_place.values())
 
 
 def broken_at(
@@ -194,7 +173,7 @@ def broken_at(
 ) -> dict[str, str]:
     """Kill a command at its writes, each time in a folder that begins as ``start``; return where the law does not hold."""
     broken = {}
-    for at in range(len(whole.writes)) if ALL else one_of_each(whole.writes, random.Random(0)):
+    for at in range(len(whole.writes)) if ALL else one_of_each(whole.writes):
         folder = place / str(at)
         _ = shutil.copytree(start, folder) if start else folder.mkdir()
         assert commands.run(folder, *words, at=at).code == -signal.SIGKILL
@@ -226,7 +205,7 @@ def test_a_search_killed_at_any_of_its_writes_ends_as_if_nobody_had(
 def test_runs_killed_at_any_of_their_writes_end_as_if_nobody_had(
     commands: Forge, searched: Undisturbed, tmp_path: Path, command: str
 ) -> None:
-    arguments = {"confirm": CONFIRM, "replicate": REPLICATE}[command]
+    arguments = COMMANDS[command]
     start = tmp_path / "start"
     shutil.copytree(searched.folder, start)
     folder = tmp_path / "whole"
@@ -235,3 +214,27 @@ def test_runs_killed_at_any_of_their_writes_end_as_if_nobody_had(
     check_runs(folder, command, folder)
     words = (command, *arguments)
     assert broken_at(commands, start, tmp_path, whole, words, lambda f: check_runs(f, command, folder)) == {}
+
+
+# At any time
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_storm_of_kills(commands: Forge, searched: Undisturbed, tmp_path: Path, command: str) -> None:
+    """Killed again and again at random moments, from the first on, that of making the databases included."""
+    folders, kills = (7, 5) if ALL else (1, 4)
+    whole = tmp_path / "whole"
+    shutil.copytree(searched.folder, whole)
+    seconds = commands.run(whole, command, *COMMANDS[command]).seconds
+    draw = np.random.default_rng(len(command))
+    for number in range(folders):
+        folder = tmp_path / str(number)
+        _ = folder.mkdir() if command == "search" else shutil.copytree(searched.folder, folder)
+        for _ in range(kills):
+            commands.run(folder, command, *COMMANDS[command], after=draw.uniform(0, seconds))
+        ended = commands.run(folder, command, *COMMANDS[command])
+        assert ended.code == 0, ended.said
+        if command == "search":
+            check_search(folder, searched.folder)
+        else:
+            check_runs(folder, command, whole)

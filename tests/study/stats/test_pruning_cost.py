@@ -16,8 +16,8 @@ from study.core.errors import InputError
 from study.core.median_rule import MedianRule
 from study.core.records import EpochMetrics, Outcome, StudyConfig, StudyRecord, TrialRecord, TrialSpec
 from study.page.plots.audit_scatter import audit_figure
+from study.stats.pruning.clock import epochs_trained
 from study.stats.pruning_cost import ALL, Cost, cost_of_pruning, estimate
-from study.stats.pruning.clock import epochs_forecast, epochs_trained
 from study.stats.replay import (
     Curves,
     Replay,

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,8 +12,10 @@ import pytest
 
 from study.core.records import EpochMetrics, TrialSpec
 from study.store import lifecycle as life
+from tests import servers
 from tests.making import epochs_of, spec_of
 from tests.running import started
+from tests.servers import Postgres
 
 WORKER = Path(__file__).with_name("worker.py")
 
@@ -81,49 +79,21 @@ def worker() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[str]:
-    """The URL of a PostgreSQL server in a temporary folder, without a database's name."""
-    found = [
-        *sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True),
-        Path(shutil.which("initdb") or "").parent,
-    ]
-    programs = next((folder for folder in found if (folder / "initdb").exists()), None)
-    if programs is None:
-        pytest.skip("PostgreSQL's programs are not installed")
-    folder = Path(tempfile.mkdtemp(prefix="records-"))
-    # PostgreSQL refuses to run as root.
-    prefix: list[str] = []
-    if os.geteuid() == 0:
-        shutil.chown(folder, "postgres")
-        prefix = ["runuser", "-u", "postgres", "--"]
-    data = str(folder / "data")
+def server() -> Iterator[Postgres]:
+    """A PostgreSQL server in a temporary folder."""
+    with servers.postgres() as started:
+        if started is None:
+            pytest.skip("PostgreSQL's programs are not installed")
+        yield started
 
-    def run(program: str, *arguments: str) -> None:
-        subprocess.run(
-            [*prefix, str(programs / program), *arguments], check=True, stdout=subprocess.DEVNULL, cwd=folder
-        )
 
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    run("initdb", "-D", data, "-U", "tester", "-A", "trust", "--no-sync")
-    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-    run("pg_ctl", "-D", data, "-w", "-l", str(folder / "log"), "-o", options, "start")
-    yield f"postgresql+psycopg://tester@127.0.0.1:{port}"
-    run("pg_ctl", "-D", data, "-m", "immediate", "stop")
-    shutil.rmtree(folder)
+@pytest.fixture(scope="session")
+def postgres_server(server: Postgres) -> str:
+    """The URL of a PostgreSQL server, without a database's name."""
+    return server.url
 
 
 @pytest.fixture
-def postgres(postgres_server: str, request: pytest.FixtureRequest) -> Callable[[str], str]:
+def postgres(server: Postgres, request: pytest.FixtureRequest) -> Callable[[str], str]:
     """Makes empty databases of the test's own, by name; returns their URLs."""
-    import psycopg
-
-    def make(name: str) -> str:
-        database = f"{request.node.name.lower()}_{name}"[:60]
-        plain = postgres_server.replace("+psycopg", "")
-        with psycopg.connect(f"{plain}/postgres", autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{database}"')
-        return f"{postgres_server}/{database}"
-
-    return make
+    return lambda name: server.database(f"{request.node.name.lower()}_{name}"[:60])

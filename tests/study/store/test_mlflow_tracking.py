@@ -285,9 +285,10 @@ def test_a_parent_whose_id_nobody_noted_is_found_by_its_key_and_completed(
     def stop(*_: object) -> None:
         raise Killed
 
-    with monkeypatch.context() as killed, pytest.raises(Killed):
+    with monkeypatch.context() as killed:
         killed.setattr(Tracker, "_describe", stop)
-        Tracker.open(uri, config, attributes={}, key="mine")
+        with pytest.raises(Killed):
+            Tracker.open(uri, config, attributes={}, key="mine")
     experiment = client.get_run(tracker.run_id).info.experiment_id
     (orphan,) = [r for r in client.search_runs([experiment]) if r.info.run_id != tracker.run_id]
     found = Tracker.open(uri, config, attributes={}, key="mine")

@@ -136,7 +136,14 @@ def test_at_a_terminal_the_bar_shows_all_facts(width: int) -> None:
         progress.update(1234, {"finished": "12", "pruned": "30", "best": "0.9042 one_cycle"})
     text = out.getvalue()
     last = text[text.rindex("search") :]
-    for part in ("41%", "1:02:03 h gone", "left", "1,234/3,000 epochs", "finished 12", "best 0.9042 one_cycle"):
+    for part in (
+        "41%",
+        "1:02:03 h gone",
+        "left",
+        "1,234/3,000 epochs",
+        "finished 12",
+        "best 0.9042 one_cycle",
+    ):
         assert part in last
 
 
