@@ -21,6 +21,8 @@ def prepare_process() -> None:
         if mallopt is not None:
             mallopt(_M_MMAP_THRESHOLD, 2**30)
             mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
-    torch.backends.cudnn.fp32_precision = "ieee"  # by default cuDNN's convolutions are computed in TF32, of 10 bits
+    torch.backends.cudnn.fp32_precision = (
+        "ieee"  # by default cuDNN's convolutions are computed in TF32, of 10 bits
+    )
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
