@@ -44,10 +44,9 @@ FAMILIES = (
 
 def _searchable() -> list[str]:
     """Return the families that can be searched, the default ones first."""
-    import lrsched
+    from study.core.families import searchable
 
-    others = sorted(n for n, cls in lrsched.REGISTRY.items() if n not in FAMILIES and cls.searchable())
-    return [*FAMILIES, *others]
+    return [*FAMILIES, *sorted(set(searchable()) - set(FAMILIES))]
 
 
 def _list_schedules(ctx: click.Context, _param: click.Parameter, asked: bool) -> None:  # noqa: FBT001 - click's signature
@@ -214,6 +213,7 @@ def main(options: SearchOptions) -> int:
 
 def _run(options: SearchOptions) -> None:
     """Open everything, each thing checked before anything is created; then train."""
+    from study.core.families import SCHEDULE_FREE
     from study.loops.search_loop import SearchLoop, next_clock
     from study.loops.signals import held_back
     from study.problems.fashion_mnist import choose_device
@@ -234,6 +234,7 @@ def _run(options: SearchOptions) -> None:
     workload = open_workload(
         options.problem, device, data_dir=options.data_dir, train_images=options.train_images,
         optimizer=options.optimizer, weight_decay=options.weight_decay,
+        schedule_free=SCHEDULE_FREE in options.schedules,
     )  # fmt: skip
     recorded = store.settings_of(options.storage, options.study)
     precision = choose_precision(options.precision, device, recorded.precision if recorded else None)

@@ -14,9 +14,8 @@ from study.loops.signals import held_back
 from study.store import lifecycle
 from study.store import optuna_storage as store
 from study.store.mlflow_tracking import RunSpec, Tracker
-from study.training.general.fused import ProblemLanes
-from study.training.lanes import Lanes
 from study.training.rates import Rates
+from study.training.side_by_side import SideBySide
 from study.tuning.pruner import decide
 from study.tuning.space import Space
 
@@ -70,7 +69,7 @@ class SearchLoop:
         config: StudyConfig,
         space: Space,
         tracker: Tracker,
-        lanes: Lanes | ProblemLanes,
+        lanes: SideBySide,
         *,
         width: int,
         total: int,
@@ -125,7 +124,7 @@ class SearchLoop:
         )
         lifecycle.begin(trial, spec)
         run = self._tracker.start(RunSpec.trial(spec))
-        self._lanes.add(trial.number, spec.seed)
+        self._lanes.add(trial.number, spec.seed, spec)
         rates = Rates(spec.schedule, spec.base_rate, self._lanes.steps)
         self._jobs[trial.number] = Job(trial, spec, rates, run)
 

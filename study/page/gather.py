@@ -9,8 +9,9 @@ from pathlib import Path
 
 from lrsched.pasteable import to_torch_code
 from study.core.errors import InputError
+from study.core.families import SCHEDULE_FREE, schedule_free_code, warmup_of
 from study.core.provenance import git_revision, versions
-from study.core.records import StudyRecord, TrialSpec
+from study.core.records import StudyConfig, StudyRecord, TrialSpec
 from study.page import reproduce
 from study.page.family_table import Results
 from study.page.plots import (
@@ -139,7 +140,7 @@ def _code(record: StudyRecord, confirmed: Confirmation | None) -> Code | None:
         won, images = confirmed.verdict.winner is not None, confirmed.images
         title = "The winner as code" if won else "The leader as code"
         note = f"{confirmed.verdict.leader}, for {spec.epochs} epochs on {images:,} images in batches of {batch}."
-        return Code(title, note, torch_code(spec, images, batch))
+        return Code(title, note, torch_code(spec, images, batch, record.config))
     best = record.best
     if best is None:
         return None
@@ -148,11 +149,18 @@ def _code(record: StudyRecord, confirmed: Confirmation | None) -> Code | None:
         f"Trial {best.number}, for {best.spec.epochs} epochs on {images:,} images in batches of {batch}. "
         "It leads the search, which is no verdict."
     )
-    return Code("The best trial of the search as code", note, torch_code(best.spec, images, batch))
+    return Code(
+        "The best trial of the search as code", note, torch_code(best.spec, images, batch, record.config)
+    )
 
 
-def torch_code(spec: TrialSpec, images: int, batch: int) -> str:
+def torch_code(spec: TrialSpec, images: int, batch: int, config: StudyConfig) -> str:
     """Return what a trial was asked as PyTorch code to paste, for so many images in batches of ``batch``."""
+    if spec.family == SCHEDULE_FREE:
+        return schedule_free_code(
+            spec.base_rate, warmup_of(spec.schedule), -(-images // batch),
+            optimizer=config.optimizer, weight_decay=config.weight_decay,
+        )  # fmt: skip
     return to_torch_code(
         spec.schedule, spec.base_rate, spec.epochs, -(-images // batch), examples=images, batch_size=batch
     )

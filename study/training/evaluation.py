@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from study.problems.fashion_mnist import Images
-from study.training.lanes import EVALUATION_BATCH, Lanes
+from study.training.lanes import EVALUATION_BATCH
 from study.training.lenet import forward, stack
+from study.training.side_by_side import SideBySide
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Scores:
 
 
 @torch.no_grad()
-def score_examples(lanes: Lanes, images: Images) -> dict[int, Scores]:
+def score_examples(lanes: SideBySide, images: Images) -> dict[int, Scores]:
     """Return the scores of every lane on every image, by key."""
     device = images.pixels.device
     weights = stack([lanes.weights(key) for key in lanes.keys], device)

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from study.core.records import EpochMetrics
+from study.core.records import EpochMetrics, TrialSpec
 from study.problems.fashion_mnist import Images, Split
 from study.training.lenet import forward, lenet, stack, unstack
 
@@ -87,12 +87,13 @@ class Lanes:
         """Keys of the lanes that train, in lane order."""
         return [lane.key for lane in self._lanes]
 
-    def add(self, key: int, seed: int) -> None:
+    def add(self, key: int, seed: int, asked: TrialSpec | None = None) -> None:
         """Start a network with initial weights drawn from ``seed`` in a new lane.
 
         Raises:
             ValueError: The key trains already.
         """
+        del asked  # plain SGD has no momentum for a schedule to drive
         if key in self.keys:
             raise ValueError(f"lane {key} trains already")
         new = stack([lenet(seed, self._dtype).state_dict()], self._device)
