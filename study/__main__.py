@@ -23,6 +23,7 @@ COMMANDS = {
     "confirm": "Train the best again on fresh seeds: who won, or that no difference matters.",
     "report": "Write a study as one page that opens offline.",
     "audit": "Tell what pruning cost, or would have.",
+    "explore": "Answer what the sources leave open, by small sweeps over seeds.",
     "replicate": "Repeat the textbook's own table over several seeds.",
 }
 

@@ -21,7 +21,7 @@ STAGES = (
     {"core"},
     {"problems", "tuning", "training", "store", "stats", "terminal"},
     {"loops", "page"},
-    {"textbook"},
+    {"textbook", "questions"},
 )
 
 #: Imports between folders of one row, each with its reason.
@@ -49,6 +49,7 @@ OTHERS: dict[str, set[str]] = {
     "study/loops": {"click", "numpy", "optuna", "torch"},
     "study/page": {"click", "jinja2", "numpy", "optuna", "pandas", "plotly", "pyarrow"},
     "study/textbook": {"numpy", "plotly", "scipy"},
+    "study/questions": {"numpy", "plotly", "scipy", "torch"},
     "study": {"click", "plotly"},  # commands
 }
 
