@@ -24,6 +24,7 @@ COMMANDS = {
     "report": "Write a study as one page that opens offline.",
     "audit": "Tell what pruning cost, or would have.",
     "archive": "Keep a finished study as small files, or make its databases of them again.",
+    "explore": "Answer what the sources leave open, by small sweeps over seeds.",
     "replicate": "Repeat the textbook's own table over several seeds.",
 }
 

@@ -45,10 +45,9 @@ FAMILIES = (
 
 def _searchable() -> list[str]:
     """Return the families that can be searched, the default ones first."""
-    import lrsched
+    from study.core.families import searchable
 
-    others = sorted(n for n, cls in lrsched.REGISTRY.items() if n not in FAMILIES and cls.searchable())
-    return [*FAMILIES, *others]
+    return [*FAMILIES, *sorted(set(searchable()) - set(FAMILIES))]
 
 
 def _list_schedules(ctx: click.Context, _param: click.Parameter, asked: bool) -> None:  # noqa: FBT001 - click's signature

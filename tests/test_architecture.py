@@ -22,7 +22,7 @@ STAGES = (
     {"outside"},
     {"problems", "tuning", "training", "store", "stats", "terminal"},
     {"loops", "page"},
-    {"textbook"},
+    {"textbook", "questions"},
 )
 
 #: Imports between folders of one row, each with its reason.
@@ -51,6 +51,7 @@ OTHERS: dict[str, set[str]] = {
     "study/loops": {"click", "numpy", "optuna", "torch"},
     "study/page": {"click", "jinja2", "numpy", "optuna", "pandas", "plotly", "pyarrow"},
     "study/textbook": {"numpy", "plotly", "scipy"},
+    "study/questions": {"numpy", "plotly", "scipy", "torch"},
     "study": {"click", "plotly"},  # commands
 }
 

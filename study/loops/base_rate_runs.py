@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from study.core.families import SCHEDULE_FREE
 from study.core.records import EpochMetrics, StudyConfig
 from study.loops.passes import FORM, Pass, schedule_rates
 from study.loops.recording import train_recorded
@@ -21,7 +22,8 @@ from study.problems.fashion_mnist import Split
 from study.stats.base_rates import BaseRates
 from study.stats.leaderboard import Finalist
 from study.store.mlflow_tracking import Tracker
-from study.training.lanes import Lanes
+from study.training.side_by_side import SideBySide
+from study.training.workload import fashion_mnist_lanes
 
 #: Added to the seeds, so that none of them is one of a search or of a confirmation.
 FRESH = 2_000_000
@@ -71,10 +73,11 @@ class BaseRateRuns:
             for seed in range(1, self.seeds + 1)
         ]
 
-    def lanes(self, split: Split, seed: int) -> Lanes:
+    def lanes(self, split: Split, seed: int) -> SideBySide:
         """Return empty lanes with a seed's data order."""
-        return Lanes(
+        return fashion_mnist_lanes(
             split,
+            schedule_free=any(f.spec.family == SCHEDULE_FREE for f in self.finalists),
             batch_size=self.config.batch_size,
             order_seed=FRESH + seed,
             bfloat16=self.config.precision == "bfloat16",

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from study.core.errors import InputError
+from study.core.families import SCHEDULE_FREE
 from study.core.files import whole_file, write_text
 from study.core.records import EpochMetrics, StudyConfig
 from study.loops.passes import FORM, Pass, schedule_rates
@@ -36,8 +37,9 @@ from study.stats.sequential import Plan
 from study.stats.verdict import Verdict, verdict
 from study.store.mlflow_tracking import Tracker
 from study.training.evaluation import Scores, score_examples
-from study.training.lanes import Lanes
 from study.training.lenet import lenet_memory
+from study.training.side_by_side import SideBySide
+from study.training.workload import fashion_mnist_lanes
 
 #: Added to a confirmation's seeds, so that none of them is one that the search used.
 FRESH = 1_000_000
@@ -82,10 +84,11 @@ class Confirmation:
         runs = [f.run(FRESH + seed, len(there)) for f in there]
         return Pass(runs, schedule_rates, self.place / f"seed-{seed:04}.pt")
 
-    def lanes(self, split: Split, seed: int) -> Lanes:
+    def lanes(self, split: Split, seed: int) -> SideBySide:
         """Return empty lanes with a seed's data order."""
-        return Lanes(
+        return fashion_mnist_lanes(
             split,
+            schedule_free=any(f.spec.family == SCHEDULE_FREE for f in self.finalists),
             batch_size=self.config.batch_size,
             order_seed=FRESH + seed,
             bfloat16=self.config.precision == "bfloat16",

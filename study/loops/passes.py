@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from study.core.errors import InputError
 from study.core.files import whole_file
 from study.core.records import EpochMetrics, TrialSpec
-from study.training.lanes import Lanes
 from study.training.lenet import lenet
 from study.training.rates import Rates
+from study.training.side_by_side import SideBySide
 
 #: Called after each epoch of each run: its lane, what the epoch gave, the rate of each step.
 OnEpoch = Callable[[int, EpochMetrics, NDArray[np.float64]], None]
@@ -58,7 +58,7 @@ class Pass:
         """Return what each epoch trained so far gave, a row an epoch, an entry a run."""
         return self._saved()[0] if self.checkpoint.exists() else []
 
-    def train(self, lanes: Lanes, on_epoch: OnEpoch) -> None:
+    def train(self, lanes: SideBySide, on_epoch: OnEpoch) -> None:
         """Train the runs to their end, in lanes that are still empty.
 
         Epochs that an earlier process trained are not trained again, but ``on_epoch`` is called for them
@@ -79,7 +79,7 @@ class Pass:
                 rates[lane].observe(epoch.train_loss)
                 on_epoch(lane, epoch, table[lane])
 
-    def load(self, lanes: Lanes) -> None:
+    def load(self, lanes: SideBySide) -> None:
         """Put the weights that were saved last into empty lanes.
 
         Raises:
@@ -96,10 +96,10 @@ class Pass:
         if not fits:
             raise InputError(f"{self.checkpoint}: holds other networks than its runs'; remove it")
 
-    def _restore(self, lanes: Lanes) -> list[list[EpochMetrics]]:
+    def _restore(self, lanes: SideBySide) -> list[list[EpochMetrics]]:
         if not self.checkpoint.exists():
             for lane, run in enumerate(self.runs):
-                lanes.add(lane, run.seed)
+                lanes.add(lane, run.seed, run)
             return []
         history, _ = self._saved()
         self.load(lanes)
@@ -119,7 +119,7 @@ class Pass:
             raise InputError(f"{self.checkpoint}: damaged, or no checkpoint of ours; remove it")
         return epochs, state
 
-    def _save(self, lanes: Lanes, history: Sequence[Sequence[EpochMetrics]]) -> None:
+    def _save(self, lanes: SideBySide, history: Sequence[Sequence[EpochMetrics]]) -> None:
         """Write the checkpoint whole or not at all."""
         rows = [[epoch.to_json() for epoch in row] for row in history]
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import click
 
 from study.core.errors import InputError
+from study.core.families import SCHEDULE_FREE
 from study.core.records import DEFAULT_PROBLEM, EpochMetrics, TrialRecord
 from study.problems.fashion_mnist import choose_device
 from study.store import optuna_storage as store
 from study.terminal.cells import cell
 from study.terminal.progress import Progress
 from study.terminal.tables import Column, print_table
-from study.training.general.fused import ProblemLanes
-from study.training.lanes import Lanes
 from study.training.process import prepare_process
 from study.training.rates import Rates
+from study.training.side_by_side import SideBySide
 from study.training.workload import open_workload
 
 #: Largest difference of the first epoch's training loss, as a share of it. One lane adds up in another
@@ -50,6 +50,7 @@ def rerun_trial(
     workload = open_workload(
         problem, choose_device(device), data_dir=data_dir, train_images=config.train_images,
         optimizer=config.optimizer if default else None, weight_decay=config.weight_decay if default else None,
+        schedule_free=trial.family == SCHEDULE_FREE,
     )  # fmt: skip
     if (workload.source, workload.data) != (config.source, config.data):
         raise InputError(f"study {study} was made with another file or other data; undo the change")
@@ -62,10 +63,10 @@ def rerun_trial(
     return _compare(trial, _train(trial, lane))
 
 
-def _train(trial: TrialRecord, lane: Lanes | ProblemLanes) -> list[EpochMetrics]:
+def _train(trial: TrialRecord, lane: SideBySide) -> list[EpochMetrics]:
     """Train as many epochs as were recorded."""
     spec = trial.spec
-    lane.add(trial.number, spec.seed)
+    lane.add(trial.number, spec.seed, spec)
     rates = Rates(spec.schedule, spec.base_rate, lane.steps)
     again: list[EpochMetrics] = []
     with Progress(len(trial.epochs), f"trial {trial.number} again") as progress:

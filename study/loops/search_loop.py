@@ -22,9 +22,8 @@ from study.store import lifecycle
 from study.store import optuna_storage as store
 from study.store.mlflow_tracking import RunSpec, Tracker
 from study.store.patience import LostError
-from study.training.general.fused import ProblemLanes
-from study.training.lanes import Lanes
 from study.training.rates import Rates
+from study.training.side_by_side import SideBySide
 from study.tuning.pruner import MedianPruner, decide
 from study.tuning.space import Space
 
@@ -92,7 +91,7 @@ class SearchLoop:
         config: StudyConfig,
         space: Space,
         tracker: Tracker,
-        lanes: Lanes | ProblemLanes,
+        lanes: SideBySide,
         slot: Slot,
         *,
         width: int,
@@ -177,7 +176,7 @@ class SearchLoop:
                     begun = lifecycle.was_begun(trial)
                     spec = self._begin(trial)
                 self._tracker.supersede("trial", [str(number) for number in begun])
-                self._lanes.add(trial.number, spec.seed)
+                self._lanes.add(trial.number, spec.seed, spec)
                 self._jobs[trial.number] = self._job(trial, spec, earlier=False)
         return bool(self._jobs)
 

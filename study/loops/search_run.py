@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import click
 import optuna
 
+from study.core.families import SCHEDULE_FREE
 from study.core.provenance import provenance
 from study.core.records import StudyConfig
 from study.core.signals import held_back
@@ -69,6 +70,7 @@ def open_search(options: SearchOptions, at: Callable[[str], None]) -> Search:
     workload = open_workload(
         options.problem, device, data_dir=options.data_dir, train_images=options.train_images,
         optimizer=options.optimizer, weight_decay=options.weight_decay,
+        schedule_free=SCHEDULE_FREE in options.schedules,
     )  # fmt: skip
     precision = choose_precision(options.precision, device, recorded.precision if recorded else None)
     if options.precision == AUTO and workload.source:

@@ -80,7 +80,7 @@ def conclude(found: Certified, tracker: Tracker, out: Path) -> None:
     tracker.log_text(text, "certificate.json")
     judged, config = found.judged, found.config
     leader = next(f.spec for f in found.finalists if f.name == judged.leader)
-    code = torch_code(leader, config.train_images, config.batch_size)
+    code = torch_code(leader, config.train_images, config.batch_size, config)
     tracker.log_text(code, "winner.py")
     print_verdict(judged, config.train_images)
     for sentence in () if found.rates is None else found.rates.sentences:

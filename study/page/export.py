@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from study.core.errors import InputError
 from study.core.files import whole_file
+from study.core.metric import ACCURACY, Metric
 from study.core.records import EpochMetrics, StudyRecord, TrialRecord
 
 if TYPE_CHECKING:
@@ -51,9 +52,9 @@ def _curve(name: str) -> Callable[[TrialRecord], str]:
 
 def _best_epoch(trial: TrialRecord) -> EpochMetrics | None:
     known = [
-        (accuracy, -epoch.epoch, epoch)
+        (trial.metric.gain(value), -epoch.epoch, epoch)
         for epoch in trial.epochs
-        if (accuracy := epoch.val_accuracy) is not None and math.isfinite(accuracy)
+        if (value := epoch.val_accuracy) is not None and math.isfinite(value)
     ]
     return max(known)[2] if known else None
 
@@ -62,7 +63,7 @@ def _moment(name: str) -> Callable[[TrialRecord], str | None]:
     return lambda trial: None if getattr(trial, name) is None else getattr(trial, name).isoformat()
 
 
-#: The table's columns in order; sampled parameters follow, a column each.
+#: The table's columns in order, where accuracy is measured; sampled parameters follow, a column each.
 COLUMNS: tuple[Column, ...] = (
     Column("number", "Int64", "The trial's number in its Optuna study, from 0.", lambda t: t.number),
     Column("family", "string", "Name of the schedule family.", _asked("family")),
@@ -70,7 +71,7 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         "value",
         "Float64",
-        "Validation accuracy after the final epoch (0 to 1); empty unless finished. A search score.",
+        "Validation accuracy after the final epoch; empty unless finished. A search score.",
         lambda t: t.value,
     ),
     Column("base_rate", "Float64", "Learning rate the multiplier is applied to.", _asked("base_rate")),
@@ -91,7 +92,7 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         "best_epoch",
         "Int64",
-        "Epoch (from 0) of its highest validation accuracy.",
+        "Epoch (from 0) of its best validation accuracy.",
         lambda t: None if (best := _best_epoch(t)) is None else best.epoch,
     ),
     Column(
@@ -129,19 +130,36 @@ COLUMNS: tuple[Column, ...] = (
 )
 
 
+def columns(metric: Metric) -> tuple[Column, ...]:
+    """Return the table's columns for what a study measures: named after it, and each once."""
+    if metric.name == ACCURACY.name:
+        return COLUMNS
+    named = (
+        replace(
+            column,
+            name=column.name.replace("accuracies", f"{metric.name}_values").replace("accuracy", metric.name),
+            meaning=column.meaning.replace("accuracy", metric.name),
+        )
+        for column in COLUMNS
+    )
+    # Where the loss is what is measured, its columns stand there already.
+    values = {f"{split}_loss_values": f"{split}_losses" for split in ("val", "train")}
+    return tuple({values.get(column.name, column.name): column for column in named}.values())
+
+
 def documented(record: StudyRecord) -> dict[str, str]:
     """Return every column of this study's table with its meaning, in order."""
     sampled = {
         f"{PARAMETER}{name}": f"Sampled parameter {name}; times in epochs." for name in _sampled(record)
     }
-    return {column.name: column.meaning for column in COLUMNS} | sampled
+    return {column.name: column.meaning for column in columns(record.config.metric)} | sampled
 
 
 def rows(record: StudyRecord) -> list[dict[str, Any]]:
     """Return the table as one dict a trial; what is unknown or not finite is ``None``."""
-    names = _sampled(record)
+    names, known = _sampled(record), columns(record.config.metric)
     return [
-        {column.name: _finite(column.of(trial)) for column in COLUMNS}
+        {column.name: _finite(column.of(trial)) for column in known}
         | {f"{PARAMETER}{name}": trial.spec.params.get(name) for name in names}
         for trial in record.trials
     ]
@@ -152,7 +170,7 @@ def frame(record: StudyRecord) -> pd.DataFrame:
     import pandas as pd
 
     table = pd.DataFrame(rows(record), columns=list(documented(record)))
-    kinds = {column.name: column.kind for column in COLUMNS}
+    kinds = {column.name: column.kind for column in columns(record.config.metric)}
     for name in table.columns:
         kind: Any = kinds.get(name) or _kind(table[name].dropna().tolist())
         table[name] = table[name].astype(kind)

@@ -11,8 +11,9 @@ from typing import Any
 from lrsched import Schedule
 from lrsched.pasteable import to_torch_code
 from study.core.errors import InputError
+from study.core.families import SCHEDULE_FREE, schedule_free_code, warmup_of
 from study.core.provenance import git_revision, versions
-from study.core.records import StudyRecord, TrialSpec
+from study.core.records import StudyConfig, StudyRecord, TrialSpec
 from study.page import reproduce
 from study.page.family_table import Results
 from study.page.plots import (
@@ -175,7 +176,7 @@ def _code(record: StudyRecord, confirmed: Confirmation | None) -> Code | None:
         won, images = confirmed.verdict.winner is not None, confirmed.images
         title = "The winner as code" if won else "The leader as code"
         note = f"{confirmed.verdict.leader}, for {spec.epochs} epochs on {images:,} images in batches of {batch}."
-        return _pasted(title, note, spec, images, batch)
+        return _pasted(title, note, spec, images, record.config)
     best = record.best
     if best is None:
         return None
@@ -184,12 +185,12 @@ def _code(record: StudyRecord, confirmed: Confirmation | None) -> Code | None:
         f"Trial {best.number}, for {best.spec.epochs} epochs on {images:,} images in batches of {batch}. "
         "It leads the search, which is no verdict."
     )
-    return _pasted("The best trial of the search as code", note, best.spec, images, batch)
+    return _pasted("The best trial of the search as code", note, best.spec, images, record.config)
 
 
-def _pasted(title: str, note: str, spec: TrialSpec, images: int, batch: int) -> Code:
+def _pasted(title: str, note: str, spec: TrialSpec, images: int, config: StudyConfig) -> Code:
     line = f"schedule, base_rate = {_python(spec.schedule)}, {spec.base_rate!r}"
-    return Code(title, note, torch_code(spec, images, batch), line)
+    return Code(title, note, torch_code(spec, images, config.batch_size, config), line)
 
 
 def _python(value: Any) -> str:
@@ -205,8 +206,13 @@ def _python(value: Any) -> str:
     return f"lrsched.{type(value).__name__}({', '.join(said)})"
 
 
-def torch_code(spec: TrialSpec, images: int, batch: int) -> str:
+def torch_code(spec: TrialSpec, images: int, batch: int, config: StudyConfig) -> str:
     """Return what a trial was asked as PyTorch code to paste, for so many images in batches of ``batch``."""
+    if spec.family == SCHEDULE_FREE:
+        return schedule_free_code(
+            spec.base_rate, warmup_of(spec.schedule), -(-images // batch),
+            optimizer=config.optimizer, weight_decay=config.weight_decay,
+        )  # fmt: skip
     return to_torch_code(
         spec.schedule, spec.base_rate, spec.epochs, -(-images // batch), examples=images, batch_size=batch
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import optuna
 
-import lrsched
+from study.core.families import formula
 from study.core.records import TrialRecord
 from study.page.family_table import Results, family_table
 from study.page.gather import Page
@@ -78,9 +78,9 @@ def trial_note(trial: TrialRecord) -> str:
     if trial.reprieved_at is not None:
         said += f"; the pruner would have stopped it after {trial.reprieved_at + 1} epochs"
     lines = [said]
-    formula = lrsched.REGISTRY[trial.family].formula()
-    if formula:
-        lines.append(f"```\nrate = base rate × warm-up × value\n{formula}\n```")
+    value = formula(trial.family)
+    if value:
+        lines.append(f"```\nrate = base rate × warm-up × value\n{value}\n```")
     curve = rate_curve(trial)
     if len(curve.times):
         lines.append(

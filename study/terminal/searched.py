@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import lrsched
 from lrsched import Parameter, Search
+from study.core.families import schedule_class
 from study.terminal.tables import Column, print_table
 
 
@@ -14,7 +15,7 @@ def print_catalogue(default: Sequence[str], searchable: Sequence[str]) -> None:
     rows = []
     for name in [*searchable, *sorted(set(lrsched.REGISTRY) - set(searchable))]:
         mark = "" if name in default else "all" if name in searchable else "not searched"
-        parameters = lrsched.REGISTRY[name].parameters()
+        parameters = schedule_class(name).parameters()
         for first, parameter in enumerate(parameters):
             start = [name, mark] if not first else ["", ""]
             rows.append([*start, parameter.name, _range(parameter), parameter.meaning])

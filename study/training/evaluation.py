@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from study.problems.fashion_mnist import Images
 from study.training.epoch_steps import EVALUATION_BATCH, cross_entropies
-from study.training.lanes import Lanes
 from study.training.lenet import forward, stack
+from study.training.side_by_side import SideBySide
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Scores:
 
 
 @torch.no_grad()
-def score_examples(lanes: Lanes, images: Images) -> dict[int, Scores]:
+def score_examples(lanes: SideBySide, images: Images) -> dict[int, Scores]:
     """Return the scores of every lane on every image, by key."""
     device = images.pixels.device
     weights = stack([lanes.weights(key) for key in lanes.keys], device)

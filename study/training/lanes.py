@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from study.core.records import EpochMetrics
+from study.core.records import EpochMetrics, TrialSpec
 from study.problems.fashion_mnist import Images, Split
 from study.training.epoch_steps import Steps, mean_scores
 from study.training.graphs import CudaRecorder, Graphs, Recorder, Work
@@ -90,12 +90,13 @@ class Lanes:
         """Keys of the lanes that train, in lane order."""
         return self._roster.keys
 
-    def add(self, key: int, seed: int) -> None:
+    def add(self, key: int, seed: int, asked: TrialSpec | None = None) -> None:
         """Start a network with initial weights drawn from ``seed`` in a new lane.
 
         Raises:
             ValueError: The key trains already.
         """
+        del asked  # plain SGD has no momentum for a schedule to drive
         rows = len(self._roster)
         row = self._roster.add(key)
         new = stack([lenet(seed, self._dtype).state_dict()], self._device)

@@ -6,7 +6,8 @@ Whichever it is, it answers alike: what it is called and measured by, and lanes 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,15 +17,19 @@ from study.core.errors import InputError
 from study.core.metric import ACCURACY, Metric
 from study.core.records import DEFAULT_PROBLEM, SEARCH_IMAGES, StudyConfig
 from study.outside.memory import require_room
-from study.problems.definition import OptimizerFactory, Problem
+from study.problems.definition import OptimizerFactory, Problem, sgd
+from study.problems.examples import Examples
 from study.problems.fashion_mnist import Split, load_search
 from study.problems.loading import Loaded, load_problem
 from study.problems.probe import probe
 from study.training.general.fused import ProblemLanes
 from study.training.general.lane_memory import lane_memory
+from study.training.general.mixed import Mixed
 from study.training.general.proof import Proof, prove, require_bfloat16
+from study.training.general.schedule_free import schedule_free as free_form
 from study.training.lanes import Lanes
 from study.training.lenet import lenet, lenet_memory
+from study.training.side_by_side import SideBySide
 
 #: Optimizers of the default problem by name, each with the base rates that are searched with it.
 OPTIMIZERS: Mapping[str, tuple[Callable[[float], OptimizerFactory], tuple[float, float]]] = {
@@ -71,7 +76,7 @@ class Workload:
     optimizer: str
     weight_decay: float
     facts: Mapping[str, str]
-    make: Callable[..., Lanes | ProblemLanes] = field(repr=False)
+    make: Callable[..., SideBySide] = field(repr=False)
     memory: Callable[..., int] = field(repr=False)
 
     def lanes(
@@ -82,7 +87,7 @@ class Workload:
         averaging: float | None = None,
         bfloat16: bool = False,
         clock: int = 0,
-    ) -> Lanes | ProblemLanes:
+    ) -> SideBySide:
         """Return empty lanes; arguments as of ``Lanes``."""
         return self.make(
             batch_size=batch_size, order_seed=order_seed, averaging=averaging, bfloat16=bfloat16, clock=clock
@@ -107,6 +112,7 @@ def open_workload(
     train_images: int | None = None,
     optimizer: str | None = None,
     weight_decay: float | None = None,
+    schedule_free: bool = False,
 ) -> Workload:
     """Return the user's problem that ``reference`` names, or the default one; everything that can be wrong is looked at.
 
@@ -117,27 +123,29 @@ def open_workload(
         train_images: The first so many examples are trained on; ``None`` for all.
         optimizer: Name of the default problem's optimizer, ``sgd`` unless given.
         weight_decay: Its weight decay.
+        schedule_free: Whether lanes of the family ``schedule_free`` are among those to come.
 
     Raises:
         InputError: The problem cannot be used, or an option does not go with it.
     """
     if reference is None:
         return _default(
-            device, data_dir, train_images or SEARCH_IMAGES, optimizer or "sgd", weight_decay or 0.0
-        )
+            device, data_dir, train_images or SEARCH_IMAGES, optimizer or "sgd", weight_decay or 0.0,
+            schedule_free=schedule_free,
+        )  # fmt: skip
     for name, given in (("optimizer", optimizer), ("weight_decay", weight_decay), ("data_dir", data_dir)):
         if given is not None:
             raise InputError(f"`{name}` {given} goes with the default problem; a `problem` brings its own")
-    return _own(load_problem(reference), device, train_images)
+    return _own(load_problem(reference), device, train_images, schedule_free=schedule_free)
 
 
-def _own(loaded: Loaded, device: torch.device, train_images: int | None) -> Workload:
+def _own(loaded: Loaded, device: torch.device, train_images: int | None, *, schedule_free: bool) -> Workload:
     problem = loaded.problem
     network = probe(problem, device)
     train = problem.examples("train", device)
     if train_images is not None and train_images > len(train):
         raise InputError(f"`train_images` must be in 1..{len(train)}, got {train_images}")
-    proof = prove(problem, device)
+    engine = _Engine.of(problem, device, train_images, schedule_free=schedule_free)
     data = {part: problem.examples(part, device).digest() for part in ("train", "validation")}
     return Workload(
         name=problem.name,
@@ -150,14 +158,22 @@ def _own(loaded: Loaded, device: torch.device, train_images: int | None) -> Work
         source=loaded.source,
         optimizer="own",
         weight_decay=0.0,
-        facts={"problem_reference": loaded.reference, "lanes": str(proof)},
-        make=_maker(problem, device, proof, train_images),
-        memory=lambda batch_size, **_: lane_memory(problem, network, device, batch_size, fused=proof.fused),
+        facts={"problem_reference": loaded.reference, "lanes": str(engine)},
+        make=engine.lanes,
+        memory=lambda batch_size, **_: lane_memory(
+            problem, network, device, batch_size, fused=engine.proof.fused
+        ),
     )
 
 
 def _default(
-    device: torch.device, data_dir: str | None, train_images: int, optimizer: str, weight_decay: float
+    device: torch.device,
+    data_dir: str | None,
+    train_images: int,
+    optimizer: str,
+    weight_decay: float,
+    *,
+    schedule_free: bool,
 ) -> Workload:
     if optimizer not in OPTIMIZERS:
         raise InputError(f"`optimizer` must be one of {', '.join(OPTIMIZERS)}, got {optimizer!r}")
@@ -168,16 +184,32 @@ def _default(
         "base_rate": base_rate, "metric": ACCURACY, "data": split.checksums, "source": "",
         "optimizer": optimizer, "weight_decay": weight_decay,
     }  # fmt: skip
+    problem = fashion_mnist(split, factory(weight_decay), base_rate)
     if optimizer == "sgd" and weight_decay == 0:
         fast = "lanes are fused: LeNet's hand-made path for plain SGD"
-        return Workload(
-            **shared, facts={"lanes": fast}, make=lambda **how: Lanes(split, **how), memory=lenet_memory
-        )
-    problem = fashion_mnist(split, factory(weight_decay), base_rate)
-    proof = prove(problem, device)
-    return Workload(
-        **shared, facts={"lanes": str(proof)}, make=_maker(problem, device, proof, None), memory=lenet_memory
-    )
+        make = partial(fashion_mnist_lanes, split, schedule_free=schedule_free)
+        return Workload(**shared, facts={"lanes": fast}, make=make, memory=lenet_memory)
+    engine = _Engine.of(problem, device, schedule_free=schedule_free)
+    return Workload(**shared, facts={"lanes": str(engine)}, make=engine.lanes, memory=lenet_memory)
+
+
+def fashion_mnist_lanes(split: Split, *, schedule_free: bool = False, **how: Any) -> SideBySide:
+    """Return lanes of LeNet by plain SGD; those of the family ``schedule_free``, where asked for, on a side of their own.
+
+    Args:
+        split: Images to train and to measure on.
+        schedule_free: Whether lanes of that family are among those to come.
+        how: As of ``Lanes``.
+    """
+    lanes = Lanes(split, **how)
+    if not schedule_free:
+        return lanes
+    problem = fashion_mnist(split, free_form(sgd), OPTIMIZERS["sgd"][1])
+    device = split.train.pixels.device
+    unmeasured = split.evaluation is None or split.on_test  # the test set is scored by itself
+    measured = None if unmeasured else problem.examples("validation", device)
+    free = ProblemLanes(problem, problem.examples("train", device), measured, fused=True, **how)
+    return Mixed(lanes, free)
 
 
 def fashion_mnist(split: Split, optimizer: OptimizerFactory, base_rate: tuple[float, float]) -> Problem:
@@ -202,15 +234,59 @@ def fashion_mnist(split: Split, optimizer: OptimizerFactory, base_rate: tuple[fl
     )
 
 
-def _maker(
-    problem: Problem, device: torch.device, proof: Proof, train_images: int | None
-) -> Callable[..., ProblemLanes]:
-    train, validation = problem.examples("train", device), problem.examples("validation", device)
-    first = train if train_images is None else train.part(0, train_images)
+@dataclass(frozen=True)
+class _Engine:
+    """The general engine for a problem: whether its lanes are fused, and the one for its schedule-free form."""
 
-    def make(**how: Any) -> ProblemLanes:
+    problem: Problem
+    device: torch.device
+    proof: Proof
+    train: Examples
+    free: _Engine | None
+
+    @classmethod
+    def of(
+        cls,
+        problem: Problem,
+        device: torch.device,
+        train_images: int | None = None,
+        *,
+        schedule_free: bool = False,
+    ) -> _Engine:
+        """Prove the problem, and its schedule-free form where that is asked for.
+
+        Raises:
+            InputError: There is no such form of its optimizer.
+        """
+        train = problem.examples("train", device)
+        first = train if train_images is None else train.part(0, train_images)
+        free = cls.of(_freed(problem, device), device, train_images) if schedule_free else None
+        return cls(problem, device, prove(problem, device), first, free)
+
+    def __str__(self) -> str:
+        """Return how lanes are trained."""
+        return str(self.proof) + _of_opponents(self.free)
+
+    def lanes(self, **how: Any) -> SideBySide:
+        """Return empty lanes; those of ``schedule_free`` on a side of their own."""
+        lanes = self.one_kind(**how)
+        return lanes if self.free is None else Mixed(lanes, self.free.one_kind(**how))
+
+    def one_kind(self, **how: Any) -> ProblemLanes:
+        """Return empty lanes of this problem's own optimizer."""
         if how["bfloat16"]:
-            require_bfloat16(problem, device, fused=proof.fused)
-        return ProblemLanes(problem, first, validation, fused=proof.fused, **how)
+            require_bfloat16(self.problem, self.device, fused=self.proof.fused)
+        measured = self.problem.examples("validation", self.device)
+        return ProblemLanes(self.problem, self.train, measured, fused=self.proof.fused, **how)
 
-    return make
+
+def _of_opponents(free: _Engine | None) -> str:
+    return "" if free is None else f"; of schedule_free, {free.proof}"
+
+
+def _freed(problem: Problem, device: torch.device) -> Problem:
+    """Return a problem with the schedule-free form of its optimizer, on the same data in memory."""
+    form = free_form(problem.optimizer)
+    form(problem.build(0).parameters(), 1.0)  # which raises where there is none
+    train, validation = (tuple(problem.examples(part, device)) for part in ("train", "validation"))
+    return replace(problem, optimizer=form, train=train, validation=validation, test=None)

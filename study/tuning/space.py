@@ -25,6 +25,7 @@ from optuna.distributions import (
 import lrsched
 from lrsched import Parameter, Schedule, Search, Warmup
 from study.core.errors import InputError
+from study.core.families import SCHEDULE_FREE, schedule_class
 
 #: Name under which Optuna knows the family, and under which dashboards show it.
 FAMILY = "schedule"
@@ -59,7 +60,7 @@ class Space:
     """The searched schedules and the ranges of their parameters.
 
     Args:
-        families: Names of schedule families, keys of ``lrsched.REGISTRY``.
+        families: Names of schedule families, or ``schedule_free``.
         epochs: Length of a run, on which some ranges depend.
         base_rate: Range of base rates; by default that of the default problem.
 
@@ -73,10 +74,10 @@ class Space:
         if not families:
             raise InputError("no schedule is left to search; name at least one")
         for name in families:
-            if name not in lrsched.REGISTRY:
-                known = ", ".join(sorted(lrsched.REGISTRY))
+            if name not in {*lrsched.REGISTRY, SCHEDULE_FREE}:
+                known = ", ".join(sorted({*lrsched.REGISTRY, SCHEDULE_FREE}))
                 raise InputError(f"unknown schedule {name!r}; known are {known}")
-            if not lrsched.REGISTRY[name].searchable():
+            if not schedule_class(name).searchable():
                 raise InputError(f"schedule {name!r} has fields without a search range; leave it out")
         self.families = tuple(families)
         self.epochs = epochs
@@ -103,7 +104,7 @@ class Space:
         for parameter, search in _searched(family):
             drawn = [params[name] for name in _names(family, parameter, search)]
             fields[parameter.name] = drawn[0] if search.count == 1 else search.collect(drawn)
-        schedule: Schedule = lrsched.REGISTRY[family](**fields)
+        schedule = schedule_class(family)(**fields)
         if params["warmup"] > 0:
             schedule = Warmup(schedule, params["warmup"])
         return Point(family, schedule, params["base_rate"])
@@ -135,7 +136,7 @@ class Space:
 
 
 def _searched(family: str) -> list[tuple[Parameter, Search]]:
-    return [(p, p.search) for p in lrsched.REGISTRY[family].parameters() if p.search is not None]
+    return [(p, p.search) for p in schedule_class(family).parameters() if p.search is not None]
 
 
 def _names(family: str, parameter: Parameter, search: Search) -> list[str]:

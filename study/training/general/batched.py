@@ -93,10 +93,10 @@ class BatchedSGD(_Batched):
     def begin_epoch(self, rates: Floats, momenta: Floats | None) -> None:
         """Take the epoch's rates and momenta."""
         self._rates = self._on_device(rates)
-        self._momenta = None if momenta is None else self._on_device(momenta)
         self._scale = self._setting(lambda group: group["lr"])
         self._decay = self._setting(lambda group: group["weight_decay"])
         self._momentum = self._setting(lambda group: group["momentum"])
+        self._momenta = None if momenta is None else self._on_device(momenta)
 
     @torch.no_grad()
     def step(self, number: int, gradients: torch.Tensor) -> None:
@@ -106,11 +106,16 @@ class BatchedSGD(_Batched):
             rate = rate * self._scale
         if isinstance(self._decay, torch.Tensor) or self._decay:
             gradients = gradients + self._decay * weights
-        momentum = self._momentum if self._momenta is None else self._momenta[number]
+        momentum = self._momentum if self._momenta is None else self._driven(self._momenta[number])
         if isinstance(momentum, torch.Tensor) or momentum:
             velocity = self._kept["momentum"].mul_(momentum).add_(gradients)
             gradients = gradients + velocity * momentum if self._groups[0]["nesterov"] else velocity
         weights.addcmul_(gradients, rate, value=-1)
+
+    def _driven(self, momenta: torch.Tensor) -> torch.Tensor:
+        """Return every weight's momentum: a lane's driven one ``[L, 1]`` where it has one; none stays none."""
+        own = torch.as_tensor(self._momentum, dtype=momenta.dtype, device=momenta.device)
+        return torch.where(torch.isnan(momenta) | (own == 0), own, momenta)
 
 
 class BatchedAdam(_Batched):
@@ -121,14 +126,13 @@ class BatchedAdam(_Batched):
     def begin_epoch(self, rates: Floats, momenta: Floats | None) -> None:
         """Take the epoch's rates and, in place of the first beta, its momenta; correct both for bias."""
         counts = self._steps + 1 + np.arange(len(rates))[:, None]
-        first = self._groups[0]["betas"][0] if momenta is None else momenta
+        own = self._groups[0]["betas"][0]
+        first = own if momenta is None else np.where(np.isnan(momenta), own, momenta)
         second = self._groups[0]["betas"][1]
         self._rates = self._on_device(rates)
         self._sizes = self._on_device(rates / (1 - first**counts))
         self._roots = self._on_device(np.sqrt(1 - second**counts))
-        self._first: float | torch.Tensor = self._groups[0]["betas"][0]
-        if momenta is not None:
-            self._first = self._on_device(momenta)
+        self._first: float | torch.Tensor = own if momenta is None else self._on_device(first)
         self._second = second
         self._scale = self._setting(lambda group: group["lr"])
         self._decay = self._setting(lambda group: group["weight_decay"])

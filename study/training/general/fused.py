@@ -19,7 +19,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from study.core.records import EpochMetrics
+import lrsched
+from study.core.records import EpochMetrics, TrialSpec
 from study.problems.definition import Problem
 from study.problems.examples import Examples
 from study.training.general.measuring import Measurement, of_minibatch, of_split
@@ -27,9 +28,8 @@ from study.training.general.separate import Separate
 from study.training.general.stacked import Stacked
 from study.training.lanes import data_order
 from study.training.precision import widest
+from study.training.rates import momentum_of
 from study.training.roster import Roster
-
-Rates = Mapping[int, NDArray[np.float64]]
 
 
 class ProblemLanes:
@@ -81,6 +81,8 @@ class ProblemLanes:
         self._roster = Roster()
         #: Called after every step with the share of the epoch that is done.
         self.on_step: Callable[[float], None] = lambda _: None
+        #: Of lanes whose schedule drives their momentum: its schedule, and the clock at which it began.
+        self._momenta: dict[int, tuple[lrsched.Schedule, int]] = {}
 
     @property
     def fused(self) -> bool:
@@ -97,14 +99,19 @@ class ProblemLanes:
         """Keys of the lanes that train, in lane order."""
         return self._roster.keys
 
-    def add(self, key: int, seed: int) -> None:
+    def add(self, key: int, seed: int, asked: TrialSpec | None = None) -> None:
         """Start a network with initial weights drawn from ``seed`` in a new lane.
+
+        Where the schedule that is asked for drives a momentum, and the optimizer has one (or betas), it follows.
 
         Raises:
             ValueError: The key trains already.
         """
         self._roster.add(key)
         self._networks.add(seed)
+        driven = None if asked is None else momentum_of(asked.schedule)
+        if driven is not None:
+            self._momenta[key] = driven, self.clock
 
     def drop(self, key: int) -> None:
         """Free the lane of ``key``.
@@ -113,24 +120,24 @@ class ProblemLanes:
             ValueError: The key does not train.
         """
         self._networks.keep(self._roster.drop(key))
+        self._momenta.pop(key, None)
 
     def weights(self, key: int) -> dict[str, torch.Tensor]:
         """Return one lane's weights and buffers as a lone network's ``state_dict``."""
         return self._networks.weights(self.keys.index(key))
 
-    def train_epoch(self, rates: Rates, momenta: Rates | None = None) -> dict[int, EpochMetrics]:
+    def train_epoch(self, rates: Mapping[int, NDArray[np.float64]]) -> dict[int, EpochMetrics]:
         """Train every lane for one epoch and measure it.
 
         Args:
             rates: Learning rate of each of the S steps, by key; all keys that train.
-            momenta: Momentum (the first beta) of each step, likewise, where schedules drive it.
 
         Returns:
             What the epoch gave, by key. A lane whose loss is not finite says so in its figures.
         """
         started = time.perf_counter()
         table = self._table(rates)
-        self._networks.begin_epoch(table, None if momenta is None else self._table(momenta))
+        self._networks.begin_epoch(table, self._driven())
         with _drawing_from(self._order_seed, self.clock, self._device):
             loss, metric = self._steps()
         self._networks.end_epoch()
@@ -163,6 +170,7 @@ class ProblemLanes:
             "fused": self.fused,
             "lanes": self._roster.state(),
             "networks": self._networks.state_dict(),
+            "momenta": {key: (driven.to_json(), began) for key, (driven, began) in self._momenta.items()},
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -179,10 +187,22 @@ class ProblemLanes:
         self.clock = state["clock"]
         self._roster = Roster(state["lanes"])
         self._networks.load_state_dict(state["networks"])
+        self._momenta = {
+            key: (lrsched.from_json(driven), began) for key, (driven, began) in state["momenta"].items()
+        }
 
-    def _table(self, by_key: Rates) -> NDArray[np.float64]:
+    def _table(self, by_key: Mapping[int, NDArray[np.float64]]) -> NDArray[np.float64]:
         """Return numbers by key as ``[S, L]``."""
         return np.stack([np.asarray(by_key[key], dtype=np.float64) for key in self.keys], axis=1)
+
+    def _driven(self) -> NDArray[np.float64] | None:
+        """Return the momenta ``[S, L]`` of the coming epoch, NaN where a lane keeps the optimizer's own."""
+        if not self._momenta:
+            return None
+        within = np.arange(self.steps) / self.steps
+        momenta = {key: driven(self.clock - began + within) for key, (driven, began) in self._momenta.items()}
+        own = np.full(self.steps, np.nan)
+        return self._table({key: momenta.get(key, own) for key in self.keys})
 
     def _steps(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Run the S steps of one epoch; return the sums over examples of losses and metric, ``[L]`` each."""

@@ -16,10 +16,48 @@ little off, as the authors say.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
+
+from study.core.errors import InputError
+from study.problems.definition import OptimizerFactory
+
+
+def schedule_free(factory: OptimizerFactory) -> OptimizerFactory:
+    """Return a factory of the schedule-free form of another's optimizer: same groups, decay and betas.
+
+    The factory that is returned raises ``InputError`` where the optimizer is neither plain SGD nor AdamW.
+    """
+
+    def make(parameters: Iterable[torch.Tensor], lr: float) -> torch.optim.Optimizer:
+        return _form_of(factory(list(parameters), lr), lr)
+
+    return make
+
+
+def _form_of(optimizer: torch.optim.Optimizer, lr: float) -> torch.optim.Optimizer:
+    groups = optimizer.param_groups
+    kind, name = type(optimizer), type(optimizer).__name__
+    if kind is torch.optim.SGD and not _any(groups, "momentum", "maximize"):
+        return ScheduleFreeSGD([_said(group) for group in groups], lr)
+    coupled = kind is torch.optim.Adam and _any(groups, "weight_decay")
+    if kind in {torch.optim.Adam, torch.optim.AdamW} and not (coupled or _any(groups, "amsgrad", "maximize")):
+        adam = [{**_said(g), "beta": g["betas"][0], "beta2": g["betas"][1], "eps": g["eps"]} for g in groups]
+        return ScheduleFreeAdamW(adam, lr)
+    with_momentum = " with momentum" if _any(groups, "momentum") else ""
+    raise InputError(
+        f"`schedules` schedule_free has a form of plain SGD and of AdamW, not of {name}{with_momentum}; leave it out"
+    )
+
+
+def _any(groups: Sequence[dict[str, Any]], *settings: str) -> bool:
+    return any(group.get(setting) for group in groups for setting in settings)
+
+
+def _said(group: dict[str, Any]) -> dict[str, Any]:
+    return {name: group[name] for name in ("params", "lr", "weight_decay")}
 
 
 class _ScheduleFree(torch.optim.Optimizer):

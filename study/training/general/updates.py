@@ -9,6 +9,7 @@ SGD, Adam and AdamW are batched (``batched.py``); any other ``torch.optim.Optimi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -148,12 +149,14 @@ class LaneOptimizer:
         self.scales = [float(group["lr"]) for group in self.optimizer.param_groups]
 
     def step(self, rate: float, momentum: float | None) -> None:
-        """Take one step along the gradients that the parameters hold."""
+        """Take one step along the gradients that the parameters hold; a momentum that is NaN is left to the optimizer."""
         for group, scale in zip(self.optimizer.param_groups, self.scales, strict=True):
             group["lr"] = rate * scale
-            if momentum is not None and "betas" in group:
+            if momentum is None or math.isnan(momentum):
+                continue
+            if "betas" in group:
                 group["betas"] = (momentum, *group["betas"][1:])
-            elif momentum is not None and "momentum" in group:
+            elif group.get("momentum"):  # plain SGD stays plain
                 group["momentum"] = momentum
         self.optimizer.step()
 

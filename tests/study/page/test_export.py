@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from study.core.errors import InputError
+from study.core.metric import Metric
 from study.core.records import StudyRecord
 from study.page.export import COLUMNS, PARAMETER, documented, export, frame, rows
 
@@ -103,3 +105,25 @@ def test_a_folder_that_is_not_there_is_refused_and_leaves_nothing(
     with pytest.raises(InputError, match="cannot be written"):
         export(made_up(1), tmp_path / "none" / f"t.{ending}")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["perplexity", "loss"])
+def test_columns_are_named_after_what_is_measured(made_up: Maker, name: str) -> None:
+    """Of a metric that is no accuracy nothing says accuracy, no column stands twice, and the best epoch is its best."""
+    record = made_up(40)
+    metric = Metric(name, "minimize", chance=2.3)
+    measured = replace(
+        record,
+        config=replace(record.config, metric=metric),
+        trials=tuple(replace(trial, metric=metric) for trial in record.trials),
+    )
+    said = documented(measured)
+    assert "accurac" not in json.dumps(said)
+    assert f"last_val_{name}" in said
+    assert "val_losses" in said
+    assert len(said) == len(documented(record)) - (4 if name == "loss" else 0)
+    row = rows(measured)[0]
+    values = json.loads(row["val_losses"] if name == "loss" else row[f"val_{name}_values"])
+    if name == "perplexity":
+        assert row["best_epoch"] == values.index(min(values))
+    assert rows(record)[0]["best_epoch"] == values.index(max(values)) or name == "loss"

@@ -132,3 +132,13 @@ def test_edges(family: str, params: dict[str, float | str], expected: list[str])
 def test_bad_families_are_refused(families: tuple[str, ...], message: str) -> None:
     with pytest.raises(InputError, match=message):
         Space(families, 30)
+
+
+def test_the_schedule_free_opponent_is_a_warmed_up_constant_rate() -> None:
+    """Base rate and warm-up are tuned as in every family, and nothing else."""
+    space = Space(("cosine", "schedule_free"), 30)
+    assert space.distributions("schedule_free").keys() == {"base_rate", "warmup"}
+    point = space.point("schedule_free", {"base_rate": 0.3, "warmup": 2.0})
+    assert (point.family, point.schedule) == ("schedule_free", lrsched.Warmup(lrsched.Constant(), 2.0))
+    with pytest.raises(InputError, match=r"known are .*schedule_free"):
+        Space(("schedule-free",), 30)

@@ -5,6 +5,7 @@ The oracle is a loop over one network and its torch optimizer, with the rate set
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,8 +17,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 import lrsched
+from lrsched.optimizer import Scheduler
 from study.core.errors import InputError
-from study.core.records import EpochMetrics
+from study.core.records import EpochMetrics, TrialSpec
 from study.problems import Problem
 from study.problems.examples import Examples
 from study.problems.fashion_mnist import Split
@@ -28,6 +30,7 @@ from study.training.general.stacked import Stacked
 from study.training.general.updates import Ordinary
 from study.training.lanes import Lanes, data_order
 from study.training.rates import Rates
+from tests.making import spec_of
 from tests.study.training.general import zoo
 from tests.study.training.general.zoo import NETWORKS, OPTIMIZERS, problem_of
 from tests.study.training.scenarios import STARTS, TRAINED, come_and_go, go_on, timeless
@@ -67,7 +70,6 @@ def alone(
     seed: int,
     epochs: list[NDArray[np.float64]],
     *,
-    momenta: list[NDArray[np.float64]] | None = None,
     clock: int = 0,
 ) -> tuple[nn.Module, list[float]]:
     """Train one network as any tutorial does; return it and every epoch's mean training loss."""
@@ -84,10 +86,6 @@ def alone(
         for step, indices in enumerate(torch.split(order, problem.batch_size)):
             for group, scale in zip(optimizer.param_groups, scales, strict=True):
                 group["lr"] = float(rates[step]) * scale
-                if momenta is not None and "betas" in group:
-                    group["betas"] = (float(momenta[epoch][step]), group["betas"][1])
-                elif momenta is not None:
-                    group["momentum"] = float(momenta[epoch][step])
             optimizer.zero_grad()
             loss = problem.loss(network(x[indices]), y[indices])
             loss.backward()
@@ -169,26 +167,67 @@ def test_one_after_the_other_is_alone_too(network: str, optimizer: str) -> None:
         assert difference(lanes.weights(key), alone(problem, key, rates[key])[0]) < 1e-12
 
 
-@pytest.mark.parametrize("optimizer", [name for name in OPTIMIZERS if name != "schedule-free"])
-def test_a_schedule_drives_momentum_and_betas(optimizer: str) -> None:
-    """One-cycle moves momentum against the rate; where betas are, the first of them."""
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_schedule_drives_momentum_and_betas(optimizer: str, *, fused: bool) -> None:
+    """A lane equals one network driven by our ``Scheduler``, its momentum too, where the optimizer has any.
+
+    One-cycle with a warm-up beside cosine, which drives none; the lanes are saved and taken up again midway.
+    """
     problem = problem_of("mlp", optimizer)
-    lanes = lanes_of(problem)
-    schedule = lrsched.OneCycle(length=4.0, peak=0.3)
-    rates = {key: some_rates(problem, lanes.steps, key, 4) for key in range(2)}
-    driven = Rates(schedule.momentum(low=0.6, high=0.95), 1.0, lanes.steps)
-    momenta: list[NDArray[np.float64]] = []
-    for _ in range(4):
-        momenta.append(driven.current())
-        driven.observe(1.0)
-    for key in rates:
-        lanes.add(key, seed=key)
+    cycle = lrsched.OneCycle(length=4.0, peak=0.3)
+    asked = {
+        0: spec_of(schedule=lrsched.Warmup(cycle, length=1.0), base_rate=problem.base_rate[1]),
+        1: spec_of(schedule=lrsched.Cosine(T_max=4.0), base_rate=problem.base_rate[1]),
+        2: spec_of(schedule=lrsched.Cyclic(up=1.0, down=1.5), base_rate=problem.base_rate[1] / 2),
+    }
+    lanes = lanes_of(problem, fused=fused)
+    rates = {key: Rates(spec.schedule, spec.base_rate, lanes.steps) for key, spec in asked.items()}
+    for key, spec in asked.items():
+        lanes.add(key, key, spec)
     for epoch in range(4):
-        lanes.train_epoch({k: rates[k][epoch] for k in rates}, {0: momenta[epoch], 1: momenta[epoch] * 0.9})
-    for key, factor in {0: 1.0, 1: 0.9}.items():
-        own = [row * factor for row in momenta]
-        assert difference(lanes.weights(key), alone(problem, key, rates[key], momenta=own)[0]) < 1e-9
-    assert difference(lanes.weights(0), alone(problem, 0, rates[0])[0]) > 1e-9
+        found = lanes.train_epoch({key: rate.current() for key, rate in rates.items()})
+        for key, rate in rates.items():
+            rate.observe(found[key].train_loss)
+        if epoch == 1:
+            kept = io.BytesIO()
+            torch.save(lanes.state_dict(), kept)
+            kept.seek(0)
+            lanes = lanes_of(problem, fused=fused)
+            lanes.load_state_dict(torch.load(kept, weights_only=True))
+    for key, momentum in {0: cycle.momentum(), 1: None, 2: asked[2].schedule.momentum()}.items():  # type: ignore[attr-defined]  # a Cyclic
+        assert difference(lanes.weights(key), scheduled(problem, key, asked[key], momentum)) < 1e-9
+    moves = any(
+        group.get("momentum") or "betas" in group
+        for group in problem.optimizer(problem.build(0).parameters(), 1.0).param_groups
+    )
+    apart = difference(lanes.weights(0), scheduled(problem, 0, asked[0], None))
+    assert apart > 1e-9 if moves else apart < 1e-9
+
+
+def scheduled(
+    problem: Problem, seed: int, asked: TrialSpec, momentum: lrsched.Schedule | None, epochs: int = 4
+) -> nn.Module:
+    """Train one network by ``lrsched.optimizer.Scheduler``, as its documentation shows."""
+    network = problem.build(seed).double()
+    optimizer = problem.optimizer(network.parameters(), asked.base_rate)
+    has = any(group.get("momentum") or "betas" in group for group in optimizer.param_groups)
+    x, y = problem.examples("train", CPU).to(CPU, torch.float64)
+    steps = -(-len(x) // problem.batch_size)
+    scheduler = Scheduler(
+        optimizer, asked.schedule, steps_per_epoch=steps, momentum=momentum if has else None
+    )
+    averaging = callable(getattr(optimizer, "eval", None))
+    network.train()
+    for epoch in range(epochs):
+        for indices in torch.split(data_order(len(x), ORDER, epoch), problem.batch_size):
+            optimizer.zero_grad()
+            problem.loss(network(x[indices]), y[indices]).backward()
+            optimizer.step()
+            scheduler.step()
+    if averaging:
+        optimizer.eval()  # type: ignore[attr-defined]  # just asked
+    return network
 
 
 @pytest.mark.parametrize("fused", [True, False])

@@ -1,0 +1,1 @@
+"""Small sweeps that answer the questions which the sources leave open, and their pages."""

@@ -1,0 +1,238 @@
+"""Each question's answer, computed from its runs: sentences with intervals, a table, and the lines of its figure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from study.questions.summaries import Contrast, Summary, axis, best, summed_up, where
+from study.questions.sweep import Results, Sweep
+from study.terminal.cells import MISSING
+from study.terminal.tables import Column
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a figure: what cells ended at, along one axis.
+
+    Attributes:
+        name: What the line is of.
+        x: Places along the axis.
+        cells: The cells there.
+    """
+
+    name: str
+    x: tuple[float | str, ...]
+    cells: tuple[Summary, ...]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a sweep says.
+
+    Attributes:
+        sentences: The answer; the first sentence is it in short.
+        columns: Columns of the table of all cells.
+        rows: Its rows.
+        lines: Lines of the figure.
+        x: Title of the figure's axis.
+        log: Whether that axis is logarithmic.
+    """
+
+    sentences: tuple[str, ...]
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+    lines: tuple[Line, ...]
+    x: str
+    log: bool = False
+
+
+def answer(results: Results) -> Answer:
+    """Return what the runs of a file say so far; at least one must be there."""
+    return _ANSWERS[results.sweep.question](summed_up(results.runs), results.sweep)
+
+
+def _warmup(cells: Sequence[Summary], sweep: Sweep) -> Answer:
+    said, lines = [], []
+    for name in axis(cells, "schedule"):
+        for multiple in axis(cells, "multiple"):
+            there = where(cells, schedule=name, multiple=multiple)
+            lines.append(Line(f"{name}, {_times(multiple)}", tuple(axis(there, "warm-up")), tuple(there)))
+            said.append(f"{name} at {_times(multiple)}: {_best_warmup(there, sweep.epochs)}")
+    return Answer(tuple(f"{sentence}." for sentence in said), *_table(cells), tuple(lines), "warm-up, epochs")
+
+
+def _best_warmup(cells: Sequence[Summary], epochs: int) -> str:
+    chosen = best(cells)
+    if chosen.validation == -math.inf:
+        return "most runs failed at every length"
+    none = [cell for cell in cells if cell.place["warm-up"] == 0]
+    length = float(chosen.place["warm-up"])
+    if not none:
+        return f"a warm-up of {length:g} of {epochs} epochs is best, ending at {_accuracy(chosen.test)}"
+    failed = f"{none[0].bad} of {none[0].seeds} runs failed without a warm-up"
+    if length == 0:
+        return f"no warm-up is best, ending at {_accuracy(chosen.test)}; {failed}"
+    return (
+        f"a warm-up of {length:g} of {epochs} epochs is best and ends {_versus(chosen, none[0])} none; {failed}, "
+        f"{chosen.bad} of {chosen.seeds} with it"
+    )
+
+
+def _exponent(cells: Sequence[Summary], sweep: Sweep) -> Answer:
+    tuned = [best(where(cells, power=power)) for power in axis(cells, "power")]
+    usable = [cell for cell in tuned if cell.validation > -math.inf]
+    if not usable:
+        return Answer(("Most runs failed at every exponent.",), *_table(cells), (), "exponent")
+    target = math.floor(100 * min(cell.validation for cell in usable)) / 100
+    first = best(usable)
+    straight = next((cell for cell in usable if cell.place["power"] == 1), usable[0])
+    said = f"Exponent {first.place['power']:g} ends highest"
+    if first is not straight:
+        said += f", {_versus(first, straight)} exponent {straight.place['power']:g}"
+    else:
+        second = best([cell for cell in usable if cell is not first] or usable)
+        said += f", {_versus(first, second)} exponent {second.place['power']:g}, the next"
+    speeds = ", ".join(
+        f"{_epochs(cell.epochs_to(target))} with exponent {cell.place['power']:g}" for cell in usable
+    )
+    sentences = (
+        f"{said}, each at the best of its base rates.",
+        f"The median run first reaches a validation accuracy of {target:.2f} after {speeds}; of {sweep.epochs} epochs.",
+    )
+    lines = [
+        Line(_times(multiple), tuple(axis(there, "power")), tuple(there))
+        for multiple in axis(cells, "multiple")
+        for there in [where(cells, multiple=multiple)]
+    ]
+    columns, rows = _table(cells)
+    to_target = tuple((*row, _epochs(cell.epochs_to(target))) for row, cell in zip(rows, cells, strict=True))
+    return Answer(
+        sentences,
+        (*columns, Column(f"epochs to {target:.2f}", "right")),
+        to_target,
+        tuple(lines),
+        "exponent",
+    )
+
+
+def _rate(cells: Sequence[Summary], sweep: Sweep) -> Answer:
+    fixed = where(cells, schedule="fixed rate")
+    tuned = [cell for cell in cells if cell not in fixed]
+    chosen = best(fixed)
+    line = Line("fixed rate", tuple(axis(fixed, "rate")), tuple(fixed))
+    others = [Line(str(cell.place["schedule"]), (cell.place["rate"],), (cell,)) for cell in tuned]
+    if chosen.validation == -math.inf:
+        return Answer(
+            ("Most runs failed at every fixed rate.",), *_table(cells), (line, *others), "rate", log=True
+        )
+    above = "; ".join(f"{cell.place['schedule']} ends {_versus(cell, chosen)} it" for cell in tuned)
+    edge = {fixed[0].place["rate"]: "lowest", fixed[-1].place["rate"]: "highest"}.get(chosen.place["rate"])
+    ends = f"{chosen.place['rate']:g}, ends at {_accuracy(chosen.test)} after {sweep.epochs} epochs"
+    sentences = [f"The best of {len(fixed)} fixed rates, {ends}; {above}."]
+    if edge is not None:
+        sentences.append(f"That is the {edge} rate tried: a better one may lie beyond it.")
+    return Answer(tuple(sentences), *_table(cells), (line, *others), "base rate", log=True)
+
+
+def _horizon(cells: Sequence[Summary], sweep: Sweep) -> Answer:
+    del sweep
+    return _by_leader(cells, "epochs", "budget", lambda value: f"{value:g} epochs", log=True)
+
+
+def _optimizer(cells: Sequence[Summary], sweep: Sweep) -> Answer:
+    del sweep
+    return _by_leader(cells, "optimizer", "optimizer", str)
+
+
+def _by_leader(
+    cells: Sequence[Summary], outer: str, noun: str, words: Callable[[float | str], str], *, log: bool = False
+) -> Answer:
+    """Compare schedules, each at the best of its base rates, at every place of an outer axis."""
+    leaders, clauses = [], []
+    lines: dict[str, list[tuple[float | str, Summary]]] = {}
+    for value in axis(cells, outer):
+        there = where(cells, **{outer: value})
+        tuned = [best(where(there, schedule=name)) for name in axis(there, "schedule")]
+        for cell in tuned:
+            lines.setdefault(str(cell.place["schedule"]), []).append((value, cell))
+        ranked = sorted(tuned, key=lambda cell: -cell.validation)
+        leaders.append(str(ranked[0].place["schedule"]))
+        rest = f", {_versus(ranked[0], ranked[1])} {ranked[1].place['schedule']}" if len(ranked) > 1 else ""
+        clauses.append(f"with {words(value)} {leaders[-1]} leads{rest}")
+    same = len(set(leaders)) == 1
+    short = f"{leaders[0]} leads with every {noun}" if same else f"The leader changes with the {noun}"
+    edges = sum(
+        best(where(cells, **{outer: value, "schedule": name})).place["multiple"]
+        in {axis(cells, "multiple")[0], axis(cells, "multiple")[-1]}
+        for value in axis(cells, outer)
+        for name in axis(cells, "schedule")
+    )
+    sentences = [f"{short}: {'; '.join(clauses)}."]
+    if edges:
+        sentences.append(
+            f"{edges} of {len(axis(cells, outer)) * len(axis(cells, 'schedule'))} best base rates lie at an end of their grid."
+        )
+    drawn = tuple(
+        Line(name, tuple(value for value, _ in found), tuple(cell for _, cell in found))
+        for name, found in lines.items()
+    )
+    return Answer(tuple(sentences), *_table(cells), drawn, outer, log)
+
+
+_ANSWERS: dict[str, Callable[[Sequence[Summary], Sweep], Answer]] = {
+    "warmup": _warmup,
+    "exponent": _exponent,
+    "rate": _rate,
+    "horizon": _horizon,
+    "optimizer": _optimizer,
+}
+
+
+def _table(cells: Sequence[Summary]) -> tuple[tuple[Column, ...], tuple[tuple[str, ...], ...]]:
+    """Return every cell as a row: its place, its runs, what they ended at."""
+    axes = list(cells[0].place)
+    columns = (
+        *(Column(name, "left" if isinstance(cells[0].place[name], str) else "right") for name in axes),
+        *(Column(title, "right") for title in ("seeds", "bad", "validation", "test", "every seed")),
+    )
+    rows = tuple(
+        (
+            *(_value(cell.place[name]) for name in axes),
+            str(cell.seeds),
+            str(cell.bad),
+            _accuracy(cell.validation),
+            _accuracy(cell.test),
+            " ".join(_accuracy(run.test) for run in cell.runs.values()),
+        )
+        for cell in cells
+    )
+    return columns, rows
+
+
+def _versus(one: Summary, other: Summary) -> str:
+    """Return ``0.12 points above (-0.05 to 0.29, 5 seeds)``, or below."""
+    found = Contrast.of(one, other)
+    if math.isnan(found.mean):
+        return "(no seed on which both ran well) against"
+    if found.mean >= 0:
+        return f"{found} above"
+    turned = Contrast(-found.mean, -found.high, -found.low, found.seeds)
+    return f"{turned} below"
+
+
+def _times(multiple: float | str) -> str:
+    return "its base rate" if multiple == 1 else f"{multiple:g} times its base rate"
+
+
+def _value(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
+
+
+def _accuracy(value: float) -> str:
+    return f"{value:.4f}" if math.isfinite(value) else MISSING
+
+
+def _epochs(count: float) -> str:
+    return f"{count:g} epochs" if math.isfinite(count) else "never"

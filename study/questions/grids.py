@@ -1,0 +1,195 @@
+"""The five questions: what each asks, whose schedules it takes, and what it trains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lrsched import Constant, Polynomial, Schedule, Warmup
+from study.core.errors import InputError
+from study.core.families import SCHEDULE_FREE, warmup_of
+from study.core.records import StudyRecord, TrialRecord, best_of
+from study.questions.rescaling import rescaled
+from study.questions.sweep import Cell, Sweep
+from study.stats.leaderboard import Finalist, leaderboard
+
+#: The optimizers whose rankings are compared: name, weight decay, and how far their rates lie from plain SGD's.
+OPTIMIZERS = {
+    "SGD": ("sgd", 0.0, 1.0),
+    "SGD, weight decay": ("sgd", 5e-4, 1.0),
+    "momentum": ("momentum", 0.0, 0.1),
+    "AdamW": ("adamw", 0.01, 0.01),
+}
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question.
+
+    Attributes:
+        asks: The question, as its page is headed.
+        values: The default of its own axis.
+        axis: What that axis is, for the help and the figure.
+        multiples: Multiples of each base rate that are tried, by default.
+        finalists: How many families' best trials it varies, by default.
+        cells: What it trains.
+        family: The only family that it takes, where it is one.
+    """
+
+    asks: str
+    values: tuple[float, ...]
+    axis: str
+    multiples: tuple[float, ...]
+    finalists: int
+    cells: Callable[[Sweep], list[Cell]]
+    family: str | None = None
+
+    def choose(self, record: StudyRecord, count: int | None) -> tuple[Finalist, ...]:
+        """Return the best trial of each of the best families, by search score; the constant rate is none of them.
+
+        Raises:
+            InputError: The study has no finished trial to take.
+        """
+        name = record.config.name
+        if self.family is not None:
+            best = best_of(record.by_family.get(self.family, ()))
+            if best is None:
+                raise InputError(f"study {name!r} has no finished trial of {self.family}, which this varies")
+            return (_finalist(best),)
+        found = [
+            row.best
+            for row in leaderboard(record)
+            if row.best is not None and row.family not in {"constant", SCHEDULE_FREE}
+        ]
+        if not found:
+            raise InputError(f"study {name!r} has no finished trial of a schedule: search it first")
+        return tuple(_finalist(trial) for trial in found[: count or self.finalists])
+
+
+def _finalist(trial: TrialRecord) -> Finalist:
+    return Finalist(trial.spec.name, trial.spec, trial.value or 0.0)
+
+
+def of_length(finalist: Finalist, epochs: int) -> Schedule:
+    """Return a finalist's schedule for a run of so many epochs."""
+    asked = finalist.spec
+    return asked.schedule if epochs == asked.epochs else rescaled(asked.schedule, epochs / asked.epochs)
+
+
+def _bare(schedule: Schedule) -> Schedule:
+    return schedule.inner if isinstance(schedule, Warmup) else schedule
+
+
+def _warmed(schedule: Schedule, length: float) -> Schedule:
+    return Warmup(schedule, length) if length > 0 else schedule
+
+
+def _warmup(sweep: Sweep) -> list[Cell]:
+    return [
+        Cell(
+            {"schedule": f.name, "multiple": multiple, "warm-up": length},
+            f.spec.family,
+            _warmed(_bare(of_length(f, sweep.epochs)), length),
+            f.spec.base_rate * multiple,
+            sweep.epochs,
+        )
+        for f in sweep.finalists
+        for multiple in sweep.multiples
+        for length in sweep.values
+    ]
+
+
+def _exponent(sweep: Sweep) -> list[Cell]:
+    (finalist,) = sweep.finalists
+    warmup = warmup_of(of_length(finalist, sweep.epochs))
+    return [
+        Cell(
+            {"power": power, "multiple": multiple},
+            "polynomial",
+            _warmed(Polynomial(length=float(sweep.epochs), power=power, final=0.0), warmup),
+            finalist.spec.base_rate * multiple,
+            sweep.epochs,
+        )
+        for power in sweep.values
+        for multiple in sweep.multiples
+    ]
+
+
+def _rate(sweep: Sweep) -> list[Cell]:
+    fixed = [
+        Cell({"schedule": "fixed rate", "rate": rate}, "constant", Constant(), rate, sweep.epochs)
+        for rate in sweep.values
+    ]
+    tuned = [
+        Cell(
+            {"schedule": f.name, "rate": f.spec.base_rate},
+            f.spec.family,
+            of_length(f, sweep.epochs),
+            f.spec.base_rate,
+            sweep.epochs,
+        )
+        for f in sweep.finalists
+    ]
+    return [*fixed, *tuned]
+
+
+def _horizon(sweep: Sweep) -> list[Cell]:
+    return [
+        Cell(
+            {"epochs": epochs, "schedule": f.name, "multiple": multiple},
+            f.spec.family,
+            of_length(f, int(epochs)),
+            f.spec.base_rate * multiple,
+            int(epochs),
+        )
+        for epochs in sweep.values
+        for f in sweep.finalists
+        for multiple in sweep.multiples
+    ]
+
+
+def _optimizer(sweep: Sweep) -> list[Cell]:
+    return [
+        Cell(
+            {"optimizer": title, "schedule": f.name, "multiple": multiple},
+            f.spec.family,
+            of_length(f, sweep.epochs),
+            f.spec.base_rate * multiple * scale,
+            sweep.epochs,
+            optimizer,
+            decay,
+        )
+        for title, (optimizer, decay, scale) in OPTIMIZERS.items()
+        for f in sweep.finalists
+        for multiple in sweep.multiples
+    ]
+
+
+QUESTIONS = {
+    "warmup": Question(
+        "How long should the warm-up last?",
+        (0.0, 1.0, 2.0, 3.0, 5.0, 8.0), "epochs of warm-up", (1.0, 2.0, 4.0), 1, _warmup,
+    ),
+    "exponent": Question(
+        "How does the polynomial's exponent change convergence?",
+        (0.5, 1.0, 1.5, 2.0, 3.0), "exponent", (0.5, 1.0, 2.0), 1, _exponent, "polynomial",
+    ),
+    "rate": Question(
+        "What is the best that a fixed rate gives?",
+        (0.02, 0.04, 0.07, 0.1, 0.15, 0.2, 0.3, 0.45), "fixed learning rate", (1.0,), 1, _rate,
+    ),
+    "horizon": Question(
+        "Does the winner change with the budget?",
+        (3.0, 10.0, 30.0, 90.0), "epochs of a run", (0.5, 1.0, 2.0), 4, _horizon,
+    ),
+    "optimizer": Question(
+        "Does the ranking change under momentum, weight decay and AdamW?",
+        (), "optimizer", (0.5, 1.0, 2.0), 4, _optimizer,
+    ),
+}  # fmt: skip
+
+
+def scaled_down(question: str, epochs: int, usual: int = 30) -> tuple[float, ...]:
+    """Return a question's default axis for runs of so many epochs: lengths of a warm-up shrink with the run."""
+    values = QUESTIONS[question].values
+    return tuple(v * epochs / usual for v in values) if question == "warmup" else values

@@ -1,0 +1,174 @@
+"""A sweep trained: what has no line yet, side by side, each batch of runs added to the file as it ends.
+
+Runs of one seed start from the same initial weights and see the same minibatches, so that seeds pair all cells of a sweep.
+A batch keeps a checkpoint after every epoch and goes on from there; its curves are in MLflow.
+
+The runs train on the search's training images and are measured on its validation images after every epoch. Each is
+scored once on the test images, after its last epoch: what is chosen is chosen by the validation images.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+
+import torch
+
+from study.core.provenance import git_revision, versions
+from study.core.records import EpochMetrics, TrialSpec
+from study.loops.passes import FORM, Pass, schedule_rates
+from study.loops.recording import train_recorded
+from study.problems.fashion_mnist import Images
+from study.questions.sweep import Cell, Results, Run, Sweep
+from study.store.mlflow_tracking import Tracker
+from study.training.evaluation import score_examples
+from study.training.workload import Workload
+
+#: Added to the seeds, so that none of them is one of a search or of a confirmation.
+FRESH = 3_000_000
+#: Where the runs of sweeps are recorded in MLflow.
+EXPERIMENT = "lr-schedules-questions"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Runs that train side by side: one seed, one optimizer, one length.
+
+    Attributes:
+        seed: Their seed.
+        cells: What they train, a lane each.
+    """
+
+    seed: int
+    cells: tuple[Cell, ...]
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of all its runs together."""
+        return sum(cell.epochs for cell in self.cells)
+
+    def passing(self, sweep: Sweep, folder: Path) -> Pass:
+        """Return its runs as a pass, whose checkpoint lies in ``folder``."""
+        runs = [
+            TrialSpec(
+                number=lane,
+                family=cell.family,
+                schedule=cell.schedule,
+                base_rate=cell.base_rate,
+                params=dict(cell.place),
+                epochs=cell.epochs,
+                seed=FRESH + self.seed,
+                offset=0,
+                lanes=len(self.cells),
+            )
+            for lane, cell in enumerate(self.cells)
+        ]
+        about = [FORM, sweep.to_json(), self.cells[0].optimizer, [run.to_json() for run in runs]]
+        digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+        return Pass(runs, schedule_rates, folder / f"{digest[:16]}.pt")
+
+
+def batches(pending: Sequence[tuple[Cell, int]], width: int) -> Iterator[Batch]:
+    """Yield the runs to train, at most ``width`` at once; earlier seeds and shorter runs come first."""
+
+    def alike(one: tuple[Cell, int]) -> tuple[int, int, str, float]:
+        cell, seed = one
+        return seed, cell.epochs, cell.optimizer, cell.weight_decay
+
+    for (seed, *_), group in groupby(sorted(pending, key=alike), key=alike):
+        cells = [cell for cell, _ in group]
+        for first in range(0, len(cells), width):
+            yield Batch(seed, tuple(cells[first : first + width]))
+
+
+def train_sweep(
+    results: Results,
+    pending: Sequence[tuple[Cell, int]],
+    workload: Callable[[Cell], Workload],
+    test: Images,
+    tracker: Tracker,
+    folder: Path,
+    *,
+    width: int,
+    show: Callable[[int, Batch], None],
+) -> Results:
+    """Train what is pending; return the file's new content.
+
+    Args:
+        results: The sweep and the runs that have a line.
+        pending: Runs that have none.
+        workload: Opens what trains a cell: its optimizer on the search's images.
+        test: Test images.
+        tracker: Opened on the sweep's parent run.
+        folder: Where checkpoints lie; each is removed when its runs have their lines.
+        width: Runs side by side.
+        show: Called after every epoch with the epochs of runs trained so far and the batch in training.
+    """
+    done = 0
+    for batch in batches(pending, width):
+        one = batch.passing(results.sweep, folder)
+        opened = workload(batch.cells[0])
+        done += one.trained() * len(one.runs)
+
+        def after_epoch(row: Sequence[EpochMetrics], batch: Batch = batch) -> None:
+            nonlocal done
+            done += len(row)
+            show(done, batch)
+
+        def label(lane: int, batch: Batch = batch) -> tuple[str, Mapping[str, str]]:
+            place = {axis: _said(value) for axis, value in batch.cells[lane].place.items()}
+            name = ", ".join(f"{axis} {value}" for axis, value in place.items())
+            return f"{name}, seed {batch.seed}", {**place, "seed": str(batch.seed)}
+
+        lanes = partial(
+            opened.lanes,
+            batch_size=results.sweep.batch_size,
+            order_seed=FRESH + batch.seed,
+            bfloat16=results.sweep.precision == "bfloat16",
+        )
+        train_recorded(one, lanes(), tracker, label, after_epoch)
+        ended = lanes()
+        one.load(ended)
+        scores = score_examples(ended, test)
+        history = one.history()
+        results = results.with_runs(
+            _run(cell, batch.seed, [row[lane] for row in history], scores[lane].accuracy, test.labels.device)
+            for lane, cell in enumerate(batch.cells)
+        )
+        one.checkpoint.unlink(missing_ok=True)
+    return results
+
+
+def _run(cell: Cell, seed: int, epochs: Sequence[EpochMetrics], test: float, device: torch.device) -> Run:
+    last = epochs[-1]
+    return Run(
+        cell=cell,
+        seed=seed,
+        validation=tuple(
+            e.val_accuracy if e.finite and e.val_accuracy is not None else math.nan for e in epochs
+        ),
+        test=test,
+        train_loss=last.train_loss,
+        seconds=sum(epoch.seconds for epoch in epochs),
+        when=f"{datetime.now(UTC):%Y-%m-%d}",
+        device=device.type,
+        versions=versions(),
+        revision=_revision(),
+    )
+
+
+def _revision() -> str:
+    """Return our commit in short, ``+changed`` behind it where the tree differs from it."""
+    commit, changed, _ = (git_revision() or "unknown").partition("+changed")
+    return commit[:12] + changed
+
+
+def _said(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:g}"

@@ -1,0 +1,138 @@
+"""A sweep's file: what is trained and how often, what a line keeps, schedules stretched to another length."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pytest
+
+import lrsched
+from study.core.errors import InputError
+from study.questions.grids import OPTIMIZERS, QUESTIONS, scaled_down
+from study.questions.rescaling import rescaled
+from study.questions.sweep import Cell, Results, read_results, to_train
+from study.questions.trained import batches
+from study.tuning.space import Space
+from tests.study.questions.made import run_of, sweep_of
+
+#: Driven by a metric, or steps counted in epochs: rounded to whole ones.
+ROUGH = {"plateau"}
+
+
+@pytest.mark.parametrize("factor", [0.1, 3.0])
+@pytest.mark.parametrize("family", sorted(n for n, c in lrsched.REGISTRY.items() if c.searchable()))
+def test_a_stretched_schedule_says_the_same_later(family: str, factor: float) -> None:
+    """rescaled(s, k)(k * t) == s(t), for whatever a search may draw of any family."""
+    space = Space((family,), 30)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    times = np.linspace(0, 31, 200)
+    for _ in range(10):
+        schedule = space.suggest(study.ask()).schedule
+        longer = rescaled(schedule, factor)
+        assert lrsched.from_json(longer.to_json()) == longer
+        if family not in ROUGH:
+            assert longer(factor * times) == pytest.approx(schedule(times), abs=1e-9)
+
+
+def test_patience_is_stretched_to_whole_epochs() -> None:
+    plateau = lrsched.Warmup(lrsched.Plateau(factor=0.5, patience=5), length=2.0)
+    assert rescaled(plateau, 0.5) == lrsched.Warmup(lrsched.Plateau(factor=0.5, patience=2), length=1.0)
+
+
+@pytest.mark.parametrize(
+    ("question", "points", "lengths"),
+    [
+        ("warmup", 6 * 3, {30}),
+        ("exponent", 5 * 3, {30}),
+        ("rate", 8 + 1, {30}),
+        ("horizon", 4 * 2 * 3, {3, 10, 30, 90}),
+        ("optimizer", 4 * 2 * 3, {30}),
+    ],
+)
+def test_every_question_has_its_grid(question: str, points: int, lengths: set[int]) -> None:
+    """All places differ, all that is trained differs, and schedules are as long as their runs."""
+    cells = QUESTIONS[question].cells(sweep_of(question))
+    assert len(cells) == points
+    assert len({json.dumps(cell.place, sort_keys=True) for cell in cells}) == points
+    assert len({cell.key(1) for cell in cells}) == points
+    assert {cell.epochs for cell in cells} == lengths
+    for cell in cells:
+        if "linear" in str(cell.place.get("schedule")):
+            assert cell.schedule.duration == pytest.approx(cell.epochs)
+
+
+def test_a_sweep_of_another_optimizer_trains_with_it() -> None:
+    cells = QUESTIONS["optimizer"].cells(sweep_of("optimizer"))
+    found = {(str(c.place["optimizer"]), c.optimizer, c.weight_decay) for c in cells}
+    assert found == {(title, name, decay) for title, (name, decay, _) in OPTIMIZERS.items()}
+
+
+def test_warm_ups_shrink_with_the_run() -> None:
+    assert scaled_down("warmup", 15) == (0.0, 0.5, 1.0, 1.5, 2.5, 4.0)
+    assert scaled_down("horizon", 15) == QUESTIONS["horizon"].values
+
+
+def test_what_has_its_line_is_not_trained_again() -> None:
+    """Whatever a place is called; more seeds add theirs; long runs may have fewer."""
+    cells = QUESTIONS["horizon"].cells(sweep_of("horizon"))
+    runs = [run_of(replace(cell, place={"renamed": "yes"}), 1, 0.9) for cell in cells]
+    assert to_train(cells, 1, runs) == []
+    pending = to_train(cells, 4, runs, long_seeds=2)
+    assert {seed for _, seed in pending} == {2, 3, 4}
+    assert {seed for cell, seed in pending if cell.epochs == 90} == {2}
+    assert len(to_train([*cells, *cells], 2, runs)) == len(cells)
+
+
+def test_batches_hold_what_can_train_side_by_side() -> None:
+    """One seed, one length, one optimizer each; nothing lost; earlier seeds first, so that a cut leaves whole seeds."""
+    cells = [
+        *QUESTIONS["horizon"].cells(sweep_of("horizon")),
+        *QUESTIONS["optimizer"].cells(sweep_of("optimizer")),
+    ]
+    pending = to_train(cells, 3, [])
+    found = list(batches(pending, 4))
+    assert sorted(c.key(b.seed) for b in found for c in b.cells) == sorted(c.key(s) for c, s in pending)
+    assert all(len(b.cells) <= 4 for b in found)
+    assert all(len({(c.epochs, c.optimizer, c.weight_decay) for c in b.cells}) == 1 for b in found)
+    assert [b.seed for b in found] == sorted(b.seed for b in found)
+
+
+def test_a_file_says_what_it_was_given(tmp_path: Path) -> None:
+    """The sweep, and each run, a diverged one too; lines that are there stay as they are."""
+    sweep = sweep_of("warmup")
+    first, second = QUESTIONS["warmup"].cells(sweep)[:2]
+    path = tmp_path / "new" / "warmup.jsonl"
+    results = Results(path, sweep, ()).with_runs([run_of(first, 1, 0.9), run_of(second, 1, math.nan)])
+    before = path.read_text("utf-8")
+    assert "NaN" not in before
+    found = read_results(path)
+    assert found.sweep == sweep
+    assert found.runs[0] == results.runs[0]
+    assert math.isnan(found.runs[1].test) and math.isnan(found.runs[1].validation[-1])  # noqa: PT018 - NaN equals nothing
+    assert [run.key for run in found.runs] == [run.key for run in results.runs]
+    found.with_runs([run_of(first, 2, 0.8)])
+    assert path.read_text("utf-8").startswith(before)
+    assert len(path.read_text("utf-8").splitlines()) == 4
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"version":1}', "not json", '{"version":2}'])
+def test_another_file_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "warmup.jsonl"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=r"is damaged, or no sweep of ours|is of version 2"):
+        read_results(path)
+
+
+def test_a_cell_is_told_by_all_that_it_trains() -> None:
+    cell = Cell({"a": 1.0}, "constant", lrsched.Constant(), 0.1, 3)
+    others = [
+        replace(cell, family="schedule_free"), replace(cell, schedule=lrsched.Cosine(T_max=3.0)),
+        replace(cell, base_rate=0.2), replace(cell, epochs=4), replace(cell, optimizer="adamw"),
+        replace(cell, weight_decay=0.1),
+    ]  # fmt: skip
+    assert len({one.key(1) for one in (cell, *others)} | {cell.key(2)}) == len(others) + 2
