@@ -81,27 +81,14 @@ def main(**options: Any) -> None:
 
 def report(options: Options) -> None:
     """Gather the page once; write it, and what else is asked for."""
-    from study.core.files import require_folder, require_writable, whole_file
+    from study.core.files import whole_file
+    from study.outside.passwords import hidden
     from study.page.gather import confirmation, gather
     from study.page.html import render
     from study.store import optuna_storage as store
     from study.store.run_links import run_links
 
-    for path, named in ((options.out, "`out`"), (options.export, "`export`")):
-        if path is not None:
-            require_writable(path, named)
-    if options.figures is not None:
-        require_folder(options.figures, "`figures`")
-    if options.export is not None:
-        from study.page.export import require_format
-
-        require_format(options.export)
-        if options.export.absolute() == options.out.absolute():
-            raise InputError(f"`export` and `out` are both {str(options.out)!r}: name two files")
-    if options.publish:
-        from study.store.urls import check_tracking
-
-        check_tracking(options.tracking_uri)
+    _require_places(options)
     opened = store.existing_study(options.storage, options.study)
     record = store.record(opened)
     confirmed = confirmation(record.config.name, options.certificate)
@@ -123,13 +110,34 @@ def report(options: Options) -> None:
     click.echo(f"wrote {options.out} ({options.out.stat().st_size / 1e6:.1f} MB)")
     if record.trials and not links.runs:
         click.echo(
-            f"its trials are linked to optuna-dashboard alone: {options.tracking_uri} does not hold their runs"
+            f"its trials are linked to optuna-dashboard alone: {hidden(options.tracking_uri)} does not hold their runs"
         )
     if options.publish:
         from study.page.publish import publish
 
         publish(opened, page, options.tracking_uri)
         click.echo("put the page and the notes into MLflow and optuna-dashboard")
+
+
+def _require_places(options: Options) -> None:
+    """Refuse what could not be written in the end, before anything is read."""
+    from study.core.files import require_folder, require_writable
+
+    for path, named in ((options.out, "`out`"), (options.export, "`export`")):
+        if path is not None:
+            require_writable(path, named)
+    if options.figures is not None:
+        require_folder(options.figures, "`figures`")
+    if options.export is not None:
+        from study.page.export import require_format
+
+        require_format(options.export)
+        if options.export.absolute() == options.out.absolute():
+            raise InputError(f"`export` and `out` are both {str(options.out)!r}: name two files")
+    if options.publish:
+        from study.store.urls import check_tracking
+
+        check_tracking(options.tracking_uri)
 
 
 if __name__ == "__main__":
