@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from study.core.errors import InputError
 from study.core.files import whole_file
 from study.core.records import EpochMetrics, TrialSpec
-from study.training.lanes import Lanes
+from study.training.evaluation import AnyLanes
 from study.training.rates import Rates
 
 #: Called after each epoch of each run: its lane, what the epoch gave, the rate of each step.
@@ -56,7 +56,7 @@ class Pass:
         """Return what each epoch trained so far gave, a row an epoch, an entry a run."""
         return self._saved()[0] if self.checkpoint.exists() else []
 
-    def train(self, lanes: Lanes, on_epoch: OnEpoch) -> None:
+    def train(self, lanes: AnyLanes, on_epoch: OnEpoch) -> None:
         """Train the runs to their end, in lanes that are still empty.
 
         Epochs that an earlier process trained are not trained again, but ``on_epoch`` is called for them
@@ -77,18 +77,24 @@ class Pass:
                 rates[lane].observe(epoch.train_loss)
                 on_epoch(lane, epoch, table[lane])
 
-    def load(self, lanes: Lanes) -> None:
+    def load(self, lanes: AnyLanes) -> None:
         """Put the final weights of a finished pass into empty lanes."""
-        lanes.load_state_dict(self._saved()[1])
+        self._put(self._saved()[1], lanes)
 
-    def _restore(self, lanes: Lanes) -> list[list[EpochMetrics]]:
+    def _restore(self, lanes: AnyLanes) -> list[list[EpochMetrics]]:
         if not self.checkpoint.exists():
             for lane, run in enumerate(self.runs):
                 lanes.add(lane, run.seed)
             return []
         history, state = self._saved()
-        lanes.load_state_dict(state)
+        self._put(state, lanes)
         return history
+
+    def _put(self, state: dict[str, Any], lanes: AnyLanes) -> None:
+        try:
+            lanes.load_state_dict(state)
+        except (KeyError, RuntimeError, ValueError) as error:  # such as lanes that were fused and are not now
+            raise InputError(f"{self.checkpoint}: is of other lanes ({error}); remove it") from error
 
     def _saved(self) -> tuple[list[list[EpochMetrics]], dict[str, Any]]:
         try:
@@ -100,7 +106,7 @@ class Pass:
             raise InputError(f"{self.checkpoint}: is of other runs; remove it, or use another folder")
         return [[EpochMetrics.from_json(epoch) for epoch in row] for row in history], saved["state"]
 
-    def _save(self, lanes: Lanes, history: Sequence[Sequence[EpochMetrics]]) -> None:
+    def _save(self, lanes: AnyLanes, history: Sequence[Sequence[EpochMetrics]]) -> None:
         """Write the checkpoint whole or not at all."""
         rows = [[epoch.to_json() for epoch in row] for row in history]
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from study.core.records import EpochMetrics, Outcome
 from study.loops.passes import Pass
 from study.loops.signals import held_back
 from study.store.mlflow_tracking import RunSpec, Tracker
-from study.training.lanes import Lanes
+from study.training.evaluation import AnyLanes
 
 #: Names a run for MLflow, from its lane: its name and its further tags.
 Label = Callable[[int], tuple[str, Mapping[str, str]]]
@@ -24,7 +24,7 @@ Label = Callable[[int], tuple[str, Mapping[str, str]]]
 Show = Callable[[Sequence[EpochMetrics]], None]
 
 
-def train_recorded(one: Pass, lanes: Lanes, tracker: Tracker, label: Label, show: Show) -> None:
+def train_recorded(one: Pass, lanes: AnyLanes, tracker: Tracker, label: Label, show: Show) -> None:
     """Train a pass that is not finished yet, recording each of its runs.
 
     What an earlier process left unfinished, be it training or recording, is recorded from its first epoch

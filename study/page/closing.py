@@ -9,6 +9,7 @@ import click
 from study.core.records import Outcome, StudyConfig, StudyRecord
 from study.page.family_table import Results, family_table
 from study.page.plots.rate_curves import rate_curves, rate_figure
+from study.page.reproduce import confirm_command
 from study.page.style import on_white
 from study.page.text import hardly_tried, pruning_sentences
 from study.store.mlflow_tracking import Tracker
@@ -66,7 +67,7 @@ def print_closing(
         f"  mlflow ui{database}\n"
         f"    and http://127.0.0.1:5000/#/{curves_in_mlflow(experiment, config)}\n"
         f"  optuna-dashboard {storage}\n"
-        f"  python -m study.{'confirm' if config.confirmable else 'report'} --study {config.name}{where}"
+        f"  {confirm_command(record)}{where}"
     )
 
 

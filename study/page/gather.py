@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lrsched.pasteable import to_torch_code
 from study.core.errors import InputError
 from study.core.provenance import git_revision, versions
 from study.core.records import StudyRecord, TrialSpec
@@ -106,7 +105,7 @@ def gather(record: StudyRecord, confirmed: Confirmation | None) -> Page:
     )
     return Page(
         results=results,
-        verdict=open_verdict(record.config.name) if confirmed is None else confirmed.text(),
+        verdict=open_verdict(record) if confirmed is None else confirmed.text(),
         confirmed={} if confirmed is None else confirmed.by_family(),
         scale=scale,
         drawings=worded(
@@ -133,26 +132,24 @@ def gather(record: StudyRecord, confirmed: Confirmation | None) -> Page:
 
 def _code(record: StudyRecord, confirmed: Confirmation | None) -> Code | None:
     """Return the winner as code; without one the best there is, and say so."""
-    batch = record.config.batch_size
+    batch, noun = record.config.batch_size, record.config.noun
+    reference = record.attributes.get("problem_reference")
     if confirmed is not None and confirmed.leader is not None:
         spec = TrialSpec.from_json(confirmed.leader)
-        won, images = confirmed.verdict.winner is not None, confirmed.images
+        won, trained = confirmed.verdict.winner is not None, confirmed.trained
         title = "The winner as code" if won else "The leader as code"
-        note = f"{confirmed.verdict.leader}, for {spec.epochs} epochs on {images:,} images in batches of {batch}."
-        return Code(title, note, torch_code(spec, images, batch))
+        note = f"{confirmed.verdict.leader}, for {spec.epochs} epochs on {trained:,} {noun} in batches of {batch}."
+        return Code(title, note, reproduce.torch_code(spec, record.config, trained, reference))
     best = record.best
     if best is None:
         return None
-    images = record.config.train_images
+    trained = record.config.train_images
     note = (
-        f"Trial {best.number}, for {best.spec.epochs} epochs on {images:,} images in batches of {batch}. "
+        f"Trial {best.number}, for {best.spec.epochs} epochs on {trained:,} {noun} in batches of {batch}. "
         "It leads the search, which is no verdict."
     )
-    return Code("The best trial of the search as code", note, torch_code(best.spec, images, batch))
-
-
-def torch_code(spec: TrialSpec, images: int, batch: int) -> str:
-    """Return what a trial was asked as PyTorch code to paste, for so many images in batches of ``batch``."""
-    return to_torch_code(
-        spec.schedule, spec.base_rate, spec.epochs, -(-images // batch), examples=images, batch_size=batch
+    return Code(
+        "The best trial of the search as code",
+        note,
+        reproduce.torch_code(best.spec, record.config, trained, reference),
     )

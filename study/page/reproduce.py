@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from study.core.records import StudyConfig, StudyRecord
+from lrsched.pasteable import to_torch_code
+from study.core.records import DEFAULT_PROBLEM, StudyConfig, StudyRecord, TrialSpec
 
 # The name is said first, and the data by its checksums; a problem brings the rest that is no option. Every other
 # setting is an option of the same name.
@@ -40,10 +41,62 @@ def commands(record: StudyRecord, revision: str | None) -> str:
     lines = [f"git checkout {shlex.quote(revision.removesuffix('+changed'))}"] if revision else []
     lines += [
         search_command(record.config, max(1, len(record.trials)), record.attributes.get("problem_reference")),
-        *([f"python -m study.confirm --study {name}"] if record.config.confirmable else []),
+        confirm_command(record),
         f"python -m study.report --study {name}",
     ]
     return "\n".join(lines)
+
+
+def confirm_command(record: StudyRecord) -> str:
+    """Return the command that confirms the study."""
+    reference = record.attributes.get("problem_reference")
+    own = f" --problem {shlex.quote(reference)}" if reference else ""
+    return f"python -m study.confirm --study {shlex.quote(record.config.name)}{own}"
+
+
+#: The optimizers of ``study.search --optimizer`` as code; ``{rate}`` and ``{decay}`` stand for numbers.
+_OPTIMIZERS = {
+    "sgd": "torch.optim.SGD(model.parameters(), lr={rate}, weight_decay={decay})",
+    "momentum": "torch.optim.SGD(model.parameters(), lr={rate}, momentum=0.9, weight_decay={decay})",
+    "nesterov": "torch.optim.SGD(model.parameters(), lr={rate}, momentum=0.9, nesterov=True, weight_decay={decay})",
+    "adamw": "torch.optim.AdamW(model.parameters(), lr={rate}, weight_decay={decay})",
+}
+
+
+def torch_code(spec: TrialSpec, config: StudyConfig, examples: int, reference: str | None = None) -> str:
+    """Return what a trial was asked as PyTorch code to paste, with the optimizer that trained it.
+
+    Args:
+        spec: What it was asked.
+        config: The study's settings.
+        examples: Examples an epoch.
+        reference: Where a user's problem stands.
+    """
+    batch = config.batch_size
+    steps = -(-examples // batch)
+    code = to_torch_code(
+        spec.schedule, spec.base_rate, spec.epochs, steps, examples=examples, batch_size=batch
+    )
+    rate = repr(float(spec.base_rate))
+    plain = f"optimizer = torch.optim.SGD(model.parameters(), lr={rate})"
+    if code.count(plain) != 1:
+        raise ValueError(f"the code to paste has no line {plain!r}")
+    return code.replace(plain, _optimizer_code(config, rate, reference) or plain)
+
+
+def _optimizer_code(config: StudyConfig, rate: str, reference: str | None) -> str | None:
+    """Return the lines that make the optimizer; ``None`` where plain SGD does. What a database says stays quoted."""
+    if config.problem != DEFAULT_PROBLEM:
+        where = repr(reference or "FILE.py:NAME")
+        return (
+            f"from study.problems.loading import load_problem  # trained with --problem {where}\n"
+            f"problem = load_problem({where}).problem\n"
+            f"optimizer = problem.optimizer(model.parameters(), {rate})"
+        )
+    if (config.optimizer, config.weight_decay) == ("sgd", 0.0):
+        return None
+    decay = repr(float(config.weight_decay))
+    return f"optimizer = {_OPTIMIZERS[config.optimizer].format(rate=rate, decay=decay)}"
 
 
 def provenance(

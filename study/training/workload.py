@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import torch
@@ -14,11 +15,14 @@ from torch.nn import functional
 
 from study.core.errors import InputError
 from study.core.metric import ACCURACY, Metric
-from study.core.records import DEFAULT_PROBLEM, SEARCH_IMAGES
-from study.problems.definition import OptimizerFactory, Problem
-from study.problems.fashion_mnist import Split, load_search
+from study.core.records import ALL_IMAGES, DEFAULT_PROBLEM, SEARCH_IMAGES
+from study.problems.definition import PARTS, OptimizerFactory, Problem
+from study.problems.examples import Examples
+from study.problems.fashion_mnist import Images, Split, load_final, load_search, load_training, require_final
 from study.problems.loading import Loaded, load_problem
 from study.problems.probe import probe
+from study.problems.user_code import user_code
+from study.training.evaluation import AnyLanes, Examination, Scores, score_examples
 from study.training.general.fused import ProblemLanes
 from study.training.general.proof import Proof, prove, require_bfloat16
 from study.training.lanes import Lanes
@@ -55,6 +59,7 @@ class Workload:
         weight_decay: Its weight decay; 0 where the problem brings it.
         facts: What the study keeps beside its settings: where the problem is found, whether its lanes are fused.
         make: Makes lanes; see :meth:`lanes`.
+        examine: Makes what finalists are trained on and judged by; see :meth:`examination`.
     """
 
     name: str
@@ -68,7 +73,8 @@ class Workload:
     optimizer: str
     weight_decay: float
     facts: Mapping[str, str]
-    make: Callable[..., Lanes | ProblemLanes] = field(repr=False)
+    make: Callable[..., AnyLanes] = field(repr=False)
+    examine: Callable[[int | None], Examination] = field(repr=False)
 
     def lanes(
         self,
@@ -78,11 +84,22 @@ class Workload:
         averaging: float | None = None,
         bfloat16: bool = False,
         clock: int = 0,
-    ) -> Lanes | ProblemLanes:
+    ) -> AnyLanes:
         """Return empty lanes; arguments as of ``Lanes``."""
         return self.make(
             batch_size=batch_size, order_seed=order_seed, averaging=averaging, bfloat16=bfloat16, clock=clock
         )
+
+    def examination(self, train_images: int | None = None) -> Examination:
+        """Return what finalists are trained on, all but the test data, and what judges them.
+
+        Args:
+            train_images: The first so many examples are trained on; ``None`` for all.
+
+        Raises:
+            InputError: There is no test data, or there are not so many examples.
+        """
+        return self.examine(train_images)
 
 
 def open_workload(
@@ -108,23 +125,32 @@ def open_workload(
         InputError: The problem cannot be used, or an option does not go with it.
     """
     if reference is None:
-        return _default(
+        return open_default(
             device, data_dir, train_images or SEARCH_IMAGES, optimizer or "sgd", weight_decay or 0.0
         )
     for name, given in (("optimizer", optimizer), ("weight_decay", weight_decay), ("data_dir", data_dir)):
         if given is not None:
             raise InputError(f"`{name}` {given} goes with the default problem; a `problem` brings its own")
-    return _own(load_problem(reference), device, train_images)
+    return open_own(load_problem(reference), device, train_images)
 
 
-def _own(loaded: Loaded, device: torch.device, train_images: int | None) -> Workload:
+def open_own(
+    loaded: Loaded, device: torch.device, train_images: int | None, *, cut: bool = False
+) -> Workload:
+    """Return a user's problem; arguments as of ``open_workload``.
+
+    ``cut``: take all examples where there are fewer than ``train_images``.
+    """
     problem = loaded.problem
     probe(problem, device)
     train = problem.examples("train", device)
-    if train_images is not None and train_images > len(train):
-        raise InputError(f"`train_images` must be in 1..{len(train)}, got {train_images}")
+    if cut and train_images is not None:
+        train_images = min(train_images, len(train))
+    _check_count(train_images, len(train))
     proof = prove(problem, device)
-    data = {part: problem.examples(part, device).digest() for part in ("train", "validation")}
+    facts = {"problem_reference": loaded.reference, "lanes": str(proof)}
+    if problem.test is None:
+        facts["test_data"] = "none, so that study.confirm cannot judge"
     return Workload(
         name=problem.name,
         epochs=problem.epochs,
@@ -132,18 +158,57 @@ def _own(loaded: Loaded, device: torch.device, train_images: int | None) -> Work
         train_images=train_images or len(train),
         base_rate=(float(problem.base_rate[0]), float(problem.base_rate[1])),
         metric=problem.measured,
-        data=data,
+        data=digests_of(problem, device),
         source=loaded.source,
         optimizer="own",
         weight_decay=0.0,
-        facts={"problem_reference": loaded.reference, "lanes": str(proof)},
+        facts=facts,
         make=_maker(problem, device, proof, train_images),
+        examine=lambda count: _examination(problem, device, proof, count),
     )
 
 
-def _default(
+def digests_of(problem: Problem, device: torch.device) -> dict[str, str]:
+    """Return the SHA-256 of the data that a search reads."""
+    return {part: problem.examples(part, device).digest() for part in PARTS if part != "test"}
+
+
+def _examination(problem: Problem, device: torch.device, proof: Proof, count: int | None) -> Examination:
+    """Return what a user's finalists are trained on and judged by."""
+    if problem.test is None:
+        raise InputError(
+            f"problem {problem.name!r} has no test data, and nothing else may judge; give test=(inputs, targets)"
+        )
+    whole = problem.whole(device)
+    _check_count(count, len(whole))
+    train = whole if count is None else whole.part(0, count)
+
+    def score(lanes: AnyLanes) -> dict[int, Scores]:
+        test = problem.examples("test", device)
+        with user_code(f"problem {problem.name!r}: measuring on test"):
+            return score_examples(lanes, test)
+
+    def digests() -> dict[str, str]:
+        return {part: problem.examples(part, device).digest() for part in PARTS}
+
+    return Examination(
+        len(train),
+        len(whole),
+        _lanes_of(problem, device, proof, train, None),
+        score,
+        digests,
+    )
+
+
+def _check_count(count: int | None, most: int) -> None:
+    if count is not None and not 1 <= count <= most:
+        raise InputError(f"`train_images` must be in 1..{most}, got {count}")
+
+
+def open_default(
     device: torch.device, data_dir: str | None, train_images: int, optimizer: str, weight_decay: float
 ) -> Workload:
+    """Return the default problem; arguments as of ``open_workload``."""
     if optimizer not in OPTIMIZERS:
         raise InputError(f"`optimizer` must be one of {', '.join(OPTIMIZERS)}, got {optimizer!r}")
     split = load_search(data_dir, device, train_images=train_images)
@@ -155,18 +220,52 @@ def _default(
     }  # fmt: skip
     if optimizer == "sgd" and weight_decay == 0:
         fast = "lanes are fused: LeNet's hand-made path for plain SGD"
-        return Workload(**shared, facts={"lanes": fast}, make=lambda **how: Lanes(split, **how))
+        return Workload(
+            **shared,
+            facts={"lanes": fast},
+            make=lambda **how: Lanes(split, **how),
+            examine=lambda count: _on_images(data_dir, device, count, Lanes),
+        )
     problem = fashion_mnist(split, factory(weight_decay), base_rate)
     proof = prove(problem, device)
-    return Workload(**shared, facts={"lanes": str(proof)}, make=_maker(problem, device, proof, None))
+
+    def lanes(training: Split, **how: Any) -> ProblemLanes:
+        return _lanes_of(problem, device, proof, _as_examples(training.train), None)(**how)
+
+    return Workload(
+        **shared,
+        facts={"lanes": str(proof)},
+        make=_maker(problem, device, proof, None),
+        examine=lambda count: _on_images(data_dir, device, count, lanes),
+    )
+
+
+def _on_images(
+    data_dir: str | None, device: torch.device, count: int | None, make: Callable[..., AnyLanes]
+) -> Examination:
+    """Return what LeNet's finalists are trained on and judged by."""
+    require_final(data_dir)
+    split = load_training(data_dir, device, train_images=ALL_IMAGES if count is None else count)
+    final = cache(lambda: load_final(data_dir, device))  # opened at a look, and nowhere else
+
+    def score(lanes: AnyLanes) -> dict[int, Scores]:
+        images = final().evaluation
+        if images is None:
+            raise ValueError("the final split has no test images")
+        return score_examples(lanes, images if isinstance(lanes, Lanes) else _as_examples(images))
+
+    return Examination(
+        len(split.train), ALL_IMAGES, lambda **how: make(split, **how), score, lambda: final().checksums
+    )
+
+
+def _as_examples(images: Images) -> Examples:
+    return Examples(images.pixels.unsqueeze(1), images.labels)
 
 
 def fashion_mnist(split: Split, optimizer: OptimizerFactory, base_rate: tuple[float, float]) -> Problem:
     """Return the default problem, LeNet on Fashion-MNIST, as a ``Problem`` like any other."""
-    parts = [
-        (images.pixels.unsqueeze(1), images.labels)
-        for images in (split.train, split.evaluation or split.train)
-    ]
+    parts = [tuple(_as_examples(images)) for images in (split.train, split.evaluation or split.train)]
     return Problem(
         name=DEFAULT_PROBLEM,
         # A Problem's model is drawn from torch's seed; LeNet takes one: the same network for the same seed.
@@ -188,10 +287,15 @@ def _maker(
 ) -> Callable[..., ProblemLanes]:
     train, validation = problem.examples("train", device), problem.examples("validation", device)
     first = train if train_images is None else train.part(0, train_images)
+    return _lanes_of(problem, device, proof, first, validation)
 
+
+def _lanes_of(
+    problem: Problem, device: torch.device, proof: Proof, train: Examples, evaluation: Examples | None
+) -> Callable[..., ProblemLanes]:
     def make(**how: Any) -> ProblemLanes:
         if how["bfloat16"]:
             require_bfloat16(problem, device, fused=proof.fused)
-        return ProblemLanes(problem, first, validation, fused=proof.fused, **how)
+        return ProblemLanes(problem, train, evaluation, fused=proof.fused, **how)
 
     return make
