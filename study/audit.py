@@ -13,6 +13,7 @@ import click
 
 from study.core.errors import InputError
 from study.terminal.command import command, option, storage_option, study_option
+from study.terminal.problem_option import problem_option
 from study.terminal.values import Whole
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Options:
     """What the command was asked, an attribute an option."""
 
     study: str | None
+    problem: str | None
     storage: str
     rows: int
     orders: int
@@ -51,6 +53,7 @@ class Options:
     interrupted="interrupted; nothing was changed",
 )
 @study_option
+@problem_option
 @storage_option
 @option(
     "--rows",
@@ -96,6 +99,10 @@ def audit(options: Options) -> None:
     from study.store.optuna_storage import load
 
     record, out = load(options.storage, options.study), options.out
+    if options.problem is not None:
+        from study.training.reopening import require_problem
+
+        require_problem(record.config, options.problem)
     if record.config.pruner == "none":
         if out is not None:
             require_writable(out, "`out`")

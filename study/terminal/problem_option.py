@@ -1,4 +1,7 @@
-"""``--problem``, where a study is gone on with: the user names the file again, because no database may have it run."""
+"""``--problem``, where a study is gone on with: the user names the file again, because no database may have it run.
+
+What trains (``confirm``) needs it; what only reads (``report``, ``audit``) looks with it whether the problem is still the same.
+"""
 
 from __future__ import annotations
 

@@ -15,7 +15,8 @@ from typing import Any
 import click
 import pytest
 
-from study.confirm import ConfirmOptions, main
+from study.confirm import main
+from study.loops.confirm_options import ConfirmOptions
 from study.problems import fashion_mnist as images
 from tests.running import PATIENCE, run_command, started, words
 
