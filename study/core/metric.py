@@ -155,6 +155,11 @@ class Metric:
         return " points" if self.share else ""
 
     @property
+    def named_unit(self) -> str:
+        """What differences are said in where nothing else tells what is measured: points, else the metric."""
+        return self.unit or f" in {self.name}"
+
+    @property
     def units(self) -> float:
         """How many of ``unit`` a difference of 1 is."""
         return 100.0 if self.share else 1.0

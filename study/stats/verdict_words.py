@@ -51,7 +51,7 @@ def _seeds(v: Verdict) -> tuple[str, ...]:
     if rival is None or rival.low is None or rival.high is None:
         return ()
     told = (
-        f"The lead of {v.leader} over {rival.name} is {v.metric.difference(rival.lead or 0.0)}, over seeds "
+        f"The lead of {v.leader} over {rival.name} is {v.metric.number(rival.lead or 0.0)}{v.metric.named_unit}, over seeds "
         f"{v.metric.span(rival.low, rival.high)} ({surely}); it was ahead on {rival.ahead} of {rival.shared} seeds."
     )
     if v.outcome == "winner":
