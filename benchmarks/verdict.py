@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from study.stats.comparison import compare, one_look
-from study.stats.images import ImageSums, half_over_both
+from study.stats.example_sums import ExampleSums, half_over_both
 from study.stats.sequential import Plan, walk
 
 Floats = NDArray[np.float64]
@@ -190,14 +190,14 @@ def population(right: Bools) -> Floats:
     """Return each image's chance of being right, for a pair of finalists, ``[2, I]``.
 
     The shares seen in few seeds differ between the two by chance as well; their difference is drawn together
-    until it varies over images as much as ``ImageSums`` estimates that the true one does.
+    until it varies over images as much as ``ExampleSums`` estimates that the true one does.
 
     Args:
         right: Whether each was right, ``[2, S, I]``.
     """
     seen = right.mean(1)
     middle, lead = seen.mean(0), seen[0] - seen[1]
-    over_images = float(ImageSums.of(right[0], right[1]).variance()) * right.shape[2]
+    over_images = float(ExampleSums.of(right[0], right[1]).variance()) * right.shape[2]
     lead = lead.mean() + np.sqrt(over_images / lead.var(ddof=1)) * (lead - lead.mean())
     chances: Floats = np.clip(np.stack([middle + lead / 2, middle - lead / 2]), 0.0, 1.0)
     return chances
@@ -248,7 +248,7 @@ def _covered(scores: Bools, truth: float) -> list[tuple[float, float, float, flo
             half_over_both(
                 c.error[0, rival],
                 c.freedom[0, rival],
-                ImageSums.of(now[leader], now[rival]).variance(),
+                ExampleSums.of(now[leader], now[rival]).variance(),
                 c.needed[0, rival],
             )
         )

@@ -13,6 +13,7 @@ import click
 
 from study.core.errors import InputError
 from study.terminal.command import command, option, storage_option, study_option
+from study.terminal.problem_option import problem_option
 from study.terminal.values import Whole
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Options:
     """What the command was asked, an attribute an option."""
 
     study: str | None
+    problem: str | None
     storage: str
     rows: int
     orders: int
@@ -53,6 +55,7 @@ class Options:
     interrupted="interrupted; nothing was changed",
 )
 @study_option
+@problem_option
 @storage_option
 @option(
     "--rows",
@@ -101,6 +104,10 @@ def audit(options: Options) -> None:
     if out is not None:
         require_writable(out, "`out`")
     record = load(options.storage, options.study)
+    if options.problem is not None:
+        from study.training.reopening import require_problem
+
+        require_problem(record.config, options.problem)
     if record.config.pruner == "none":
         print_replay(record, options.rows, options.orders, out, markdown=options.markdown)
     elif out is not None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from study.core.errors import InputError
-from study.core.records import ALL_IMAGES, SEARCH_IMAGES
+from study.loops.confirm_options import MAX_SEEDS, ConfirmOptions
 from study.terminal.command import (
     checkpoints_option,
     command,
@@ -19,68 +18,17 @@ from study.terminal.command import (
     storage_option,
     study_option,
     tracking_option,
-    train_images_option,
 )
+from study.terminal.problem_option import problem_option
 from study.terminal.values import Choice, Duration, Numbers, Real, Whole
 
 if TYPE_CHECKING:
     from study.core.records import StudyConfig, StudyRecord
     from study.loops.confirmation import Confirmation
     from study.stats.base_rates import BaseRates
-    from study.stats.verdict import Plan
     from study.store.mlflow_tracking import Tracker
-
-#: Looks unless others are planned: the first, then twice as many seeds each time, and the most seeds.
-FIRST_LOOK, MAX_SEEDS = 5, 40
-
-
-@dataclass(frozen=True)
-class ConfirmOptions:
-    """The command's options, as its help tells them; ``margin`` in points, ``budget`` in seconds."""
-
-    study: str | None
-    finalists: int
-    per_family: int
-    baseline: str
-    looks: tuple[int, ...] | None
-    max_seeds: int | None
-    seeds: int | None
-    train_images: int
-    budget: float | None
-    level: float
-    margin: float
-    rates: tuple[float, ...] | None
-    rate_seeds: int
-    out: Path
-    check: Path | None
-    storage: str
-    tracking_uri: str
-    checkpoints: Path
-    precision: str
-    device: str
-    data_dir: str | None
-
-    @property
-    def planned(self) -> tuple[int, ...]:
-        """Seeds at each look."""
-        if self.seeds is not None:
-            return (self.seeds,)
-        if self.looks and self.max_seeds and self.max_seeds < self.looks[0]:
-            raise InputError(
-                f"`max_seeds` {self.max_seeds} comes before the first of `looks`, {self.looks[0]}"
-            )
-        most = self.max_seeds or (self.looks[-1] if self.looks else MAX_SEEDS)
-        looks = self.looks or tuple(FIRST_LOOK * 2**k for k in range(most.bit_length()))
-        if self.looks and most < self.looks[0]:
-            raise InputError(f"`max_seeds` {most} comes before the first of `looks`, {self.looks[0]}")
-        return (*(look for look in looks if look < most), most)
-
-    @property
-    def plan(self) -> Plan:
-        """When the finalists are judged, and how strictly."""
-        from study.stats.verdict import Plan
-
-        return Plan(self.planned, self.level, self.margin / 100)
+    from study.training.evaluation import Examination
+    from study.training.workload import Workload
 
 
 @command(
@@ -90,10 +38,12 @@ class ConfirmOptions:
         ("the latest study: five finalists, judged after 5, 10, 20 and 40 seeds", ""),
         ("at most 20 seeds, in at most an hour", "--max-seeds 20 --budget 60m"),
         ("and how far off the base rate may be", "--rates 0.25,0.5,1,2,4"),
+        ("a study of your own problem", "--problem mine.py:problem"),
         ("recompute all looks from the figures in a certificate", "--check certificate.json"),
     ],
 )
 @study_option
+@problem_option
 @option("--finalists", type=Whole(2), default=5, group="Finalists", help="How many, the baseline among them.")
 @option("--per-family", type=Whole(1), default=1, group="Finalists", help="Trials of one family at most.")
 @option(
@@ -103,7 +53,15 @@ class ConfirmOptions:
     group="Finalists",
     help="Family whose best trial is always among them.",
 )
-@train_images_option(ALL_IMAGES, group="Finalists")
+@option(
+    "--train-images",
+    metavar="N",
+    type=Whole(1),
+    default=None,
+    show_default="all",
+    group="Finalists",
+    help="Train on the first N examples only, for a quick look.",
+)
 @option(
     "--looks",
     type=Numbers(2, whole=True),
@@ -131,11 +89,13 @@ class ConfirmOptions:
 )
 @option(
     "--margin",
-    metavar="POINTS",
-    type=Real(0.0, 50.0),
-    default=0.1,
+    metavar="X",
+    type=Real(0.0),
+    default=None,
+    show_default="0.1 points, or a thousandth of the way from chance to best",
     group="Plan",
-    help="Difference that does not matter, in points: 0.1 is 90.0 % against 90.1 % accuracy.",
+    help="Difference that does not matter: in points of accuracy (0.1 is 90.0 % against 90.1 %), else in the metric's "
+    "own unit.",
 )
 @option(
     "--rates",
@@ -180,8 +140,8 @@ class ConfirmOptions:
 def main(options: ConfirmOptions) -> int:
     """Confirm the search's best schedules on fresh seeds: a winner, or no difference that matters.
 
-    Every finalist is trained on all 60,000 images with the same seeds (initial weights and data order). At
-    planned numbers of seeds the test images judge them; who is excluded is dropped, and as soon as it is
+    Every finalist is trained on all data but the test's with the same seeds (initial weights and data order).
+    At planned numbers of seeds the test data judges them; who is excluded is dropped, and as soon as it is
     settled training stops. Interrupted, the same command continues.
     """
     if options.check is not None:
@@ -204,26 +164,25 @@ def _check(path: Path) -> int:
 def _confirm(options: ConfirmOptions) -> None:
     """Train and judge as planned; write, print and keep what was found."""
     from contextlib import ExitStack
-    from functools import cache
 
     from study.loops.confirmation import Limit, confirm
     from study.loops.recording import alone_in, closing
     from study.page.confirmed import Certified, conclude, standing_facts
-    from study.problems.fashion_mnist import load_final, load_training
+    from study.stats.certificate import Examples
     from study.terminal.progress import Progress
 
-    record, confirmation, where = _prepare(options)
-    split = load_training(options.data_dir, where, train_images=options.train_images)
-    final = cache(lambda: load_final(options.data_dir, where))  # opened at a look, and nowhere else
+    record, confirmation, workload, examination = _prepare(options)
     with ExitStack() as held:
         held.enter_context(alone_in(confirmation.place))
         confirmation.check_plan()
         tracker = held.enter_context(closing(_open_tracker(confirmation, options.tracking_uri)))
         with Progress(confirmation.epochs_at_most, f"confirm {confirmation.config.name}") as progress:
             judged, table = confirm(
-                confirmation, split, final, tracker,
+                confirmation, examination, tracker,
                 lambda s: progress.update(
-                    s.done, standing_facts(s.judged, s.seed, confirmation.plan.seeds, s.last), s.total
+                    s.done,
+                    standing_facts(s.judged, f"{s.seed} of {confirmation.plan.seeds}", s.last, confirmation.config.metric),
+                    s.total,
                 ),
                 Limit(options.budget),
             )  # fmt: skip
@@ -231,27 +190,29 @@ def _confirm(options: ConfirmOptions) -> None:
             first = confirmation.plan.looks[0]
             click.echo(f"The time is up before the first look at {first} seeds; the same command goes on.")
             return
-        rates = None if options.rates is None else _base_rates(options, confirmation, where, tracker)
+        rates = None if options.rates is None else _base_rates(options, confirmation, workload, tracker)
         certified = Certified(
-            confirmation.config, confirmation.finalists, final().checksums, judged, table, rates
-        )
+            confirmation.config, confirmation.finalists, examination.digests(), judged, table, rates,
+            Examples(examination.train, examination.whole), options.problem,
+        )  # fmt: skip
         conclude(certified, tracker, options.out)
         _publish(options, record, tracker)
 
 
-def _prepare(options: ConfirmOptions) -> tuple[StudyRecord, Confirmation, Any]:
-    """Return the study, what is confirmed of it, and the device; refuse early what cannot be done."""
+def _prepare(options: ConfirmOptions) -> tuple[StudyRecord, Confirmation, Workload, Examination]:
+    """Return the study, what is confirmed of it, and what that trains; refuse early what cannot be done."""
     from dataclasses import replace
 
     from study.core.files import require_writable
     from study.loops.confirmation import Confirmation
     from study.outside.study_names import folder_of
-    from study.problems.fashion_mnist import choose_device, require_final
+    from study.problems.fashion_mnist import choose_device
     from study.stats.leaderboard import choose_finalists
     from study.store import optuna_storage as store
     from study.store.urls import check_tracking
-    from study.training.precision import choose_precision
+    from study.training.precision import AUTO, FLOAT32, choose_precision
     from study.training.process import prepare_process
+    from study.training.reopening import reopen_workload
 
     require_writable(options.out, "`out`")
     if options.rates is not None and 1.0 not in options.rates:
@@ -260,22 +221,36 @@ def _prepare(options: ConfirmOptions) -> tuple[StudyRecord, Confirmation, Any]:
     where = choose_device(options.device)
     check_tracking(options.tracking_uri, options.storage)
     record = store.load(options.storage, options.study)
-    record.config.require_confirmable()
+    metric = record.config.metric
+    plan = options.plan(metric)
+    if options.rates is not None and not metric.scaled:
+        raise InputError(f"`rates` needs a chance level other than 0, or bounds; {metric.name} has neither")
     chosen = choose_finalists(
         record,
         finalists=options.finalists,
         per_family=options.per_family,
         baseline=None if options.baseline == "none" else options.baseline,
     )
-    precision = choose_precision(options.precision, where)
-    config = replace(record.config, device=where.type, precision=precision, train_images=options.train_images)
-    confirmation = Confirmation(
-        config, chosen, options.plan, options.checkpoints / folder_of(record.config.name)
+    recorded = record.attributes.get("problem_reference", "")
+    workload = reopen_workload(
+        record.config,
+        options.problem,
+        recorded,
+        where,
+        data_dir=options.data_dir,
+        at_most=options.train_images,
     )
-    confirmation.require_room(len(options.rates or (1,)))
-    _announce(record.config, confirmation)
-    require_final(options.data_dir)
-    return record, confirmation, where
+    examination = workload.examination(options.train_images)
+    precision = choose_precision(options.precision, where)
+    if options.precision == AUTO and workload.source:
+        precision = FLOAT32  # as in the search: bfloat16 is measured for LeNet alone
+    config = replace(record.config, device=where.type, precision=precision, train_images=examination.train)
+    workload.require_room(len(chosen) * len(options.rates or (1,)), config, what="the runs side by side,")
+    confirmation = Confirmation(config, chosen, plan, options.checkpoints / folder_of(record.config.name))
+    _announce(record.config, confirmation, examination)
+    if workload.source:
+        click.echo(workload.facts["lanes"])
+    return record, confirmation, workload, examination
 
 
 def _publish(options: ConfirmOptions, record: StudyRecord, tracker: Tracker) -> None:
@@ -290,14 +265,14 @@ def _publish(options: ConfirmOptions, record: StudyRecord, tracker: Tracker) -> 
     store.close(opened)
 
 
-def _announce(searched: StudyConfig, confirmation: Confirmation) -> None:
+def _announce(searched: StudyConfig, confirmation: Confirmation, examination: Examination) -> None:
     """Say who is trained on what, and when they are judged."""
-    images = confirmation.config.train_images
-    if searched.train_images < SEARCH_IMAGES:
-        click.echo(f"note: the search saw {searched.train_images:,} images only; this trains on {images:,}")
-    if images < ALL_IMAGES:
-        click.echo(f"a quick look: trained on {images:,} of {ALL_IMAGES:,} images, no verdict on the whole")
-    scores = ", ".join(f"{f.name} ({f.score:.4f} in the search)" for f in confirmation.finalists)
+    train, whole, noun, metric = examination.train, examination.whole, searched.noun, searched.metric
+    if not searched.whole:
+        click.echo(f"note: the search saw {searched.train_images:,} {noun} only; this trains on {train:,}")
+    if train < whole:
+        click.echo(f"a quick look: trained on {train:,} of {whole:,} {noun}, no verdict on the whole")
+    scores = ", ".join(f"{f.name} ({metric.value(f.score)} in the search)" for f in confirmation.finalists)
     looks, level = ", ".join(map(str, confirmation.plan.looks)), f"{100 * confirmation.plan.level:g} %"
     click.echo(f"finalists: {scores}\njudged after {looks} seeds at {level} over all; stops when settled")
 
@@ -321,25 +296,22 @@ def _open_tracker(confirmation: Confirmation, tracking_uri: str) -> Tracker:
 
 
 def _base_rates(
-    options: ConfirmOptions, confirmation: Confirmation, where: Any, tracker: Tracker
+    options: ConfirmOptions, confirmation: Confirmation, workload: Workload, tracker: Tracker
 ) -> BaseRates:
-    """Train the finalists at multiples of their base rates; the search's images, validation measured."""
+    """Train the finalists at multiples of their base rates; on the search's data, validation measured."""
     from dataclasses import replace
 
     from study.loops.base_rate_runs import BaseRateRuns, train_base_rates
-    from study.problems.fashion_mnist import load_search
     from study.terminal.progress import Progress
 
-    images = min(options.train_images, SEARCH_IMAGES)
-    config = replace(confirmation.config, train_images=images)
+    config = replace(confirmation.config, train_images=workload.train_images)
     runs = BaseRateRuns(
         config, confirmation.finalists, options.rates or (), options.rate_seeds, confirmation.folder
     )
-    split = load_search(options.data_dir, where, train_images=images)
     total = config.epochs * len(runs.runs) * runs.seeds
     with Progress(total, f"base rates of {config.name}") as progress:
         return train_base_rates(
-            runs, split, tracker,
+            runs, workload.lanes, tracker,
             lambda done, seed: progress.update(done, {"seed": f"{seed} of {runs.seeds}"}),
         )  # fmt: skip
 

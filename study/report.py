@@ -18,6 +18,7 @@ from study.terminal.command import (
     study_option,
     tracking_option,
 )
+from study.terminal.problem_option import problem_option
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Options:
     """What the command was asked, an attribute an option."""
 
     study: str | None
+    problem: str | None
     storage: str
     certificate: Path | None
     out: Path
@@ -51,6 +53,7 @@ def path_option(
     interrupted="interrupted; nothing was left half written",
 )
 @study_option
+@problem_option
 @storage_option
 @path_option(
     "--certificate",
@@ -91,6 +94,10 @@ def report(options: Options) -> None:
     _require_places(options)
     opened = store.existing_study(options.storage, options.study)
     record = store.record(opened)
+    if options.problem is not None:
+        from study.training.reopening import require_problem
+
+        require_problem(record.config, options.problem)
     confirmed = confirmation(record.config.name, options.certificate)
     links = run_links(opened, options.tracking_uri)
     page = gather(record, confirmed, links)

@@ -11,6 +11,7 @@ import io
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -116,6 +117,65 @@ def test_a_checkpoint_with_code_is_refused_and_not_run(tmp_path: Path) -> None:
     mark.rmdir()
     with pytest.raises(InputError, match="damaged, or no checkpoint of ours; remove it"):
         Pass([], schedule_rates, file).history()
+    assert not mark.exists()
+
+
+def test_scores_with_code_are_refused_and_not_run(tmp_path: Path) -> None:
+    from study.loops.score_files import read_scores
+
+    file, mark = tmp_path / "seed-0001.scores.npz", tmp_path / "ran"
+    np.savez(
+        file, names=np.array(["a"]), losses=np.array([Bomb(mark)], dtype=object), metrics=np.array([0.5])
+    )
+    with np.load(file, allow_pickle=True) as kept:
+        _ = kept["losses"]  # the bomb is real
+    assert mark.is_dir()
+    mark.rmdir()
+    with pytest.raises(InputError, match="damaged, or no scores of ours; remove it"):
+        read_scores(file, ["a"])
+    assert not mark.exists()
+
+
+def test_a_checkpoint_of_a_problem_with_code_is_refused_and_not_run(tmp_path: Path) -> None:
+    """The same with what the general engine keeps: the code hides in an optimizer's state."""
+    from study.loops.passes import Pass, schedule_rates
+
+    file, mark = tmp_path / "seed-0001.pt", tmp_path / "ran"
+    networks = {"lanes": [{"network": {}, "optimizer": {"state": Bomb(mark)}, "averaged": {}}]}
+    torch.save({"asked": "[]", "history": "[]", "state": {"networks": networks}}, file)
+    with pytest.raises(InputError, match="damaged, or no checkpoint of ours; remove it"):
+        Pass([], schedule_rates, file).history()
+    assert not mark.exists()
+
+
+def test_a_file_that_a_database_names_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever confirms, reports or audits names the problem's file again; what the study noted is only shown, in quotes."""
+    import optuna
+    from click.testing import CliRunner
+
+    from study import audit, confirm, report
+    from study.core.metric import Metric
+    from study.page.reproduce import torch_code
+    from study.store import optuna_storage as store
+    from tests.making import config_of, spec_of
+
+    monkeypatch.chdir(tmp_path)
+    mark = tmp_path / "ran"
+    (tmp_path / "evil.py").write_text(f"import os\nos.mkdir({str(mark)!r})\n", "utf-8")
+    config = config_of(
+        name="bait", problem="mine", source="ab", optimizer="own", metric=Metric(name="loss", chance=1.0)
+    )
+    study = store.open_study(f"sqlite:///{tmp_path}/optuna.db", config)
+    reference = "evil.py:problem'\nimport os; os.mkdir('ran')  #"
+    study.set_user_attr("problem_reference", reference)
+    study.add_trial(optuna.trial.create_trial(value=0.5, user_attrs={"asked": spec_of().to_json()}))
+    store.close(study)
+    for command, flags in ((report, []), (audit, []), (confirm, ["--baseline", "none"])):
+        CliRunner().invoke(command.main, [*flags, "--study", "bait"], standalone_mode=True)
+    assert (tmp_path / "report.html").exists()
+    code = torch_code(spec_of(), config, 100, reference)
+    assert "import os" not in [line.strip()[:9] for line in code.splitlines()]
+    ast.parse(code)
     assert not mark.exists()
 
 

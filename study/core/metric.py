@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
+from study.core.errors import InputError
+
 Direction = Literal["maximize", "minimize"]
 
 
@@ -68,9 +70,28 @@ class Metric:
         return abs(best - self.chance) if math.isfinite(best) else max(abs(self.chance), 1e-12)
 
     @property
+    def scaled(self) -> bool:
+        """Whether chance or a bound says what a large difference is."""
+        return self.chance != 0 or math.isfinite(self.high if self.maximized else self.low)
+
+    @property
     def bad_drop(self) -> float:
         """Return how much worse than its siblings a run is that counts as bad."""
         return self.drop if self.drop is not None else self.room / 45
+
+    @property
+    def noticeable(self) -> float:
+        """Return a difference that anybody would notice: a point of a share, else a hundredth of ``room``."""
+        return 0.01 if self.share else self.room / 100
+
+    @property
+    def floor(self) -> float:
+        """Return the gain below which runs count alike: chance, where the metric has no worst value.
+
+        Otherwise one run that explodes would decide a mean, and count less than one that diverged.
+        """
+        worst = self.low if self.maximized else self.high
+        return self.gain(self.chance) if math.isinf(worst) else self.gain(worst)
 
     @property
     def failed(self) -> float:
@@ -97,19 +118,67 @@ class Metric:
         """Return the best of some values; NaN where there is none."""
         return max((v for v in values if not math.isnan(v)), key=self.gain, default=math.nan)
 
+    def margin(self, stated: float | None) -> float:
+        """Return the difference that does not matter, as users state it; a tenth of ``noticeable`` by default.
+
+        Args:
+            stated: In points for a share, else in the metric's own unit; ``None`` for the default.
+
+        Raises:
+            InputError: It is no difference of this metric, or there is no default.
+        """
+        if stated is None:
+            if not self.scaled:
+                raise InputError(
+                    f"`margin` must be given for {self.name}, whose chance level of 0 without a bound says nothing "
+                    "of what is much: the difference that does not matter"
+                )
+            return self.noticeable / 10
+        difference = stated / 100 if self.share else stated
+        if not 0 <= difference <= (self.high - self.low) / 2:
+            raise InputError(
+                f"`margin` must be from 0 to half of the range of {self.name}, got {self.written(difference)}"
+            )
+        return difference
+
     def value(self, value: float) -> str:
         """Return a value as it is printed: four decimals for shares, five significant digits otherwise."""
         return f"{value:.4f}" if self.share else f"{value:.5g}"
 
+    def said(self, value: float) -> str:
+        """Return a value as a sentence has it: per cent for a share."""
+        return f"{100 * value:.2f} %" if self.share else self.value(value)
+
+    @property
+    def unit(self) -> str:
+        """What differences are said in, with a space before it: points for a share, else nothing."""
+        return " points" if self.share else ""
+
+    @property
+    def named_unit(self) -> str:
+        """What differences are said in where nothing else tells what is measured: points, else the metric."""
+        return self.unit or f" in {self.name}"
+
+    @property
+    def units(self) -> float:
+        """How many of ``unit`` a difference of 1 is."""
+        return 100.0 if self.share else 1.0
+
+    def number(self, difference: float) -> str:
+        """Return a difference without its unit: two decimals for points, else four significant digits."""
+        return f"{100 * difference:.2f}" if self.share else f"{difference:.4g}"
+
+    def written(self, difference: float) -> str:
+        """Return a difference as a user wrote it."""
+        return f"{self.units * difference:g}{self.unit}"
+
     def difference(self, difference: float) -> str:
         """Return a difference in words: ``1.20 points`` for a share, a plain number otherwise."""
-        return f"{100 * difference:.2f} points" if self.share else f"{difference:.4g}"
+        return f"{self.number(difference)}{self.unit}"
 
     def span(self, low: float, high: float) -> str:
         """Return an interval of differences in words, its unit once."""
-        if self.share:
-            return f"{100 * low:.2f} to {100 * high:.2f} points"
-        return f"{low:.4g} to {high:.4g}"
+        return f"{self.number(low)} to {self.number(high)}{self.unit}"
 
     def title(self, split: str) -> str:
         """Return its name with the split it was measured on, for a heading: ``Test accuracy``."""

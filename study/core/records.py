@@ -15,7 +15,6 @@ from functools import cached_property
 from typing import Any, Literal
 
 import lrsched
-from study.core.errors import InputError
 from study.core.metric import ACCURACY, Metric
 
 #: How a trial ended. ``finished``: trained to its last epoch. ``pruned``: stopped by the pruner.
@@ -29,8 +28,8 @@ ENDED: frozenset[Outcome] = frozenset({"finished", "pruned", "diverged"})
 
 #: Images of the search's whole training split, and of the published training set that finalists train on.
 SEARCH_IMAGES, ALL_IMAGES = 50_000, 60_000
-#: Accuracy of guessing among ten classes; a run that ends under twice that has learned nothing.
-CHANCE, FAILED_BELOW = ACCURACY.chance, ACCURACY.failed
+#: Accuracy of guessing among ten classes.
+CHANCE = ACCURACY.chance
 DEFAULT_PROBLEM = "fashion-mnist"
 
 #: Names that fields of ``StudyConfig`` had in version 0.1, and have in the studies that it made.
@@ -96,14 +95,9 @@ class StudyConfig:
     base_rate: tuple[float, float] = (0.02, 2.0)
 
     @property
-    def confirmable(self) -> bool:
-        """Whether ``study.confirm`` can judge its finalists: so far LeNet by plain SGD alone."""
-        return (self.problem, self.optimizer, self.weight_decay) == (DEFAULT_PROBLEM, "sgd", 0.0)
-
-    def require_confirmable(self) -> None:
-        """Raise ``InputError`` where ``study.confirm`` would train something else than was searched."""
-        if not self.confirmable:
-            raise InputError(f"study {self.name!r}: only LeNet trained by plain SGD can be confirmed so far")
+    def noun(self) -> str:
+        """What its examples are called: images for the default problem."""
+        return "images" if self.problem == DEFAULT_PROBLEM else "examples"
 
     @property
     def whole(self) -> bool:

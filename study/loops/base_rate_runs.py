@@ -1,4 +1,4 @@
-"""Finalists trained at multiples of their base rates, measured on the validation images alone.
+"""Finalists trained at multiples of their base rates, measured on the validation data alone.
 
 The test set is not opened for this: a multiple that looks better on it would be a temptation.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,17 +15,15 @@ from pathlib import Path
 
 import numpy as np
 
-from study.core.families import SCHEDULE_FREE
 from study.core.records import EpochMetrics, StudyConfig
 from study.loops.passes import FORM, Pass, schedule_rates
 from study.loops.recording import train_recorded
-from study.problems.fashion_mnist import Split
 from study.stats.base_rates import BaseRates
 from study.stats.leaderboard import Finalist
 from study.store.mlflow_tracking import Tracker
 from study.training.side_by_side import SideBySide
-from study.training.workload import fashion_mnist_lanes
 
+MakeLanes = Callable[..., SideBySide]
 #: Added to the seeds, so that none of them is one of a search or of a confirmation.
 FRESH = 2_000_000
 
@@ -34,7 +33,7 @@ class BaseRateRuns:
     """What is trained. Seeds count from 1.
 
     Attributes:
-        config: The study's settings; ``train_images`` of the search's training split are trained on.
+        config: The study's settings; ``train_images`` of the search's training data are trained on.
         finalists: Whose rates are multiplied.
         multiples: By what.
         seeds: How often each.
@@ -73,11 +72,9 @@ class BaseRateRuns:
             for seed in range(1, self.seeds + 1)
         ]
 
-    def lanes(self, split: Split, seed: int) -> SideBySide:
+    def lanes(self, make: MakeLanes, seed: int) -> SideBySide:
         """Return empty lanes with a seed's data order."""
-        return fashion_mnist_lanes(
-            split,
-            schedule_free=any(f.spec.family == SCHEDULE_FREE for f in self.finalists),
+        return make(
             batch_size=self.config.batch_size,
             order_seed=FRESH + seed,
             bfloat16=self.config.precision == "bfloat16",
@@ -85,13 +82,13 @@ class BaseRateRuns:
 
 
 def train_base_rates(
-    runs: BaseRateRuns, split: Split, tracker: Tracker, show: Callable[[int, int], None]
+    runs: BaseRateRuns, make: MakeLanes, tracker: Tracker, show: Callable[[int, int], None]
 ) -> BaseRates:
     """Train what is not trained yet and return how the finalists fare.
 
     Args:
         runs: What is trained.
-        split: Training and validation images.
+        make: Makes empty lanes that are measured on the validation data, ``Workload.lanes``.
         tracker: Opened on the confirmation's parent run.
         show: Called after every epoch with the epochs of runs trained so far and the seed in training.
     """
@@ -115,22 +112,24 @@ def train_base_rates(
             done += len(row)
             show(done, seed)
 
-        train_recorded(one, runs.lanes(split, seed), tracker, label, after_epoch)
+        train_recorded(one, runs.lanes(make, seed), tracker, label, after_epoch)
     last = [one.history()[-1] for one in passes]
     width = len(runs.multiples)
     return BaseRates(
         runs.multiples,
         {
             finalist.name: np.array(
-                [[_accuracy(row[place * width + m]) for m in range(width)] for row in last], dtype=np.float64
+                [[_value(row[place * width + m]) for m in range(width)] for row in last], dtype=np.float64
             )
             for place, finalist in enumerate(runs.finalists)
         },
         runs.config.train_images,
+        runs.config.metric,
+        runs.config.noun,
     )
 
 
-def _accuracy(epoch: EpochMetrics) -> float:
+def _value(epoch: EpochMetrics) -> float:
     if epoch.val_accuracy is None:
-        raise ValueError(f"epoch {epoch.epoch} was not measured on the validation images")
-    return epoch.val_accuracy if epoch.finite else np.nan
+        raise ValueError(f"epoch {epoch.epoch} was not measured on the validation data")
+    return epoch.val_accuracy if epoch.finite and math.isfinite(epoch.val_accuracy) else math.nan

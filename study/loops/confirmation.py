@@ -3,7 +3,7 @@
 One pass a seed: every finalist starts from the same initial weights and sees the same minibatches, so the seeds
 pair the finalists. A finalist that a look excludes is not trained further: the passes after it are narrower.
 
-Checkpoints, the scores of each test example and the plan lie in a folder named after what is confirmed: other
+Checkpoints, the scores on test examples, the plan and the data's checksums lie in a folder named after what is confirmed: other
 finalists, another study or other settings never mix with them. Everything that decides is computed from these
 files, so that a process that was cut off anywhere leaves the next one the same way to the same end.
 """
@@ -23,23 +23,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from study.core.errors import InputError
-from study.core.families import SCHEDULE_FREE
-from study.core.files import whole_file, write_text
+from study.core.files import write_text
 from study.core.records import EpochMetrics, StudyConfig
 from study.loops.passes import FORM, Pass, schedule_rates
 from study.loops.recording import is_recorded, train_recorded
-from study.outside.memory import require_room
-from study.problems.fashion_mnist import Split
+from study.loops.score_files import read_scores, write_scores
 from study.stats.comparison import Bools
-from study.stats.images import ImageSums
+from study.stats.example_sums import ExampleSums
 from study.stats.leaderboard import Finalist
 from study.stats.sequential import Plan
-from study.stats.verdict import Verdict, verdict
+from study.stats.verdict import Singly, Verdict, verdict
 from study.store.mlflow_tracking import Tracker
-from study.training.evaluation import Scores, score_examples
-from study.training.lenet import lenet_memory
+from study.training.evaluation import Each, Examination, Scores
 from study.training.side_by_side import SideBySide
-from study.training.workload import fashion_mnist_lanes
 
 #: Added to a confirmation's seeds, so that none of them is one that the search used.
 FRESH = 1_000_000
@@ -84,27 +80,31 @@ class Confirmation:
         runs = [f.run(FRESH + seed, len(there)) for f in there]
         return Pass(runs, schedule_rates, self.place / f"seed-{seed:04}.pt")
 
-    def lanes(self, split: Split, seed: int) -> SideBySide:
+    def lanes(self, examination: Examination, seed: int) -> SideBySide:
         """Return empty lanes with a seed's data order."""
-        return fashion_mnist_lanes(
-            split,
-            schedule_free=any(f.spec.family == SCHEDULE_FREE for f in self.finalists),
+        return examination.lanes(
             batch_size=self.config.batch_size,
             order_seed=FRESH + seed,
             bfloat16=self.config.precision == "bfloat16",
         )
 
-    def require_room(self, multiples: int) -> None:
-        """Refuse more runs side by side than there is memory for.
-
-        Args:
-            multiples: Multiples of the base rate that each finalist is trained at, 1 for its own alone.
+    def keep_test(self, digests: Mapping[str, str]) -> None:
+        """Fix the data, the test data among them, when that is opened for the first time.
 
         Raises:
-            InputError: They do not fit.
+            InputError: It was other data before.
         """
-        taken = lenet_memory(self.config.batch_size, bfloat16=self.config.precision == "bfloat16")
-        require_room(len(self.finalists) * multiples, taken, self.config.device, "the runs side by side,")
+        file = self.place / "data.json"
+        if not file.exists():
+            write_text(file, json.dumps(dict(digests)))
+            return
+        before = json.loads(file.read_text("utf-8"))
+        changed = [part for part in digests if digests[part] != before.get(part)]
+        if changed:
+            raise InputError(
+                f"study {self.config.name!r}: the problem's {' and '.join(changed)} data has changed since these runs "
+                "were first judged; give the same data"
+            )
 
     def keep_plan(self) -> None:
         """Fix the plan, before the test set is opened for the first time.
@@ -120,7 +120,7 @@ class Confirmation:
         before = Plan.from_json(json.loads(file.read_text("utf-8")))
         if before != self.plan:
             raise InputError(
-                f"these runs were judged by {_described(before)}; judging them again by {_described(self.plan)} would "
+                f"these runs were judged by {self._described(before)}; judging them again by {self._described(self.plan)} would "
                 "add to the chance of a false winner: keep the plan, or confirm other finalists"
             )
 
@@ -133,10 +133,9 @@ class Confirmation:
         if (self.place / "plan.json").exists():
             self.keep_plan()
 
-
-def _described(plan: Plan) -> str:
-    looks = ",".join(map(str, plan.looks))
-    return f"looks {looks}, level {plan.level:g}, margin {100 * plan.margin:g} points"
+    def _described(self, plan: Plan) -> str:
+        looks = ",".join(map(str, plan.looks))
+        return f"looks {looks}, level {plan.level:g}, margin {self.config.metric.written(plan.margin)}"
 
 
 @dataclass(frozen=True)
@@ -188,8 +187,7 @@ class Limit:
 
 def confirm(
     confirmation: Confirmation,
-    split: Split,
-    final: Callable[[], Split],
+    examination: Examination,
     tracker: Tracker,
     show: Callable[[Standing], None],
     limit: Limit,
@@ -198,20 +196,19 @@ def confirm(
 
     Args:
         confirmation: What is confirmed.
-        split: All training images, nothing to measure on.
-        final: Opens the test set; called at looks only.
+        examination: What is trained on and judged by; the test data is opened at looks only.
         tracker: Opened on the confirmation's parent run.
         show: Called after every epoch, and after every look.
         limit: Time that training may take; a seed that would end beyond it is not begun.
 
     Returns:
-        The verdict of the last look, ``None`` before the first one; and the test accuracies, seeds x finalists.
+        The verdict of the last look, ``None`` before the first one; and the test values, seeds x finalists.
 
     Raises:
-        InputError: These runs were judged by another plan before.
+        InputError: These runs were judged by another plan, or on other data, before.
     """
     confirmation.check_plan()
-    runs = _Runs(confirmation)
+    runs = _Runs(confirmation, examination)
     judged: Verdict | None = None
     for seeds in confirmation.plan.looks:
         names = confirmation.names if judged is None else judged.contenders
@@ -221,11 +218,12 @@ def confirm(
                 if not limit.allows_another():
                     return judged, runs.table
                 started = limit.clock()
-                _train(confirmation, one, seed, judged, split, tracker, show)
+                _train(confirmation, one, seed, judged, examination, tracker, show)
                 limit.took(limit.clock() - started)
         confirmation.keep_plan()
+        confirmation.keep_test(examination.digests())
         for seed in range(1 if judged is None else judged.seeds + 1, seeds + 1):
-            runs.score(seed, names, final)
+            runs.score(seed, names)
         judged = runs.judge()
         show(_standing(confirmation, judged.seeds, judged, 0, {}))
         if judged.final:
@@ -238,7 +236,7 @@ def _train(
     one: Pass,
     seed: int,
     judged: Verdict | None,
-    split: Split,
+    examination: Examination,
     tracker: Tracker,
     show: Callable[[Standing], None],
 ) -> None:
@@ -254,7 +252,7 @@ def _train(
         last = {f.name: epoch for f, epoch in zip(there, row, strict=True)}
         show(_standing(confirmation, seed - 1, judged, (row[0].epoch + 1) * len(row), last))
 
-    train_recorded(one, confirmation.lanes(split, seed), tracker, label, after_epoch)
+    train_recorded(one, confirmation.lanes(examination, seed), tracker, label, after_epoch)
 
 
 def _standing(
@@ -276,77 +274,49 @@ def _standing(
 
 
 class _Runs:
-    """The runs that were scored on the test set, and the verdict on them."""
+    """The runs that were scored on the test data, and the verdict on them."""
 
-    def __init__(self, confirmation: Confirmation) -> None:
-        self._confirmation = confirmation
+    def __init__(self, confirmation: Confirmation, examination: Examination) -> None:
+        self._confirmation, self._examination = confirmation, examination
         self._scores: list[dict[str, Scores]] = []  # one a seed
 
     @property
     def table(self) -> NDArray[np.float64]:
-        """Test accuracies ``[seeds, finalists]``; NaN for a diverged run and where there is none."""
+        """Test values ``[seeds, finalists]``; NaN for a diverged run and where there is none."""
         names = self._confirmation.names
-        rows = [[row[name].accuracy if name in row else math.nan for name in names] for row in self._scores]
+        rows = [[row[name].value if name in row else math.nan for name in names] for row in self._scores]
         return np.array(rows, dtype=np.float64).reshape(-1, len(names))
 
-    def score(self, seed: int, names: Sequence[str], final: Callable[[], Split]) -> None:
+    def score(self, seed: int, names: Sequence[str]) -> None:
         """Take in the scores of the next seed, measured now if no earlier process has."""
         file = self._confirmation.place / f"seed-{seed:04}.scores.npz"
         there = [name for name in self._confirmation.names if name in names]
-        found = _read_scores(file, there)
+        found = read_scores(file, there)
         if found is None:
-            found = self._measure(seed, there, final())
-            _write_scores(file, found)
+            found = self._measure(seed, there)
+            write_scores(file, found)
         self._scores.append(found)
 
     def judge(self) -> Verdict:
         """Return the verdict on the seeds taken in so far."""
-        names = self._confirmation.names
+        names, config = self._confirmation.names, self._confirmation.config
+        known = [s.each for row in self._scores for s in row.values() if s.each is not None]
 
-        def sums(_look: int, leader: int, rival: int, shared: Bools) -> ImageSums:
-            rows = [self._scores[seed] for seed in np.flatnonzero(shared)]
-            return ImageSums.of(
-                [row[names[leader]].right for row in rows], [row[names[rival]].right for row in rows]
-            )
+        def each(finalist: int, shared: Bools) -> list[Each]:
+            rows = (self._scores[seed][names[finalist]].each for seed in np.flatnonzero(shared))
+            return [row for row in rows if row is not None]
 
-        return verdict(self.table, names, self._confirmation.plan, sums)
+        def sums(_look: int, leader: int, rival: int, shared: Bools) -> ExampleSums:
+            better, worse = (leader, rival) if config.metric.maximized else (rival, leader)
+            return ExampleSums.of(each(better, shared), each(worse, shared))
 
-    def _measure(self, seed: int, names: Sequence[str], final: Split) -> dict[str, Scores]:
-        if final.evaluation is None:
-            raise ValueError("the final split has no test images")
-        lanes = self._confirmation.lanes(final, seed)
+        singly = Singly(len(known[0]), sums) if known else None
+        return verdict(
+            self.table, names, self._confirmation.plan, singly, metric=config.metric, noun=config.noun
+        )
+
+    def _measure(self, seed: int, names: Sequence[str]) -> dict[str, Scores]:
+        lanes = self._confirmation.lanes(self._examination, seed)
         self._confirmation.pass_of(seed, names).load(lanes)
-        found = score_examples(lanes, final.evaluation)
+        found = self._examination.score(lanes)
         return {name: found[lane] for lane, name in enumerate(names)}
-
-
-def _write_scores(file: Path, scores: Mapping[str, Scores]) -> None:
-    """Keep the scores of a seed: a bit an example."""
-    right = np.stack([score.right for score in scores.values()])
-    losses = np.array([score.loss for score in scores.values()])
-    with whole_file(file) as part, part.open("wb") as out:
-        np.savez(out, names=np.array(list(scores)), examples=right.shape[1], losses=losses,
-                 right=np.packbits(right, axis=1))  # fmt: skip
-
-
-def _read_scores(file: Path, names: Sequence[str]) -> dict[str, Scores] | None:
-    """Return the scores that an earlier process kept, if it did.
-
-    Raises:
-        InputError: The file cannot be read, or is of other runs.
-    """
-    if not file.exists():
-        return None
-    try:
-        with np.load(file) as kept:
-            bits = kept["right"]
-            right = np.unpackbits(bits, axis=1, count=min(int(kept["examples"]), 8 * bits.shape[1])).astype(
-                bool
-            )
-            found = {str(n): Scores(float(loss), row)
-                     for n, loss, row in zip(kept["names"], kept["losses"], right, strict=True)}  # fmt: skip
-    except Exception as error:  # numpy and zipfile raise what they like on a damaged file
-        raise InputError(f"{file}: damaged, or no scores of ours; remove it") from error
-    if list(found) != list(names):
-        raise InputError(f"{file}: is of other runs; remove it, or use another folder")
-    return found

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from study.core.errors import InputError
 from study.core.files import whole_file
 from study.core.records import EpochMetrics, TrialSpec
-from study.training.lenet import lenet
 from study.training.rates import Rates
 from study.training.side_by_side import SideBySide
 
@@ -85,25 +84,33 @@ class Pass:
         Raises:
             InputError: The checkpoint cannot be read, is of other runs, or holds no weights of these networks.
         """
-        _, state = self._saved()
-        try:
-            lanes.load_state_dict(state)
-            fits = lanes.keys == list(range(len(self.runs))) and all(
-                _shapes(lanes.weights(key)) == _shapes(lenet(0).state_dict()) for key in lanes.keys
-            )
-        except Exception as error:  # what another structure raises first is chance
-            raise InputError(f"{self.checkpoint}: damaged, or no checkpoint of ours; remove it") from error
-        if not fits:
-            raise InputError(f"{self.checkpoint}: holds other networks than its runs'; remove it")
+        self._put(self._saved()[1], lanes)
 
     def _restore(self, lanes: SideBySide) -> list[list[EpochMetrics]]:
         if not self.checkpoint.exists():
             for lane, run in enumerate(self.runs):
                 lanes.add(lane, run.seed, run)
             return []
-        history, _ = self._saved()
-        self.load(lanes)
+        history, state = self._saved()
+        self._put(state, lanes)
         return history
+
+    def _put(self, state: dict[str, Any], lanes: SideBySide) -> None:
+        fresh: dict[str, Any] = {}
+        try:
+            lanes.add(0, self.runs[0].seed, self.runs[0])
+            fresh = _shapes(lanes.weights(0))
+            lanes.drop(0)
+            lanes.load_state_dict(state)
+            fits = lanes.keys == list(range(len(self.runs))) and all(
+                _shapes(lanes.weights(key)) == fresh for key in lanes.keys
+            )
+        except Exception as error:  # what another structure raises first is chance
+            raise InputError(
+                f"{self.checkpoint}: damaged, or of other lanes ({error!s:.80}); remove it"
+            ) from error
+        if not fits:
+            raise InputError(f"{self.checkpoint}: holds other networks than its runs'; remove it")
 
     def _saved(self) -> tuple[list[list[EpochMetrics]], dict[str, Any]]:
         try:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import click
 
 from study.core.errors import InputError
-from study.core.families import SCHEDULE_FREE
-from study.core.records import DEFAULT_PROBLEM, EpochMetrics, TrialRecord
+from study.core.records import EpochMetrics, TrialRecord
 from study.problems.fashion_mnist import choose_device
 from study.store import optuna_storage as store
 from study.terminal.cells import cell
@@ -14,8 +13,8 @@ from study.terminal.progress import Progress
 from study.terminal.tables import Column, print_table
 from study.training.process import prepare_process
 from study.training.rates import Rates
+from study.training.reopening import reopen_workload
 from study.training.side_by_side import SideBySide
-from study.training.workload import open_workload
 
 #: Largest difference of the first epoch's training loss, as a share of it. One lane adds up in another
 #: order than many, so that the last bits differ from the first step on.
@@ -43,17 +42,10 @@ def rerun_trial(
         last = max((t.number for t in record.trials), default=None)
         raise InputError(f"`rerun` {number}: study {study} has no such ended trial; its last is {last}")
     config = record.config
-    if problem is None and config.problem != DEFAULT_PROBLEM:
-        reference = record.attributes.get("problem_reference", "FILE.py:NAME")
-        raise InputError(f"study {study} is of the problem {config.problem!r}: give `problem` {reference}")
-    default = problem is None
-    workload = open_workload(
-        problem, choose_device(device), data_dir=data_dir, train_images=config.train_images,
-        optimizer=config.optimizer if default else None, weight_decay=config.weight_decay if default else None,
-        schedule_free=trial.family == SCHEDULE_FREE,
-    )  # fmt: skip
-    if (workload.source, workload.data) != (config.source, config.data):
-        raise InputError(f"study {study} was made with another file or other data; undo the change")
+    recorded = record.attributes.get("problem_reference", "")
+    workload = reopen_workload(
+        config, problem, recorded, choose_device(device), data_dir=data_dir, at_most=config.train_images
+    )
     lane = workload.lanes(
         batch_size=config.batch_size,
         order_seed=config.seed,

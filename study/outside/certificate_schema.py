@@ -26,6 +26,11 @@ Text = Annotated[str, Field(max_length=2_000)]
 Runs = Annotated[list[Figure | None], Field(max_length=100_000)]
 
 
+Tables = Annotated[
+    dict[Name, Annotated[list[Runs], Field(min_length=1)]], Field(min_length=1, max_length=100)
+]
+
+
 class _Part(BaseModel):
     """A part of a certificate: types as JSON has them, nothing converted."""
 
@@ -79,11 +84,11 @@ class Plan(_Part):
 
     looks: Annotated[list[Count], Field(min_length=1, max_length=100)]
     level: Annotated[float, Field(ge=0.5, lt=1)]
-    margin: Annotated[float, Field(ge=0, lt=1)]
+    margin: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 
 
 class Images(_Part):
-    """What the scores of single examples add up to."""
+    """What the scores of single images add up to, in version 2."""
 
     by_image: Sum
     disputed: Sum
@@ -94,6 +99,7 @@ class Row(_Part):
 
     name: Name | None = None
     images: Images | None = None
+    examples: dict[Name, Figure | None] | None = None
 
 
 class Look(_Part):
@@ -114,14 +120,15 @@ class Rates(_Part):
     """How finalists fare at multiples of their rates."""
 
     multiples: Annotated[list[Positive], Field(min_length=1, max_length=1_000)]
-    accuracies: Annotated[
-        dict[Name, Annotated[list[Runs], Field(min_length=1)]], Field(min_length=1, max_length=100)
-    ]
-    train_images: Examples
+    accuracies: Tables | None = None
+    values: Tables | None = None
 
     @model_validator(mode="after")
     def _has_a_figure_a_multiple(self) -> Self:
-        if any(len(row) != len(self.multiples) for rows in self.accuracies.values() for row in rows):
+        tables = self.values if self.accuracies is None else self.accuracies
+        if tables is None:
+            raise ValueError("the values at the multiples are missing")
+        if any(len(row) != len(self.multiples) for rows in tables.values() for row in rows):
             raise ValueError("each seed needs a figure a multiple")
         return self
 
@@ -138,9 +145,12 @@ class Certificate(_Part):
     revision: Text | None = None
     finalists: Annotated[list[Finalist], Field(min_length=2, max_length=100)]
     seeds: Annotated[list[Whole], Field(min_length=1, max_length=100_000)]
-    accuracies: Annotated[list[Runs], Field(max_length=100_000)] | dict[Name, Runs]
+    accuracies: Annotated[list[Runs], Field(max_length=100_000)] | dict[Name, Runs] | None = None
+    values: dict[Name, Runs] | None = None
+    metric: dict[Name, Text | Figure | bool | list[Figure | None] | None] | None = None
     plan: Plan | None = None
     test_images: Examples | None = None
+    examples: dict[Name, Text | Examples | None] | None = None
     verdict: Verdict
     rates: Rates | None = None
 

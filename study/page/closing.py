@@ -12,6 +12,7 @@ from study.outside.memory import SHARED
 from study.outside.passwords import hidden
 from study.page.family_table import Results, family_table
 from study.page.plots.rate_curves import rate_curves, rate_figure
+from study.page.reproduce import confirm_command
 from study.page.style import on_white
 from study.page.text import hardly_tried, pruning_sentences
 from study.store.mlflow_tracking import Tracker
@@ -69,5 +70,4 @@ def print_closing(
     where = "" if storage == "sqlite:///optuna.db" else f" --storage {shlex.quote(hidden(storage))}"
     for line in where_to_look(config, storage, tracking_uri, experiment):
         click.echo(line)
-    following = "confirm" if config.confirmable else "report"
-    click.echo(f"  python -m study.{following} --study {shlex.quote(config.name)}{where}")
+    click.echo(f"  {confirm_command(record)}{where}")

@@ -10,18 +10,20 @@ from pathlib import Path
 import click
 
 from study.core.files import write_text
+from study.core.metric import Metric
 from study.core.provenance import git_revision, versions
-from study.core.records import ALL_IMAGES, EpochMetrics, StudyConfig
-from study.page.gather import torch_code
+from study.core.records import EpochMetrics, StudyConfig
+from study.page.reproduce import torch_code
 from study.page.style import Floats
 from study.stats import certificate
 from study.stats.base_rates import BaseRates
+from study.stats.certificate import Examples
 from study.stats.leaderboard import Finalist
 from study.stats.verdict import Verdict
 from study.stats.verdict_record import Difference
-from study.stats.verdict_words import closest, points, sentences
+from study.stats.verdict_words import closest, sentences
 from study.store.mlflow_tracking import Tracker
-from study.terminal.cells import accuracy, cell
+from study.terminal.cells import MISSING, minus
 from study.terminal.tables import Column, print_table
 
 
@@ -34,8 +36,10 @@ class Certified:
         finalists: Who was confirmed.
         checksums: Checksum by data file.
         judged: The verdict of the last look.
-        table: Test accuracies, seeds x finalists.
+        table: Test values, seeds x finalists.
         rates: How the finalists fare at multiples of their base rates, where that was tried.
+        examples: How many examples were trained on.
+        reference: Where a user's problem stands.
     """
 
     config: StudyConfig
@@ -44,10 +48,14 @@ class Certified:
     judged: Verdict
     table: Floats
     rates: BaseRates | None
+    examples: Examples
+    reference: str | None = None
 
     def to_json(self) -> dict[str, object]:
         """Return the certificate."""
-        conditions = certificate.Conditions(self.config.to_json(), versions(), self.checksums, git_revision())
+        conditions = certificate.Conditions(
+            self.config.to_json(), versions(), self.checksums, git_revision(), self.examples
+        )
         finalists = [
             {"name": f.name, "family": f.spec.family, "score": f.score, "asked": f.spec.to_json()}
             for f in self.finalists
@@ -57,16 +65,16 @@ class Certified:
 
 
 def standing_facts(
-    judged: Verdict | None, seed: int, seeds: int, last: Mapping[str, EpochMetrics]
+    judged: Verdict | None, seed: str, last: Mapping[str, EpochMetrics], metric: Metric
 ) -> dict[str, str]:
-    """Return what is shown while finalists train: how it stood at the last look, then each one's accuracy."""
+    """Return what is shown while finalists train: how it stood at the last look, then each one's training metric."""
     facts = {}
     if judged is not None:
         rival = closest(judged)
-        lead = "" if rival is None or rival.lead is None else f" by {points(rival.lead)}"
+        lead = "" if rival is None or rival.lead is None else f" by {metric.difference(rival.lead)}"
         facts[f"at {judged.seeds} seeds"] = f"{judged.leader} leads{lead}, {len(judged.contenders)} remain"
-    facts["seed"] = f"{seed} of {seeds}"
-    return facts | {name: f"{epoch.train_accuracy:.3f}" for name, epoch in last.items()}
+    facts["seed"] = seed
+    return facts | {name: metric.value(epoch.train_accuracy) for name, epoch in last.items()}
 
 
 def conclude(found: Certified, tracker: Tracker, out: Path) -> None:
@@ -80,41 +88,48 @@ def conclude(found: Certified, tracker: Tracker, out: Path) -> None:
     tracker.log_text(text, "certificate.json")
     judged, config = found.judged, found.config
     leader = next(f.spec for f in found.finalists if f.name == judged.leader)
-    code = torch_code(leader, config.train_images, config.batch_size, config)
+    code = torch_code(leader, config, found.examples.train, found.reference)
     tracker.log_text(code, "winner.py")
-    print_verdict(judged, config.train_images)
+    print_verdict(judged, found.examples)
     for sentence in () if found.rates is None else found.rates.sentences:
         click.echo(sentence)
     click.echo(f"\n{'The winner' if judged.winner else 'The leader, no winner,'} as code:\n\n{code}")
     click.echo(f"wrote {out}; python -m study.confirm --check {shlex.quote(str(out))} recomputes it")
 
 
-def print_verdict(judged: Verdict, train_images: int) -> None:
+def print_verdict(judged: Verdict, examples: Examples) -> None:
     """Print the table of finalists, the leader first, and the verdict in words."""
+    metric = judged.metric
     behind = {d.name: d for d in judged.differences}
     columns = [Column("finalist", flexible=True)]
-    titles = ("accuracy", "behind", "from", "to", "ahead on", "bad", "seeds")
+    titles = (metric.name, "behind", "from", "to", "ahead on", "bad", "seeds")
     columns += [Column(title, "right") for title in titles]
-    ordered = sorted(judged.finalists, key=lambda f: (f.name != judged.leader, -(f.typical or 0.0)))
     rows = [
-        [f.name, accuracy(f.typical), *_lead(behind.get(f.name)), str(f.bad_runs), str(f.runs)]
-        for f in ordered
+        [
+            f.name,
+            MISSING if f.typical is None else minus(metric.value(f.typical)),
+            *_lead(behind.get(f.name), metric),
+            str(f.bad_runs),
+            str(f.runs),
+        ]
+        for f in judged.ranked
     ]
-    only = f", ONLY {train_images:,} TRAINING IMAGES" if train_images < ALL_IMAGES else ""
+    few = examples.train < examples.whole
+    only = f", ONLY {examples.train:,} TRAINING {judged.noun.upper()}" if few else ""
     print_table(
         columns,
         rows,
-        title=f"Test accuracy over {judged.seeds} fresh seeds{only}",
-        note="behind: points behind the leader, with the interval that decides; ahead on: seeds on which the "
+        title=f"{metric.title('test')} over {judged.seeds} fresh seeds{only}",
+        note=f"behind:{metric.unit} behind the leader, with the interval that decides; ahead on: seeds on which the "
         f"leader was ahead; left at fewer than {judged.seeds} seeds: excluded",
     )
     for sentence in sentences(judged):
         click.echo(sentence)
 
 
-def _lead(difference: Difference | None) -> list[str]:
+def _lead(difference: Difference | None, metric: Metric) -> list[str]:
     """Return the cells of a leader's lead over a finalist; empty for itself and where there is none."""
     if difference is None or difference.lead is None or difference.low is None or difference.high is None:
         return [""] * 4
-    points = [cell(100 * value, ".2f") for value in (difference.lead, difference.low, difference.high)]
-    return [*points, f"{difference.ahead}/{difference.shared}"]
+    leads = [minus(metric.number(value)) for value in (difference.lead, difference.low, difference.high)]
+    return [*leads, f"{difference.ahead}/{difference.shared}"]

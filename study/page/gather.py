@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from lrsched import Schedule
-from lrsched.pasteable import to_torch_code
 from study.core.errors import InputError
-from study.core.families import SCHEDULE_FREE, schedule_free_code, warmup_of
 from study.core.provenance import git_revision, versions
-from study.core.records import StudyConfig, StudyRecord, TrialSpec
+from study.core.records import StudyRecord, TrialSpec
 from study.page import reproduce
 from study.page.family_table import Results
 from study.page.plots import (
@@ -125,7 +123,7 @@ def gather(record: StudyRecord, confirmed: Confirmation | None, links: RunLinks 
     scale = accuracy_scale((t.value for t in record.trials), metric)
     return Page(
         results=results,
-        verdict=open_verdict(record.config.name) if confirmed is None else confirmed.text(),
+        verdict=open_verdict(record) if confirmed is None else confirmed.text(),
         tiles=tiles(record, board, None if confirmed is None else confirmed.verdict),
         confirmation=confirmed,
         scale=scale,
@@ -170,27 +168,28 @@ def _first_and_rivals(results: Results, confirmed: Confirmation | None) -> tuple
 
 def _code(record: StudyRecord, confirmed: Confirmation | None) -> Code | None:
     """Return the winner as code; without one the best there is, and say so."""
-    batch = record.config.batch_size
+    batch, noun = record.config.batch_size, record.config.noun
     if confirmed is not None and confirmed.leader is not None:
         spec = TrialSpec.from_json(confirmed.leader)
-        won, images = confirmed.verdict.winner is not None, confirmed.images
+        won, trained = confirmed.verdict.winner is not None, confirmed.trained
         title = "The winner as code" if won else "The leader as code"
-        note = f"{confirmed.verdict.leader}, for {spec.epochs} epochs on {images:,} images in batches of {batch}."
-        return _pasted(title, note, spec, images, record.config)
+        note = f"{confirmed.verdict.leader}, for {spec.epochs} epochs on {trained:,} {noun} in batches of {batch}."
+        return _pasted(title, note, spec, trained, record)
     best = record.best
     if best is None:
         return None
-    images = record.config.train_images
+    trained = record.config.train_images
     note = (
-        f"Trial {best.number}, for {best.spec.epochs} epochs on {images:,} images in batches of {batch}. "
+        f"Trial {best.number}, for {best.spec.epochs} epochs on {trained:,} {noun} in batches of {batch}. "
         "It leads the search, which is no verdict."
     )
-    return _pasted("The best trial of the search as code", note, best.spec, images, record.config)
+    return _pasted("The best trial of the search as code", note, best.spec, trained, record)
 
 
-def _pasted(title: str, note: str, spec: TrialSpec, images: int, config: StudyConfig) -> Code:
+def _pasted(title: str, note: str, spec: TrialSpec, trained: int, record: StudyRecord) -> Code:
     line = f"schedule, base_rate = {_python(spec.schedule)}, {spec.base_rate!r}"
-    return Code(title, note, torch_code(spec, images, config.batch_size, config), line)
+    reference = record.attributes.get("problem_reference")
+    return Code(title, note, reproduce.torch_code(spec, record.config, trained, reference), line)
 
 
 def _python(value: Any) -> str:
@@ -204,15 +203,3 @@ def _python(value: Any) -> str:
         if p.required or own != p.default
     ]
     return f"lrsched.{type(value).__name__}({', '.join(said)})"
-
-
-def torch_code(spec: TrialSpec, images: int, batch: int, config: StudyConfig) -> str:
-    """Return what a trial was asked as PyTorch code to paste, for so many images in batches of ``batch``."""
-    if spec.family == SCHEDULE_FREE:
-        return schedule_free_code(
-            spec.base_rate, warmup_of(spec.schedule), -(-images // batch),
-            optimizer=config.optimizer, weight_decay=config.weight_decay,
-        )  # fmt: skip
-    return to_torch_code(
-        spec.schedule, spec.base_rate, spec.epochs, -(-images // batch), examples=images, batch_size=batch
-    )

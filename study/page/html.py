@@ -35,7 +35,7 @@ def render(page: Page) -> str:
         metric=record.config.metric,
         record=record,
         facts=facts(record),
-        notices=notices(record, None if confirmed is None else confirmed.images),
+        notices=notices(record, None if confirmed is None else confirmed.trained),
         columns=columns,
         rows=rows if record.trials else (),
         sparklines=_sparklines(page),

@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from lrsched.pasteable import to_torch_code
 from study.core.errors import InputError
-from study.core.records import ALL_IMAGES, SEARCH_IMAGES, StudyConfig, StudyRecord
+from study.core.families import SCHEDULE_FREE, schedule_free_code, warmup_of
+from study.core.records import DEFAULT_PROBLEM, SEARCH_IMAGES, StudyConfig, StudyRecord, TrialSpec
 from study.stats.leaderboard import choose_finalists
-from study.stats.sequential import LEVEL, LOOKS, MARGIN
+from study.stats.sequential import LEVEL, LOOKS
 
 if TYPE_CHECKING:
     from study.page.verdict_text import Confirmation
@@ -82,14 +84,17 @@ def search_command(
 def confirm_command(record: StudyRecord, confirmed: Confirmation | None = None) -> str:
     """Return the command that confirms the study's finalists, as they were if they were."""
     words = ["python", "-m", "study.confirm", "--study", record.config.name]
+    reference = record.attributes.get("problem_reference")
+    words += ["--problem", reference] if reference else []
     if confirmed is None:
         return _folded(words)
     plan, rates, held = confirmed.verdict.plan, confirmed.rates, confirmed.study
     words += _chosen(record, confirmed)
-    words += ["--train-images", str(confirmed.images)] if confirmed.images != ALL_IMAGES else []
+    words += ["--train-images", str(confirmed.trained)] if confirmed.trained != confirmed.whole else []
     words += ["--looks", ",".join(map(str, plan.looks))] if plan.looks != LOOKS else []
     words += ["--level", f"{plan.level:g}"] if plan.level != LEVEL else []
-    words += ["--margin", f"{100 * plan.margin:g}"] if plan.margin != MARGIN else []
+    metric = confirmed.verdict.metric
+    words += ["--margin", f"{metric.units * plan.margin:g}"] if plan.margin != metric.margin(None) else []
     if rates is not None:
         words += ["--rates", ",".join(f"{multiple:g}" for multiple in rates.multiples)]
         words += ["--rate-seeds", str(rates.seeds)] if rates.seeds != USUAL_RATE_SEEDS else []
@@ -132,10 +137,60 @@ def commands(record: StudyRecord, confirmed: Confirmation | None, written_by: st
         search_command(
             record.config, max(1, len(record.trials)), reference, lanes.pop() if len(lanes) == 1 else None
         ),
-        *([confirm_command(record, confirmed)] if record.config.confirmable else []),
+        confirm_command(record, confirmed),
         f"python -m study.report --study {shlex.quote(record.config.name)}",
     ]
     return "\n".join(lines)
+
+
+#: The optimizers of ``study.search --optimizer`` as code; ``{rate}`` and ``{decay}`` stand for numbers.
+_OPTIMIZERS = {
+    "sgd": "torch.optim.SGD(model.parameters(), lr={rate}, weight_decay={decay})",
+    "momentum": "torch.optim.SGD(model.parameters(), lr={rate}, momentum=0.9, weight_decay={decay})",
+    "nesterov": "torch.optim.SGD(model.parameters(), lr={rate}, momentum=0.9, nesterov=True, weight_decay={decay})",
+    "adamw": "torch.optim.AdamW(model.parameters(), lr={rate}, weight_decay={decay})",
+}
+
+
+def torch_code(spec: TrialSpec, config: StudyConfig, examples: int, reference: str | None = None) -> str:
+    """Return what a trial was asked as PyTorch code to paste, with the optimizer that trained it.
+
+    Args:
+        spec: What it was asked.
+        config: The study's settings.
+        examples: Examples an epoch.
+        reference: Where a user's problem stands.
+    """
+    batch = config.batch_size
+    steps = -(-examples // batch)
+    if spec.family == SCHEDULE_FREE:
+        return schedule_free_code(
+            spec.base_rate, warmup_of(spec.schedule), steps,
+            optimizer=config.optimizer, weight_decay=config.weight_decay,
+        )  # fmt: skip
+    code = to_torch_code(
+        spec.schedule, spec.base_rate, spec.epochs, steps, examples=examples, batch_size=batch
+    )
+    rate = repr(float(spec.base_rate))
+    plain = f"optimizer = torch.optim.SGD(model.parameters(), lr={rate})"
+    if code.count(plain) != 1:
+        raise ValueError(f"the code to paste has no line {plain!r}")
+    return code.replace(plain, _optimizer_code(config, rate, reference) or plain)
+
+
+def _optimizer_code(config: StudyConfig, rate: str, reference: str | None) -> str | None:
+    """Return the lines that make the optimizer; ``None`` where plain SGD does. What a database says stays quoted."""
+    if config.problem != DEFAULT_PROBLEM:
+        where = repr(reference or "FILE.py:NAME")
+        return (
+            f"from study.problems.loading import load_problem  # trained with --problem {where}\n"
+            f"problem = load_problem({where}).problem\n"
+            f"optimizer = problem.optimizer(model.parameters(), {rate})"
+        )
+    if (config.optimizer, config.weight_decay) == ("sgd", 0.0):
+        return None
+    decay = repr(float(config.weight_decay))
+    return f"optimizer = {_OPTIMIZERS[config.optimizer].format(rate=rate, decay=decay)}"
 
 
 def provenance(

@@ -159,7 +159,7 @@ def notices(record: StudyRecord, confirmed_on: int | None = None) -> tuple[str, 
 
     Args:
         record: The study.
-        confirmed_on: Images that its finalists were trained on again, if they were.
+        confirmed_on: Examples that its finalists were trained on again, if they were.
     """
     said = []
     if not record.trials:

@@ -1,7 +1,8 @@
 """Compare finalists over shared seeds: the arithmetic under the verdict, for many tables at once.
 
-Notation: R tables (repetitions), S seeds, F finalists. ``y[r, s, f]`` is the accuracy of finalist f
-trained with seed s; ``good[r, s, f]`` says that this run counts as a typical one. The model is
+Notation: R tables (repetitions), S seeds, F finalists. ``y[r, s, f]`` is the gain of finalist f trained with
+seed s: its value of the metric, its sign turned where less is better (``Metric.gain``), so that more is better
+here whatever is measured. For accuracy, gain and value are one. ``good[r, s, f]`` says that this run counts as a typical one. The model is
 ``y = seed effect + finalist effect + noise``, fitted by least squares to the good runs.
 
 The leading axis exists so that ``benchmarks/verdict.py`` simulates thousands of confirmations through
@@ -18,15 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from study.core.records import CHANCE, FAILED_BELOW
+from study.core.metric import ACCURACY, Metric
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
-#: A run this far below its finalist's better runs is bad: two points of accuracy, or
-#: ``BAD_SPREADS`` robust standard deviations where that is more.
-BAD_DROP = 0.02
+#: A run this far below its finalist's better runs is bad: ``Metric.bad_drop``, or so many robust standard
+#: deviations where that is more.
 BAD_SPREADS = 8.0
 #: A leader with at least this share of bad runs does not win over a finalist that fails less often.
 FAILS_TOO_OFTEN = 0.1
@@ -34,7 +34,7 @@ FAILS_TOO_OFTEN = 0.1
 HOPELESS_SHARE = 0.5
 #: Seeds from which on a pair is judged by its own variance alone.
 OWN_VARIANCE_FROM = 10
-#: Variances below this are rounding: accuracies come in steps of 1e-4.
+#: Variances below this share of the squared size of the values are rounding: accuracies come in steps of 1e-4.
 NO_VARIANCE = 1e-18
 
 
@@ -43,12 +43,12 @@ class Comparison:
     """The leader against each finalist, in R tables. Shapes ``[R, F]`` unless said.
 
     Attributes:
-        leader: Index of the finalist with the highest typical accuracy, ``[R]``.
+        leader: Index of the finalist with the highest typical gain, ``[R]``.
         bad: Runs set aside as bad, ``[R, S, F]``.
-        mean: Mean accuracy over all runs, bad ones and diverged ones (at ``CHANCE``) included.
+        mean: Mean gain over all runs, bad ones and diverged ones (as ``counted`` counts them) included.
         out: The finalist failed too often to be compared.
         comparable: At least two seeds gave a good run of the finalist and of the leader.
-        difference: Typical accuracy of the leader minus that of the finalist.
+        difference: Typical gain of the leader minus that of the finalist.
         error: Standard error of the difference.
         freedom: Degrees of freedom of ``error``.
         statistic: ``(difference - ahead_by) / error``.
@@ -78,32 +78,35 @@ class Comparison:
     excluded: Bools
 
 
-def counted(y: Floats) -> Floats:
-    """Return accuracies with each diverged run (NaN) counted as ``CHANCE``."""
-    return np.where(np.isnan(y), CHANCE, y)
+def counted(y: Floats, metric: Metric = ACCURACY) -> Floats:
+    """Return gains with each diverged run (NaN) counted as chance, and none below ``Metric.floor``."""
+    known: Floats = np.where(np.isnan(y), metric.gain(metric.chance), y)
+    return np.maximum(known, metric.floor)
 
 
-def bad_runs(y: Floats) -> Bools:
+def bad_runs(y: Floats, metric: Metric = ACCURACY) -> Bools:
     """Say which runs ended far below what the same finalist does with other seeds.
 
-    A run is bad if it diverged (NaN), ended under ``FAILED_BELOW``, or ended more than
-    ``max(BAD_DROP, BAD_SPREADS * sigma)`` below the upper quartile of its finalist's runs. ``sigma``
+    A run is bad if it diverged (NaN), learned nothing (``Metric.failed``), or ended more than
+    ``max(Metric.bad_drop, BAD_SPREADS * sigma)`` below the upper quartile of its finalist's runs. ``sigma``
     is one robust spread for the whole table: the median distance from the finalists' medians, scaled
     to a standard deviation by 1.4826 and by S / (S - 0.8) for few seeds (Croux and Rousseeuw 1992).
     The quartile, not the median, so that a finalist that fails in every second run is seen to.
 
     Args:
-        y: Accuracies, ``[R, S, F]``.
+        y: Gains, ``[R, S, F]``.
+        metric: What they are gains of.
 
     Returns:
         ``[R, S, F]``.
     """
-    value = counted(y)
+    value = counted(y, metric)
     seeds = y.shape[1]
     away = np.abs(value - np.median(value, axis=1, keepdims=True))
     sigma = 1.4826 * seeds / (seeds - 0.8) * np.median(away, axis=(1, 2), keepdims=True)
     drop = np.quantile(value, 0.75, axis=1, keepdims=True) - value
-    bad: Bools = np.isnan(y) | (value < FAILED_BELOW) | (drop > np.maximum(BAD_DROP, BAD_SPREADS * sigma))
+    failed = value < metric.gain(metric.failed)
+    bad: Bools = np.isnan(y) | failed | (drop > np.maximum(metric.bad_drop, BAD_SPREADS * sigma))
     return bad
 
 
@@ -131,7 +134,7 @@ def fit(y: Floats, good: Bools) -> Fit:
     ``L = diag(runs per finalist) - sum_s g_s g_s' / (good runs of s)``, ``g_s`` the row of ``good``.
 
     Args:
-        y: Accuracies, NaN allowed where not good, ``[R, S, F]``.
+        y: Gains, NaN allowed where not good, ``[R, S, F]``.
         good: Runs to fit, ``[R, S, F]``.
 
     Returns:
@@ -157,7 +160,7 @@ def pair_variance(y: Floats, good: Bools, leader: Ints) -> tuple[Floats, Ints]:
     """Return the variance of (leader - finalist) over the seeds where both ran well, and their count.
 
     Args:
-        y: Accuracies, ``[R, S, F]``.
+        y: Gains, ``[R, S, F]``.
         good: Runs to use, ``[R, S, F]``.
         leader: ``[R]``.
 
@@ -207,7 +210,12 @@ def one_look(alpha: float, finalists: int) -> Floats:
 
 
 def compare(
-    y: Floats, needed: Floats, *, ahead_by: float = 0.0, own_from: int = OWN_VARIANCE_FROM
+    y: Floats,
+    needed: Floats,
+    metric: Metric = ACCURACY,
+    *,
+    ahead_by: float = 0.0,
+    own_from: int = OWN_VARIANCE_FROM,
 ) -> Comparison:
     """Compare the leader of each table with every other finalist.
 
@@ -224,13 +232,14 @@ def compare(
     than this finalist.
 
     Args:
-        y: Accuracies in [0, 1], NaN for a diverged run, ``[R, S, F]``, S and F at least 2.
+        y: Gains, NaN for a diverged run, ``[R, S, F]``, S and F at least 2.
         needed: What a two-sided p-value must be below, by number of open comparisons, ``[F]``.
-        ahead_by: Lead that does not count, in accuracy.
+        metric: What they are gains of.
+        ahead_by: Lead that does not count.
         own_from: Seeds from which on a pair is judged by its own variance alone.
     """
-    bad = bad_runs(y)
-    mean = counted(y).mean(1)
+    bad = bad_runs(y, metric)
+    mean = counted(y, metric).mean(1)
     fails = bad.mean(1)
     out = fails > HOPELESS_SHARE
     good: Bools = ~bad & ~out[:, None, :]
@@ -249,7 +258,8 @@ def compare(
     error = np.sqrt(variance * unit / 2)
 
     difference = model.effect[rows, leader][:, None] - model.effect
-    statistic = studentise(difference - ahead_by, error)
+    size = 1.0 if metric.share else np.abs(np.where(good, y, 0.0)).max((1, 2))[:, None]
+    statistic = studentise(difference - ahead_by, error, size)
     comparable: Bools = shared >= 2
     p = np.where(comparable, np.minimum(2 * stats.t.sf(np.maximum(statistic, 0), freedom), 1.0), 1.0)
     tested = ~out
@@ -280,9 +290,13 @@ def compare(
     )
 
 
-def studentise(difference: Floats, error: Floats) -> Floats:
-    """Return ``difference / error``; 0 / 0 is 0, and a difference without any error is infinite."""
-    certain = error**2 < NO_VARIANCE
-    zero = np.abs(difference) < np.sqrt(NO_VARIANCE)
+def studentise(difference: Floats, error: Floats, size: Floats | float = 1.0) -> Floats:
+    """Return ``difference / error``; 0 / 0 is 0, and a difference without any error is infinite.
+
+    What is below a share of 1e-9 of ``size``, that of the values compared, is rounding.
+    """
+    least = np.maximum(NO_VARIANCE * np.square(size), np.finfo(np.float64).tiny)
+    certain = error**2 < least
+    zero = np.abs(difference) < np.sqrt(least)
     ratio: Any = difference / np.where(certain, 1.0, error)
     return np.where(certain, np.where(zero, 0.0, np.copysign(np.inf, difference)), ratio)

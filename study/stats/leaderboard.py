@@ -90,7 +90,7 @@ class Finalist:
     Attributes:
         name: What it is called: its family and its trial's number.
         spec: What its trial was asked.
-        score: Its search score, on the validation images.
+        score: Its search score, a validation value.
     """
 
     name: str
@@ -136,4 +136,6 @@ def _best(record: StudyRecord, family: str, count: int) -> list[TrialRecord]:
 
 
 def _finalist(trial: TrialRecord) -> Finalist:
-    return Finalist(trial.spec.name, trial.spec, trial.score)
+    if trial.value is None:
+        raise ValueError(f"trial {trial.number} did not finish")
+    return Finalist(trial.spec.name, trial.spec, trial.value)

@@ -24,13 +24,14 @@ import numpy as np
 from scipy import optimize, stats
 
 from study.core.errors import InputError
+from study.core.metric import ACCURACY, Metric
 from study.stats.comparison import Bools, Comparison, Floats, Ints, compare
 
 #: After how many seeds finalists are judged, unless the user plans otherwise.
 LOOKS = (5, 10, 20, 40)
 LEVEL = 0.95
 #: Difference in accuracy that does not matter: 0.1 points.
-MARGIN = 0.001
+MARGIN = ACCURACY.margin(None)
 #: Nodes of the Gauss-Legendre rule that carries the density from look to look.
 _NODES = 256
 #: No normal deviate is beyond this: its tail is smaller than the smallest float64.
@@ -45,7 +46,7 @@ class Plan:
     Attributes:
         looks: Seeds at each look, rising; the last is the most that are trained.
         level: Confidence level over all looks and finalists.
-        margin: Difference in accuracy that does not matter (0.001 is 0.1 points).
+        margin: Difference that does not matter, in the metric's own unit (0.001 is 0.1 points of accuracy).
         former: Judge as certificates of version 1 were: a pair's variance never below the pooled one, however
             many seeds there are, and a lead within the margin is no win.
     """
@@ -62,10 +63,8 @@ class Plan:
             raise InputError(f"looks must be rising numbers of seeds, 2 or more, got {_joined(looks)}")
         if not 0.5 <= self.level < 1:
             raise InputError(f"level must be in [0.5, 1), got {self.level:g}")
-        if not 0 <= self.margin < 1:
-            raise InputError(
-                f"margin must be in [0, 1) of accuracy, got {self.margin:g} (0.2 points are 0.002)"
-            )
+        if not 0 <= self.margin < np.inf:
+            raise InputError(f"margin must be a number of 0 or more, got {self.margin:g}")
 
     @property
     def seeds(self) -> int:
@@ -172,15 +171,16 @@ class Look:
         return self.won | self.equal
 
 
-def walk(y: Floats, plan: Plan) -> Iterator[Look]:
+def walk(y: Floats, plan: Plan, metric: Metric = ACCURACY) -> Iterator[Look]:
     """Judge tables look by look, as a plan says, until each is settled or its seeds end.
 
     A finalist that is excluded is dropped: later looks do not read its runs. Tables with the same
     finalists left are judged together; of one table there is one ``Look`` at each look.
 
     Args:
-        y: Accuracies, ``[R, S, F]``; NaN for a diverged run, and anywhere that is never read.
+        y: Gains, ``[R, S, F]``; NaN for a diverged run, and anywhere that is never read.
         plan: When and how strictly; looks beyond S seeds are not taken.
+        metric: What they are gains of.
     """
     remaining = np.ones((len(y), y.shape[2]), dtype=bool)
     unsettled = np.ones(len(y), dtype=bool)
@@ -189,18 +189,19 @@ def walk(y: Floats, plan: Plan) -> Iterator[Look]:
             return
         for pattern in np.unique(remaining[unsettled], axis=0):
             rows = np.flatnonzero(unsettled & (remaining == pattern).all(1))
-            look = _judge(y[rows, :seeds][:, :, pattern], plan, number, rows, np.flatnonzero(pattern))
+            table = y[rows, :seeds][:, :, pattern]
+            look = _judge(table, plan, metric, number, rows, np.flatnonzero(pattern))
             remaining[np.ix_(rows, look.columns)] = look.remaining
             unsettled[rows] = ~look.settled
             yield look
 
 
-def _judge(y: Floats, plan: Plan, number: int, rows: Ints, columns: Ints) -> Look:
+def _judge(y: Floats, plan: Plan, metric: Metric, number: int, rows: Ints, columns: Ints) -> Look:
     needed = plan.needed(number, y.shape[2])
     if plan.former:
-        c = compare(y, needed, ahead_by=plan.margin, own_from=y.shape[1] + 1)
+        c = compare(y, needed, metric, ahead_by=plan.margin, own_from=y.shape[1] + 1)
     else:
-        c = compare(y, needed)
+        c = compare(y, needed, metric)
     remaining = ~c.excluded
     remaining[np.arange(len(y)), c.leader] = True
     won = remaining.sum(1) == 1

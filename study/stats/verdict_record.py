@@ -9,6 +9,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from study.core.metric import ACCURACY, Metric
 from study.stats.sequential import Plan
 
 #: ``winner``: all others are excluded. ``equal``: no difference that matters is left among those who remain.
@@ -18,11 +19,11 @@ Ending = Literal["winner", "equal", "undecided"]
 
 @dataclass(frozen=True)
 class Finalist:
-    """What one finalist's runs gave. Accuracies are shares of 1.
+    """What one finalist's runs gave, in the metric's own unit: accuracies are shares of 1.
 
     Attributes:
         name: Its name.
-        mean: Mean over all its runs; a diverged run counts as ``comparison.CHANCE``.
+        mean: Mean over all its runs; a diverged run counts as chance (``comparison.counted``).
         median: Median over all its runs, likewise.
         typical: Mean over the runs that are not bad; ``None`` where all are.
         sd: Standard deviation of those runs (ddof 1); ``None`` with fewer than two.
@@ -48,19 +49,19 @@ class Finalist:
 
 
 @dataclass(frozen=True)
-class Images:
-    """The lead over seeds and images, and what it takes to compute it again (``images.ImageSums``).
+class OverExamples:
+    """The lead over seeds and test examples, and what it takes to compute it again (``images.ExampleSums``).
 
     Attributes:
         seeds: Seeds with which both ran well.
-        by_image: Sum over the test examples of the squared sum over seeds of (leader's - rival's) score.
-        disputed: Sum of the squared differences: how often exactly one of the two was right.
-        low: Lower end of the interval of the lead over seeds and images, at the level of ``Difference.low``.
+        by_example: Sum over the test examples of the squared sum over seeds of (leader's - rival's) gain.
+        disputed: Sum of the squared differences: for accuracy, how often exactly one of the two was right.
+        low: Lower end of the interval of the lead over seeds and examples, at the level of ``Difference.low``.
         high: Its upper end.
     """
 
     seeds: int
-    by_image: float
+    by_example: float
     disputed: float
     low: float
     high: float
@@ -68,7 +69,7 @@ class Images:
 
 @dataclass(frozen=True)
 class Difference:
-    """The leader minus one other finalist, paired by seed, at one look.
+    """The leader minus one other finalist, as gains (larger is better), paired by seed, at one look.
 
     Attributes:
         name: The other finalist.
@@ -87,7 +88,7 @@ class Difference:
         out: Failed in so many runs that it was not compared.
         equal: The whole interval lies within the margin on both sides.
         excluded: Told apart, and bad runs do not speak for it (``comparison.compare``): it is dropped.
-        images: The lead over seeds and images; ``None`` where scores of single examples are not known.
+        examples: The lead over seeds and test examples; ``None`` where scores of single examples are not known.
     """
 
     name: str
@@ -105,7 +106,7 @@ class Difference:
     out: bool
     equal: bool
     excluded: bool
-    images: Images | None
+    examples: OverExamples | None
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,8 @@ class Verdict:
         finalists: Each finalist's own figures, in the order given.
         examples: Test examples that scores are known of; ``None`` where they are not.
         settled_at: Seeds in all that would probably name a winner, where it is undecided and seeds would do it.
+        metric: What the finalists are measured by.
+        noun: What the test examples are called: ``images``.
     """
 
     plan: Plan
@@ -147,6 +150,8 @@ class Verdict:
     finalists: tuple[Finalist, ...]
     examples: int | None
     settled_at: int | None
+    metric: Metric = ACCURACY
+    noun: str = "images"
 
     @property
     def outcome(self) -> Ending:
@@ -184,11 +189,25 @@ class Verdict:
         last = {d.name: d for look in self.looks for d in look.differences}
         return tuple(last[f.name] for f in self.finalists if f.name != self.leader)
 
+    @property
+    def ranked(self) -> tuple[Finalist, ...]:
+        """The leader, then the others by typical value, those that only failed last."""
+        return tuple(
+            sorted(
+                self.finalists,
+                key=lambda f: (f.name != self.leader, f.typical is None, -self.metric.gain(f.typical or 0.0)),
+            )
+        )
+
     def to_json(self) -> dict[str, Any]:
-        """Return plain data with the words; an infinite ``t`` as text, for JSON has no such number."""
+        """Return plain data with the words; an infinite ``t`` as text, for JSON has no such number.
+
+        Left out are metric and noun, which stand beside it in a certificate.
+        """
         from study.stats.verdict_words import sentences
 
         data: dict[str, Any] = _plain(asdict(self))
+        del data["metric"], data["noun"]
         for look in data["looks"]:
             for row in look["differences"]:
                 if row["t"] is not None and math.isinf(row["t"]):

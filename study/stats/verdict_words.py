@@ -9,22 +9,13 @@ from study.stats.verdict_record import Difference, Verdict
 
 def sentences(v: Verdict) -> tuple[str, ...]:
     """Return the verdict in words; the first sentence is the headline."""
-    parts = (_headline(v), *_seeds(v), *_images(v), *_too_small(v), *_bad_runs(v), *_dropped(v), *_next(v))
+    parts = (_headline(v), *_seeds(v), *_examples(v), *_too_small(v), *_bad_runs(v), *_dropped(v), *_next(v))
     return tuple(part for part in parts if part)
-
-
-def points(share: float) -> str:
-    """Return a difference of accuracies in points, two digits behind the dot: ``0.31 points``."""
-    return f"{100 * share:.2f} points"
 
 
 def listed(names: Sequence[str]) -> str:
     """Return names as a sentence has them: ``a, b and c``."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _span(low: float, high: float) -> str:
-    return f"{100 * low:.2f} to {100 * high:.2f} points"
 
 
 def closest(v: Verdict) -> Difference | None:
@@ -40,7 +31,7 @@ def _headline(v: Verdict) -> str:
     if v.outcome == "winner":
         if rival is None:
             return f"{v.leader} wins: all others failed."
-        return f"{v.leader} wins, {points(rival.lead or 0.0)} ahead of {rival.name}."
+        return f"{v.leader} wins, {v.metric.difference(rival.lead or 0.0)} ahead of {rival.name}."
     if v.outcome == "equal":
         among = listed(v.contenders) if len(v.contenders) == 2 else f"{len(v.contenders)} finalists"
         return f"No difference that matters between {among}."
@@ -55,43 +46,50 @@ def _seeds(v: Verdict) -> tuple[str, ...]:
     basis = f"{v.seeds} seeds"
     surely = f"{100 * v.plan.level:g} % over all looks and finalists"
     if v.outcome == "equal":
-        within = f"the leader's lead over each lies within {points(v.plan.margin)}, both ways"
+        within = f"the leader's lead over each lies within {v.metric.difference(v.plan.margin)}, both ways"
         return (f"{listed(v.contenders)}: {within}, after {basis} ({surely}). Take the simplest.",)
     if rival is None or rival.low is None or rival.high is None:
         return ()
     told = (
-        f"The lead of {v.leader} over {rival.name} is {points(rival.lead or 0.0)}, over seeds "
-        f"{_span(rival.low, rival.high)} ({surely}); it was ahead on {rival.ahead} of {rival.shared} seeds."
+        f"The lead of {v.leader} over {rival.name} is {v.metric.number(rival.lead or 0.0)}{v.metric.named_unit}, over seeds "
+        f"{v.metric.span(rival.low, rival.high)} ({surely}); it was ahead on {rival.ahead} of {rival.shared} seeds."
     )
     if v.outcome == "winner":
         return (told,)
     return (f"After {basis}, {listed(v.contenders)} cannot be told apart as the best. {told}",)
 
 
-def _images(v: Verdict) -> tuple[str, ...]:
-    """Say whether the decision holds for new images as well."""
+def _examples(v: Verdict) -> tuple[str, ...]:
+    """Say whether the decision holds for new examples as well, or that this is not known."""
+    if v.examples is None:
+        alone = f"The {v.metric.name} is one number for all test {v.noun}, so that only seeds count as chance here"
+        return (f"{alone}: what other {v.noun} would say is not known.",)
     rivals = v.differences if v.outcome == "winner" else v.looks[-1].differences
     spans = [
-        (d.name, d.images.low, d.images.high)
+        (d.name, d.examples.low, d.examples.high)
         for d in rivals
-        if d.images is not None and (v.outcome == "winner" or not d.excluded)
+        if d.examples is not None and (v.outcome == "winner" or not d.excluded)
     ]
-    if v.examples is None or not spans:
+    if not spans:
         return ()
-    on_these = f"That is for these {v.examples:,} test images"
-    too = "It holds on new images of this kind too"
+    on_these = f"That is for these {v.examples:,} test {v.noun}"
+    too = f"It holds on new {v.noun} of this kind too"
     if v.outcome == "winner":
-        open_to = [f"{name} {_span(low, high)}" for name, low, high in spans if low <= 0]
+        open_to = [f"{name} {v.metric.span(low, high)}" for name, low, high in spans if low <= 0]
         name, low, high = min(spans, key=lambda span: span[1])
-        sure = f"{too}: over {name}, {_span(low, high)} over seeds and images."
-        gone = f"{on_these}; on new images of this kind the lead may be gone: over {listed(open_to or [''])}."
+        sure = f"{too}: over {name}, {v.metric.span(low, high)} over seeds and {v.noun}."
+        gone = (
+            f"{on_these}; on new {v.noun} of this kind the lead may be gone: over {listed(open_to or [''])}."
+        )
         return (gone if open_to else sure,)
     low, high = min(low for _, low, _ in spans), max(high for _, _, high in spans)
     if v.outcome == "equal":
         within = -v.plan.margin < low and high < v.plan.margin
-        possible = f"{on_these}; on new images of this kind leads of {_span(low, high)} are possible."
+        possible = (
+            f"{on_these}; on new {v.noun} of this kind leads of {v.metric.span(low, high)} are possible."
+        )
         return (f"{too}." if within else possible,)
-    return (f"Over seeds and images, leads of {_span(low, high)} are possible.",)
+    return (f"Over seeds and {v.noun}, leads of {v.metric.span(low, high)} are possible.",)
 
 
 def _too_small(v: Verdict) -> tuple[str, ...]:
@@ -100,7 +98,7 @@ def _too_small(v: Verdict) -> tuple[str, ...]:
     if v.outcome != "winner" or not below:
         return ()
     return (
-        f"The lead over {listed(below)} is real, but below {points(v.plan.margin)}: too small to matter.",
+        f"The lead over {listed(below)} is real, but below {v.metric.difference(v.plan.margin)}: too small to matter.",
     )
 
 
@@ -109,7 +107,8 @@ def _bad_runs(v: Verdict) -> tuple[str, ...]:
     said = [
         f"{f.name} failed in {f.bad_runs} of {f.runs} runs"
         + (f" ({f.diverged} diverged)" if f.diverged else "")
-        + f": its mean is {100 * f.mean:.2f} %, a typical run gives {100 * (f.typical or 0.0):.2f} %."
+        + f": its mean is {v.metric.said(f.mean)}, "
+        f"a typical run gives {v.metric.said(f.typical or 0.0)}."
         for f in v.finalists
         if f.bad_runs and f.name in v.contenders
     ]
@@ -147,7 +146,7 @@ def _next(v: Verdict) -> tuple[str, ...]:
         return (f"Too few seeds ran well to compare {v.leader} with {listed(unseen)}.",)
     rest = [d for d in v.looks[-1].differences if not d.excluded and d.low is not None and d.high is not None]
     widest = max((max(-(d.low or 0.0), d.high or 0.0) for d in rest), default=0.0)
-    as_equals = f"Only a margin above {points(widest)} would call them equal now"
+    as_equals = f"Only a margin above {v.metric.difference(widest)} would call them equal now"
     if v.settled_at is None:
         return (f"That is the plan's end. More seeds would probably name no winner. {as_equals}.",)
     said = (

@@ -30,6 +30,7 @@ from optuna.trial import FrozenTrial, TrialState
 from study.core.errors import InputError
 from study.core.metric import Metric
 from study.core.records import EpochMetrics, Outcome, StudyConfig, StudyRecord, TrialRecord, TrialSpec
+from study.core.same_problem import changed_problem
 from study.store import urls
 from study.store.database import exclusively, lock_at_begin, make_beside, use_wal
 from study.store.patience import (
@@ -115,36 +116,14 @@ def _require_same(asked: StudyConfig, kept: StudyConfig) -> None:
     if not differences:
         return
     start = f"study {asked.name!r} exists with other settings: "
-    if "problem" in differences:
-        new, old = differences["problem"]
-        raise InputError(
-            f"{start}it studies the problem {old!r}, not {new!r}; give that one, or `study` OTHER"
-        )
-    if "source" in differences:
-        new, old = (_hash(value) for value in differences["source"])
-        raise InputError(
-            f"{start}the file of its problem has changed since (SHA-256 {old}, now {new}); undo the change, "
-            "or `study` OTHER"
-        )
-    if "data" in differences and asked.source:
-        parts = [part for part in asked.data if asked.data[part] != kept.data.get(part)]
-        raise InputError(
-            f"{start}the problem's {' and '.join(parts)} data has changed since; give the same data, "
-            "or `study` OTHER"
-        )
-    if "data" in differences:
-        raise InputError(
-            f"{start}its data files had other checksums; give the same `data_dir`, or `study` OTHER"
-        )
+    changed = changed_problem(kept, asked.problem, asked.source, asked.data)
+    if changed is not None:
+        raise InputError(f"{start}{changed}, or `study` OTHER")
     said = ", ".join(
         f"{name} is {_shown(old)}, not {_shown(new)}" for name, (new, old) in differences.items()
     )
     same = " ".join(f"`{name}` {_shown(old)}" for name, (_, old) in differences.items())
     raise InputError(f"{start}{said}; give {same} to continue it, or `study` OTHER to start another")
-
-
-def _hash(value: Any) -> str:
-    return f"{value[:12]}..." if value else "none"
 
 
 def _shown(value: Any) -> str:

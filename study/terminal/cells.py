@@ -8,7 +8,12 @@ MISSING = "–"
 
 def cell(value: float | None, form: str = ".4f") -> str:
     """Return a figure as a table shows it, or the mark of a missing one; a minus is a minus sign."""
-    return MISSING if value is None else format(value, form).replace("-", "−")
+    return MISSING if value is None else minus(format(value, form))
+
+
+def minus(number: str) -> str:
+    """Return a written number with a true minus sign, but for that of an exponent."""
+    return f"−{number[1:]}" if number.startswith("-") else number
 
 
 def accuracy(value: float | None) -> str:

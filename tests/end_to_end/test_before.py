@@ -134,7 +134,7 @@ def test_it_is_confirmed(tmp_path: Path) -> None:
     small = ("--finalists", "2", "--seeds", "2", "--train-images", "2000", "--device", "cpu")
     run(folder, "confirm", "--study", "before", *small)
     data = json.loads((folder / "certificate.json").read_text("utf-8"))
-    assert {len(runs) for runs in data["accuracies"].values()} == {2}
+    assert {len(runs) for runs in data["values"].values()} == {2}
     numbers = {finalist["name"]: str(finalist["asked"]["number"]) for finalist in data["finalists"]}
     confirmed = [each for each in runs(folder, "confirm") if "confirm_seed" in each.data.tags]
     assert len(confirmed) == 4

@@ -15,7 +15,8 @@ from typing import Any
 import click
 import pytest
 
-from study.confirm import ConfirmOptions, main
+from study.confirm import main
+from study.loops.confirm_options import ConfirmOptions
 from study.problems import fashion_mnist as images
 from tests.running import PATIENCE, run_command, started, words
 
@@ -82,9 +83,9 @@ def test_a_verdict_is_reached(confirmed: tuple[Path, str]) -> None:
     data = certificate(folder)
     names = [finalist["name"] for finalist in data["finalists"]]
     assert {name.split(" #")[0] for name in names} == {"constant", "cosine"}
-    assert {len(runs) for runs in data["accuracies"].values()} == {2}
-    assert all(0.0 < value < 1.0 for runs in data["accuracies"].values() for value in runs)
-    assert (data["plan"]["looks"], data["seeds"], data["test_images"]) == ([2], [1, 2], 10_000)
+    assert {len(runs) for runs in data["values"].values()} == {2}
+    assert all(0.0 < value < 1.0 for runs in data["values"].values() for value in runs)
+    assert (data["plan"]["looks"], data["seeds"], data["examples"]["test"]) == ([2], [1, 2], 10_000)
     assert data["study"]["train_images"] == 5000
     assert sorted(data["data"]) == sorted(
         f"{part}-ubyte" for part in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
@@ -120,7 +121,7 @@ def test_a_certificate_is_checked(confirmed: tuple[Path, str], tmp_path: Path) -
     assert "the verdict follows from its figures" in run(tmp_path, "confirm", "--check", "certificate.json")
 
     tampered = json.loads(json.dumps(genuine))
-    next(iter(tampered["accuracies"].values()))[0] += 0.01
+    next(iter(tampered["values"].values()))[0] += 0.01
     path.write_text(json.dumps(tampered), "utf-8")
     said = run(tmp_path, "confirm", "--check", "certificate.json", code=1)
     assert "the verdict does NOT follow from its figures" in said
@@ -175,7 +176,7 @@ def test_a_budget_ends_before_a_look_and_the_same_command_goes_on(study: Path, t
     looks = [look["seeds"] for look in data["verdict"]["looks"]]
     assert looks == [2, 3, 4][: len(looks)]
     assert data["verdict"]["outcome"] != "undecided" or looks == [2, 3, 4]
-    assert set(data["rates"]["accuracies"]) == {f["name"] for f in data["finalists"]}
+    assert set(data["rates"]["values"]) == {f["name"] for f in data["finalists"]}
     assert all(sentence in printed for sentence in data["rates"]["sentences"])
     assert "the verdict follows from its figures" in run(folder, "confirm", "--check", "certificate.json")
     run(folder, "report", "--certificate", "certificate.json", "--out", "report.html")
@@ -201,7 +202,7 @@ def test_cut_off_and_continued(
     assert not (folder / "certificate.json").exists()
 
     run(folder, "confirm", *SMALL)
-    assert certificate(folder)["accuracies"] == certificate(confirmed[0])["accuracies"]
+    assert certificate(folder)["values"] == certificate(confirmed[0])["values"]
     assert certificate(folder)["verdict"] == certificate(confirmed[0])["verdict"]
     runs = children(folder)
     finished = [
@@ -254,7 +255,7 @@ def test_killed_twenty_five_times_it_reaches_the_same_certificate(study: Path, t
     [
         (("--finalists", "1"), "--finalists: must be a whole number of 2 or more, got 1"),
         (("--seeds", "1"), "--seeds: must be a whole number of 2 or more, got 1"),
-        (("--train-images", "60001"), "--train-images: must be a whole number from 1 to 60000, got 60001"),
+        (("--train-images", "0"), "--train-images: must be a whole number of 1 or more, got 0"),
         (("--level", "1"), "--level: must be"),
         (("--margin", "-0.1"), "--margin: must be"),
         (
@@ -298,6 +299,10 @@ def test_refusals_about_the_study(
         main, "--baseline", "linear"
     )
     assert "--study 'other' is not in" in refused(main, "--study", "other")
+    assert "--train-images must be in 1..60000, got 60001" in refused(main, "--train-images", "60001")
+    assert "--margin must be from 0 to half of the range of accuracy, got 60 points" in refused(
+        main, "--margin", "60"
+    )
     source = images._find(None, images.TRAIN, download=False)
     half = tmp_path / "half"
     half.mkdir()
@@ -330,7 +335,7 @@ def test_looks_follow_from_the_options(given: dict[str, Any], looks: tuple[int, 
 def test_flags_are_a_decision() -> None:
     """Adding or removing an option is one: this list changes with it."""
     flags = """
-        --study --finalists --per-family --baseline --looks --max-seeds --seeds --budget --train-images --level --margin
+        --study --problem --finalists --per-family --baseline --looks --max-seeds --seeds --budget --train-images --level --margin
         --rates --rate-seeds --out --check --storage --tracking-uri --checkpoints --precision --device --data-dir
     """
     options = [p for p in main.params if isinstance(p, click.Option)]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import plotly.graph_objects as go
@@ -133,7 +134,7 @@ def learning_figure(record: StudyRecord, quantity: Quantity, *, height: int = 34
             line={"color": style.colour, "dash": style.dash, "width": 2},
             name=title_of(family),
             hovertemplate=f"{title_of(family)}, trial {best.number}<br>"
-            "epoch %{x}: %{y:.4f}<extra></extra>",
+            "epoch %{x}: %{y:.4g}<extra></extra>",
         )
     if quantity == "val_accuracy":
         finals = [t.epochs[-1].val_accuracy for t in record.finished if t.epochs]
@@ -141,20 +142,18 @@ def learning_figure(record: StudyRecord, quantity: Quantity, *, height: int = 34
         low, high = accuracy_range(finals, metric)
         wide = 1.5 * (high - low)
         shown = [max(metric.low, low - wide), high] if metric.maximized else [low, high + wide]
-        figure.update_yaxes(range=shown, tickformat=".2f")
+        figure.update_yaxes(range=shown, tickformat=".2f" if metric.share else None)
     else:
-        figure.update_yaxes(
-            type="log",
-            range=_log_range(every.y),
-            tickvals=_LOG_TICKS,
-            ticktext=[f"{v:g}" for v in _LOG_TICKS],
-        )
+        figure.update_yaxes(type="log", **_log_axis(every.y))
     return figure
 
 
-def _log_range(values: Floats) -> list[float] | None:
+def _log_axis(values: Floats) -> dict[str, Any]:
+    """Return range and ticks of a logarithmic axis; Plotly's own ticks where ours are too few."""
     known = values[np.isfinite(values) & (values > 0)]
     if not known.size:
-        return None
-    low, high = np.log10(np.quantile(known, [0.0, 0.98]))
-    return [float(low) - 0.03, float(high) + 0.03]
+        return {}
+    low, high = (float(v) for v in np.log10(np.quantile(known, [0.0, 0.98])))
+    axis: dict[str, Any] = {"range": [low - 0.03, high + 0.03]}
+    ticks = [tick for tick in _LOG_TICKS if low <= math.log10(tick) <= high]
+    return {**axis, "tickvals": ticks, "ticktext": [f"{v:g}" for v in ticks]} if len(ticks) > 1 else axis

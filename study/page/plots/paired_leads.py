@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
+from study.core.metric import ACCURACY, Metric
 from study.page.look.palette import ACCENT, BLUE, GREY, INK, ORANGE
 from study.page.style import Floats, blank, safe
 from study.stats.verdict_record import Verdict
@@ -18,7 +19,7 @@ _STRETCH = 3.0
 
 @dataclass(frozen=True)
 class Lead:
-    """The leader against one rival, in points of accuracy.
+    """The leader against one rival, in points for a share, else in the metric's own unit; larger is better.
 
     Attributes:
         rival: The rival's name.
@@ -26,7 +27,7 @@ class Lead:
         lead: The lead in a typical run.
         low: Lower end of the interval that decides, over seeds.
         high: Its upper end.
-        both: The interval over seeds and images; ``None`` where it is not known.
+        both: The interval over seeds and test examples; ``None`` where it is not known.
         dropped: Seeds after which the rival was excluded; ``None`` where it remains.
     """
 
@@ -44,18 +45,24 @@ def paired_leads(verdict: Verdict, scores: Mapping[str, Floats]) -> tuple[Lead, 
 
     Args:
         verdict: The verdict.
-        scores: Test accuracies by finalist, one a seed; NaN where it diverged or was not trained.
+        scores: Test values by finalist, one a seed; NaN where it diverged or was not trained.
     """
+    metric = verdict.metric
+    scale = metric.units
+
+    def gains(name: str, count: int) -> Floats:
+        return scale * metric.gain(1.0) * scores[name][:count]
+
     dropped = {f.name: f.dropped for f in verdict.finalists}
     runs = {f.name: f.runs for f in verdict.finalists}
     found = [
         Lead(
             d.name,
-            100 * (scores[verdict.leader][: runs[d.name]] - scores[d.name][: runs[d.name]]),
-            100 * d.lead,
-            100 * d.low,
-            100 * d.high,
-            None if d.images is None else (100 * d.images.low, 100 * d.images.high),
+            gains(verdict.leader, runs[d.name]) - gains(d.name, runs[d.name]),
+            scale * d.lead,
+            scale * d.low,
+            scale * d.high,
+            None if d.examples is None else (scale * d.examples.low, scale * d.examples.high),
             dropped[d.name],
         )
         for d in verdict.differences
@@ -64,27 +71,31 @@ def paired_leads(verdict: Verdict, scores: Mapping[str, Floats]) -> tuple[Lead, 
     return tuple(sorted(found, key=lambda lead: (lead.dropped is not None, lead.lead)))
 
 
-def paired_leads_figure(leads: Sequence[Lead], margin: float) -> go.Figure:
+def paired_leads_figure(leads: Sequence[Lead], margin: float, metric: Metric = ACCURACY) -> go.Figure:
     """Draw the leads, the closest rival on top.
 
     Args:
         leads: What ``paired_leads`` returns.
-        margin: Difference that does not matter, in points.
+        margin: Difference that does not matter, in the leads' unit.
+        metric: What they are leads in.
     """
-    figure = blank("lead in points of accuracy", "", height=110 + 46 * len(leads))
-    left, right = _limits(leads, margin)
+    title = f"lead in{metric.unit}{' of' if metric.share else ''} {metric.name}"
+    figure = blank(title, "", height=110 + 46 * len(leads))
+    left, right = _limits(leads, margin, metric)
     names = [_name(lead) for lead in leads]
     for lead, name in zip(leads, names, strict=True):
         if lead.both is not None:
-            _add_interval(figure, name, lead.both, GREY, 2, "over seeds and images", (left, right))
-        _add_interval(figure, name, (lead.low, lead.high), INK, 6, "over seeds: decides", (left, right))
-        _add_seeds(figure, name, lead.seeds, left, right)
+            _add_interval(figure, name, lead.both, GREY, 2, "over seeds and examples", (left, right), metric)
+        _add_interval(
+            figure, name, (lead.low, lead.high), INK, 6, "over seeds: decides", (left, right), metric
+        )
+        _add_seeds(figure, name, lead.seeds, (left, right), metric)
     figure.add_scatter(
         x=[lead.lead for lead in leads],
         y=names,
         mode="markers",
         marker={"color": ACCENT, "size": 11, "symbol": "diamond"},
-        hovertemplate="lead %{x:.2f} points<extra></extra>",
+        hovertemplate=f"lead %{{x:{_form(metric)}}}{metric.unit}<extra></extra>",
         showlegend=False,
     )
     figure.add_vline(x=0, line={"color": ACCENT, "width": 2})
@@ -101,13 +112,15 @@ def description(verdict: Verdict, leads: Sequence[Lead]) -> str:
     if closest is None:
         return f"No rival of {verdict.leader} ran well often enough to be compared."
     sure = "lies above zero" if closest.low > 0 else "holds zero"
-    within = closest.low > -100 * verdict.plan.margin and closest.high < 100 * verdict.plan.margin
+    metric = verdict.metric
+    margin, form = metric.units * verdict.plan.margin, _form(metric)
+    within = closest.low > -margin and closest.high < margin
     return (
-        f"{verdict.leader} leads {closest.rival} by {closest.lead:.2f} points over {len(closest.seeds)} seeds; the "
-        f"interval from {closest.low:.2f} to {closest.high:.2f} {sure}"
+        f"{verdict.leader} leads {closest.rival} by {closest.lead:{form}}{metric.unit} over {len(closest.seeds)} seeds; "
+        f"the interval from {closest.low:{form}} to {closest.high:{form}} {sure}"
         + (" and lies within the margin" if within else "")
         + f". One row for each of {len(leads)} rivals: a dot a seed, a diamond for the lead, a thick bar for the "
-        "interval over seeds, a thin one over seeds and images; lines at no difference and at the margin."
+        f"interval over seeds, a thin one over seeds and {verdict.noun}; lines at no difference and at the margin."
     )
 
 
@@ -124,6 +137,7 @@ def _add_interval(
     width: int,
     what: str,
     limits: tuple[float, float],
+    metric: Metric,
 ) -> None:
     """Add an interval as a bar; where it goes on beyond the picture, so does the bar."""
     low, high = interval
@@ -133,13 +147,16 @@ def _add_interval(
         mode="lines",
         line={"color": colour, "width": width},
         opacity=0.75,
-        hovertemplate=f"{what}: {low:.2f} to {high:.2f} points<extra></extra>",
+        hovertemplate=f"{what}: {low:{_form(metric)}} to {high:{_form(metric)}}{metric.unit}<extra></extra>",
         showlegend=False,
     )
 
 
-def _add_seeds(figure: go.Figure, name: str, seeds: Floats, left: float, right: float) -> None:
+def _add_seeds(
+    figure: go.Figure, name: str, seeds: Floats, limits: tuple[float, float], metric: Metric
+) -> None:
     """Add a dot a seed; triangles at the edges for those beyond, such as a bad run."""
+    left, right = limits
     known = np.isfinite(seeds)
     inside = known & (seeds >= left) & (seeds <= right)
     for chosen, marker in (
@@ -151,26 +168,31 @@ def _add_seeds(figure: go.Figure, name: str, seeds: Floats, left: float, right: 
             figure.add_scatter(
                 x=np.clip(seeds[chosen], left, right),
                 y=[name] * int(chosen.sum()),
-                text=[f"seed {i + 1}: {seeds[i]:.2f}" for i in np.flatnonzero(chosen).tolist()],
+                text=[f"seed {i + 1}: {seeds[i]:{_form(metric)}}" for i in np.flatnonzero(chosen).tolist()],
                 mode="markers",
                 marker=marker,
-                hovertemplate="%{text} points<extra></extra>",
+                hovertemplate=f"%{{text}}{metric.unit}<extra></extra>",
                 showlegend=False,
                 cliponaxis=False,
             )
 
 
-def _limits(leads: Sequence[Lead], margin: float) -> tuple[float, float]:
+def _form(metric: Metric) -> str:
+    return ".2f" if metric.share else ".4g"
+
+
+def _limits(leads: Sequence[Lead], margin: float, metric: Metric) -> tuple[float, float]:
     """Return the part of the axis shown: typical seeds and leads, 0, the margin, intervals as far as sensible."""
+    least_breadth = 0.1 if metric.share else max(margin, 1e-6 * metric.room)
     centre = [0.0, -1.5 * margin, 1.5 * margin, *(lead.lead for lead in leads)]
     for lead in leads:
         known = lead.seeds[np.isfinite(lead.seeds)]
         if known.size:
             low, middle, high = np.quantile(known, (0.25, 0.5, 0.75))
-            reach = max(4 * (high - low), 0.05)
+            reach = max(4 * (high - low), least_breadth / 2)
             centre += known[np.abs(known - middle) <= reach].tolist()
     least, most = min(centre), max(centre)
-    breadth = max(most - least, 0.1)
+    breadth = max(most - least, least_breadth)
     ends = [end for lead in leads for end in (lead.low, lead.high, *(lead.both or ())) if np.isfinite(end)]
     left = max(min([least, *ends]), least - _STRETCH * breadth)
     right = min(max([most, *ends]), most + _STRETCH * breadth)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from study.core.errors import InputError
 from study.core.metric import ACCURACY, Metric
 
 LOSS = Metric("loss", "minimize", chance=2.3, low=0.0)
@@ -84,3 +85,41 @@ def test_progress_is_zero_at_chance_and_grows_with_the_gain(metric: Metric, valu
         assert metric.progress(metric.chance) == 0
         assert (metric.progress(value) > 0) == metric.better(value, metric.chance)
     assert LOSS.progress(0.0) == pytest.approx(1.0)
+
+
+def test_what_does_not_matter_is_a_tenth_of_what_is_noticed() -> None:
+    """0.1 points of any share; else a thousandth of the way from chance to best, or of chance without a best."""
+    assert ACCURACY.margin(None) == Metric(chance=0.5, low=0.0, high=1.0).margin(None) == 0.001
+    assert LOSS.margin(None) == pytest.approx(2.3 / 1000)
+    assert FREE.margin(None) == pytest.approx(5 / 1000)
+    assert (ACCURACY.noticeable, LOSS.noticeable) == (0.01, pytest.approx(0.023))
+
+
+def test_a_margin_is_stated_in_points_or_in_the_metrics_own_unit() -> None:
+    assert ACCURACY.margin(0.2) == pytest.approx(0.002)
+    assert LOSS.margin(0.2) == 0.2
+    assert (ACCURACY.written(0.002), LOSS.written(0.002)) == ("0.2 points", "0.002")
+
+
+@pytest.mark.parametrize("stated", [51.0, -0.1])
+def test_a_margin_beyond_half_of_the_range_is_none(stated: float) -> None:
+    with pytest.raises(
+        InputError, match=f"`margin` must be from 0 to half of the range .* got {stated:g} points"
+    ):
+        ACCURACY.margin(stated)
+
+
+def test_a_metric_without_a_scale_needs_its_margin_stated() -> None:
+    correlation = Metric("correlation", "maximize", chance=0.0)
+    assert not correlation.scaled
+    assert correlation.margin(0.01) == 0.01
+    with pytest.raises(InputError, match="`margin` must be given for correlation"):
+        correlation.margin(None)
+    assert Metric("correlation", "maximize", chance=0.0, high=1.0).margin(None) == pytest.approx(0.001)
+
+
+def test_runs_count_alike_below_the_worst_value_or_below_chance_where_there_is_none() -> None:
+    assert ACCURACY.floor == 0.0
+    assert Metric("loss", "minimize", chance=2.3, low=0.0).floor == -2.3
+    assert FREE.floor == -5.0
+    assert Metric("error", "minimize", chance=0.9, low=0.0, high=1.0).floor == -1.0

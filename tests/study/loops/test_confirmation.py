@@ -20,6 +20,8 @@ from study.problems.fashion_mnist import Split
 from study.stats.leaderboard import Finalist
 from study.stats.verdict import Plan, Verdict
 from study.store.mlflow_tracking import Tracker
+from study.training.evaluation import AnyLanes, Examination, Scores, score_examples
+from study.training.lanes import Lanes
 from study.training.lenet import lenet
 
 Make = Callable[..., TrialSpec]
@@ -40,8 +42,21 @@ def confirmation(config: StudyConfig, spec: Make, tmp_path: Path) -> Confirmatio
 
 
 @pytest.fixture
-def training(few: Split) -> Split:
-    return Split(few.train, None, few.checksums)
+def training(few: Split) -> Examination:
+    """LeNet's lanes on a few images, judged on a few others."""
+    split = Split(few.train, None, few.checksums)
+
+    def score(lanes: AnyLanes) -> dict[int, Scores]:
+        assert few.evaluation is not None
+        return score_examples(lanes, few.evaluation)
+
+    return Examination(
+        len(few.train), len(few.train), lambda **how: Lanes(split, **how), score, lambda: few.checksums
+    )
+
+
+def lanes_of(split: Split) -> Callable[..., Lanes]:
+    return lambda **how: Lanes(split, **how)
 
 
 class Cut(BaseException):
@@ -50,13 +65,12 @@ class Cut(BaseException):
 
 def run(
     confirmation: Confirmation,
-    training: Split,
-    few: Split,
+    training: Examination,
     tracker: Tracker,
     show: Callable[[Standing], None] = lambda _: None,
     limit: Limit | None = None,
 ) -> tuple[Verdict | None, np.ndarray]:
-    return confirm(confirmation, training, lambda: few, tracker, show, limit or Limit())
+    return confirm(confirmation, training, tracker, show, limit or Limit())
 
 
 @pytest.fixture
@@ -104,13 +118,18 @@ def test_a_plan_stays_once_the_test_set_was_opened(confirmation: Confirmation) -
 
 @pytest.mark.slow
 def test_a_confirmation_cut_off_anywhere_reaches_the_same_end(
-    confirmation: Confirmation, training: Split, few: Split, uri: str, config: StudyConfig, tmp_path: Path
+    confirmation: Confirmation,
+    training: Examination,
+    few: Split,
+    uri: str,
+    config: StudyConfig,
+    tmp_path: Path,
 ) -> None:
     """Cut off after every seventh epoch or look, it ends with the same verdict, each run closed once in MLflow."""
     whole = replace(confirmation, folder=tmp_path / "whole")
     undisturbed = Tracker.open(uri, config, attributes={}, key="whole", kind="confirm", name="confirm whole")
     seen: list[Standing] = []
-    judged, table = run(whole, training, few, undisturbed, seen.append)
+    judged, table = run(whole, training, undisturbed, seen.append)
     assert judged is not None
     assert judged.final
     assert len(judged.looks) > 1
@@ -131,7 +150,7 @@ def test_a_confirmation_cut_off_anywhere_reaches_the_same_end(
                 raise Cut
 
         try:
-            again, repeated = run(confirmation, training, few, tracker, cut)
+            again, repeated = run(confirmation, training, tracker, cut)
             break
         except Cut:
             cuts += 1
@@ -155,13 +174,13 @@ def test_a_confirmation_cut_off_anywhere_reaches_the_same_end(
 
 @pytest.mark.slow
 def test_accuracies_are_those_of_lone_networks_with_the_weights_kept(
-    confirmation: Confirmation, training: Split, few: Split, tracker: Tracker
+    confirmation: Confirmation, training: Examination, few: Split, tracker: Tracker
 ) -> None:
     short = replace(confirmation, plan=Plan((2,)))
-    _, table = run(short, training, few, tracker)
+    _, table = run(short, training, tracker)
     assert few.evaluation is not None
     for seed in (1, 2):
-        trained = short.lanes(few, seed)
+        trained = short.lanes(training, seed)
         short.pass_of(seed, short.names).load(trained)
         for lane in range(3):
             network = lenet(0)
@@ -172,18 +191,18 @@ def test_accuracies_are_those_of_lone_networks_with_the_weights_kept(
 
 
 def test_a_diverged_run_has_no_accuracy(
-    confirmation: Confirmation, training: Split, few: Split, tracker: Tracker
+    confirmation: Confirmation, training: Examination, few: Split, tracker: Tracker
 ) -> None:
     """Its place in the table is empty (NaN); the others keep their figures."""
     wild = replace(confirmation.finalists[1], spec=replace(confirmation.finalists[1].spec, base_rate=1e30))
     both = replace(confirmation, finalists=(confirmation.finalists[0], wild), plan=Plan((2,)))
-    _, table = run(both, training, few, tracker)
+    _, table = run(both, training, tracker)
     assert np.isnan(table[:, 1]).all()
     assert np.isfinite(table[:, 0]).all()
 
 
 def test_a_limit_stops_before_a_seed_that_would_end_beyond_it(
-    confirmation: Confirmation, training: Split, few: Split, tracker: Tracker
+    confirmation: Confirmation, training: Examination, few: Split, tracker: Tracker
 ) -> None:
     """Each seed takes 6 s by this clock; the looks before are judged, the seeds are kept, and it goes on."""
     now = [0.0]
@@ -191,37 +210,42 @@ def test_a_limit_stops_before_a_seed_that_would_end_beyond_it(
     def pass_time(standing: Standing) -> None:
         now[0] += 1.0 if standing.last else 0.0
 
-    judged, table = run(confirmation, training, few, tracker, pass_time, Limit(9.0, lambda: now[0]))
+    judged, table = run(confirmation, training, tracker, pass_time, Limit(9.0, lambda: now[0]))
     assert (judged, len(table), now[0]) == (None, 0, 6.0)
     assert not (confirmation.place / "plan.json").exists()
-    judged, _ = run(confirmation, training, few, tracker, pass_time, Limit(9.0, lambda: now[0]))
+    judged, _ = run(confirmation, training, tracker, pass_time, Limit(9.0, lambda: now[0]))
     assert judged is not None
     assert judged.seeds == 2
 
 
-def test_a_split_without_test_images_cannot_judge(
-    confirmation: Confirmation, training: Split, tracker: Tracker
+def test_other_test_data_than_at_the_first_look_is_refused(
+    confirmation: Confirmation, training: Examination, tracker: Tracker
 ) -> None:
-    short = replace(confirmation, plan=Plan((2,)))
-    with pytest.raises(ValueError, match="the final split has no test images"):
-        confirm(short, training, lambda: training, tracker, lambda _: None, Limit())
+    """The line says which part changed; the scores kept stay as they are."""
+    short = replace(confirmation, finalists=confirmation.finalists[:2], plan=Plan((2,)))
+    run(short, training, tracker)
+    other = replace(training, digests=lambda: {**training.digests(), "test": "changed"})
+    with pytest.raises(
+        InputError, match="the problem's test data has changed since these runs were first judged"
+    ):
+        run(short, other, tracker)
 
 
 def test_damaged_or_foreign_scores_are_refused_by_name(
-    confirmation: Confirmation, training: Split, few: Split, tracker: Tracker
+    confirmation: Confirmation, training: Examination, few: Split, tracker: Tracker
 ) -> None:
     short = replace(confirmation, finalists=confirmation.finalists[:2], plan=Plan((2,)))
-    run(short, training, few, tracker)
+    run(short, training, tracker)
     file = short.place / "seed-0001.scores.npz"
     other = short.place / "seed-0002.scores.npz"
     with np.load(other) as kept:
         fields = {**kept, "names": kept["names"][::-1]}
     np.savez(other, **fields)
     with pytest.raises(InputError, match=r"seed-0002\.scores\.npz: is of other runs; remove it"):
-        run(short, training, few, tracker)
+        run(short, training, tracker)
     file.write_bytes(b"half")
     with pytest.raises(InputError, match=r"seed-0001\.scores\.npz: damaged, or no scores of ours; remove it"):
-        run(short, training, few, tracker)
+        run(short, training, tracker)
 
 
 def test_base_rates_are_multiplied_and_measured_on_the_validation_images(
@@ -233,9 +257,10 @@ def test_base_rates_are_multiplied_and_measured_on_the_validation_images(
     assert [round(r.base_rate, 6) for r in first.runs] == [0.05, 0.1, 0.1, 0.2]
     assert len({r.seed for r in (*first.runs, *second.runs)}) == 2
     shown: list[tuple[int, int]] = []
-    found = train_base_rates(runs, few, tracker, lambda done, seed: shown.append((done, seed)))
+    make = lanes_of(few)
+    found = train_base_rates(runs, make, tracker, lambda done, seed: shown.append((done, seed)))
     assert shown == [(4 * n, 1 + (n > EPOCHS)) for n in range(1, 2 * EPOCHS + 1)]
     last = second.history()[-1]
-    assert found.accuracies["cosine #1"][1].tolist() == [last[2].val_accuracy, last[3].val_accuracy]
-    again = train_base_rates(runs, few, tracker, lambda *_: pytest.fail("trained again"))
+    assert found.values["cosine #1"][1].tolist() == [last[2].val_accuracy, last[3].val_accuracy]
+    again = train_base_rates(runs, make, tracker, lambda *_: pytest.fail("trained again"))
     assert again.to_json() == found.to_json()

@@ -48,7 +48,7 @@ def test_losses_are_paired_by_seed_and_averaged() -> None:
 def test_json_round_trip() -> None:
     found = rates((0.8, 0.8, 0.9, 0.9, np.nan))
     data = found.to_json()
-    assert data["accuracies"]["cosine #4"][0][4] is None
+    assert data["values"]["cosine #4"][0][4] is None
     assert BaseRates.from_json(data).to_json() == data
 
 

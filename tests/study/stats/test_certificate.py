@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 from study.core.errors import InputError
-from study.stats.certificate import Conditions, accuracies, build, check, judged, read, to_text
+from study.stats.base_rates import BaseRates
+from study.stats.certificate import Conditions, build, check, judged, read, to_text, today, values
 from study.stats.comparison import Bools
-from study.stats.images import ImageSums
-from study.stats.verdict import Plan, Verdict, verdict
+from study.stats.example_sums import ExampleSums
+from study.stats.verdict import Plan, Singly, Verdict, verdict
 
 NAMES = ["cosine", "linear", 'quote " <script> é']
 PLAN = Plan((4, 8, 16), margin=0.002)
@@ -28,6 +29,7 @@ CONDITIONS = Conditions(
     revision="243ed1d",
 )
 REAL = Path(__file__).parents[2] / "fixtures" / "before" / "certificate.json"
+SECOND = sorted((Path(__file__).parent / "version_2").glob("*.json"))
 FORMER = [*sorted((Path(__file__).parent / "version_1").glob("*.json")), REAL]
 
 
@@ -44,11 +46,11 @@ def result() -> tuple[np.ndarray[Any, np.dtype[np.float64]], Verdict]:
     table = right.mean(2)
     table[2, 1] = math.nan
 
-    def sums(_look: int, leader: int, rival: int, shared: Bools) -> ImageSums:
+    def sums(_look: int, leader: int, rival: int, shared: Bools) -> ExampleSums:
         rows = right[: len(shared)][shared]
-        return ImageSums.of(rows[:, leader], rows[:, rival])
+        return ExampleSums.of(rows[:, leader], rows[:, rival])
 
-    return table, verdict(table, NAMES, PLAN, sums)
+    return table, verdict(table, NAMES, PLAN, Singly(EXAMPLES, sums))
 
 
 def certificate(rates: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -71,14 +73,14 @@ def test_holds_conditions_plan_looks_and_who_was_dropped_when() -> None:
     data, (table, found) = certificate(), result()
     assert data["study"] == {"name": "demo", "epochs": 30}
     assert (data["versions"], data["revision"]) == ({"torch": "2.14.1"}, "243ed1d")
-    assert (data["plan"], data["test_images"]) == (PLAN.to_json(), EXAMPLES)
+    assert (data["plan"], data["examples"]["test"]) == (PLAN.to_json(), EXAMPLES)
     assert data["seeds"] == list(range(1, found.seeds + 1))
     assert [look["seeds"] for look in data["verdict"]["looks"]] == [4, 8, 16]
     third = found.finalists[2]
     assert third.dropped is not None
-    assert data["accuracies"][NAMES[2]] == table[: third.dropped, 2].tolist()
-    assert data["accuracies"][NAMES[1]][2] is None
-    assert np.isnan(accuracies(data)[third.dropped :, 2]).all()
+    assert data["values"][NAMES[2]] == table[: third.dropped, 2].tolist()
+    assert data["values"][NAMES[1]][2] is None
+    assert np.isnan(values(data)[third.dropped :, 2]).all()
     assert data["verdict"]["finalists"][2]["dropped"] == third.dropped
 
 
@@ -93,7 +95,7 @@ def test_rounding_is_no_difference() -> None:
 
 
 def change_accuracy(data: dict[str, Any]) -> None:
-    data["accuracies"]["cosine"][0] -= 0.002
+    data["values"]["cosine"][0] -= 0.002
 
 
 def name_another_winner(data: dict[str, Any]) -> None:
@@ -122,11 +124,11 @@ def drop_later(data: dict[str, Any]) -> None:
 
 
 def tell_fewer_disputes(data: dict[str, Any]) -> None:
-    data["verdict"]["looks"][2]["differences"][0]["images"]["by_image"] *= 0.5
+    data["verdict"]["looks"][2]["differences"][0]["examples"]["by_example"] *= 0.5
 
 
 def add_a_run(data: dict[str, Any]) -> None:
-    data["accuracies"][NAMES[2]].append(0.9)
+    data["values"][NAMES[2]].append(0.9)
 
 
 def add_figure(data: dict[str, Any]) -> None:
@@ -144,11 +146,11 @@ def swap_names(data: dict[str, Any]) -> None:
         (name_another_winner, "verdict.winner: the certificate says 'linear', its figures give"),
         (say_more, "verdict.sentences"),
         (lower_margin, "verdict.plan.margin"),
-        (plan_fewer_looks, 'accuracies.quote " <script> é: '),
+        (plan_fewer_looks, 'values.quote " <script> é: '),
         (forget_a_look, "verdict.looks"),
         (drop_later, "verdict.looks["),
-        (tell_fewer_disputes, "verdict.looks[2].differences[0].images"),
-        (add_a_run, 'accuracies.quote " <script> é: '),
+        (tell_fewer_disputes, "verdict.looks[2].differences[0].examples"),
+        (add_a_run, 'values.quote " <script> é: '),
         (add_figure, "verdict.significance"),
         (swap_names, "verdict."),
     ],
@@ -162,13 +164,13 @@ def test_a_change_is_found_and_named(tamper: Any, place: str) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("version", 3, "this program reads"),
-        ("format", "recipe", "format 'recipe' 2"),
+        ("version", 4, "this program reads"),
+        ("format", "recipe", "format 'recipe' 3"),
         ("seeds", [1] * 16, "seeds must be different"),
         ("seeds", [1, 2], "2 seeds need as many runs"),
-        ("accuracies", {"cosine": [0.9]}, "one list of runs for each of"),
-        ("accuracies", [[0.9, 0.8, 0.7]], "'accuracies' has the wrong type list"),
-        ("accuracies", dict.fromkeys(NAMES, ["0.7"] * 16), "must be a number, or null"),
+        ("values", {"cosine": [0.9]}, "one list of runs for each of"),
+        ("values", [[0.9, 0.8, 0.7]], "'values' has the wrong type list"),
+        ("values", dict.fromkeys(NAMES, ["0.7"] * 16), "must be a number, or null"),
         ("finalists", [{}, {}, {}], "needs a name"),
         ("verdict", [], "'verdict' has the wrong type list"),
         ("verdict", {}, "needs its looks"),
@@ -218,7 +220,7 @@ def test_a_certificate_of_version_1_is_read_and_judged_by_its_own_rules(path: Pa
     """They were written by that version: one by a confirmation, the others over made-up tables."""
     data = read(path)
     assert check(data) == []
-    again = judged(data)
+    again = judged(today(data))
     assert {"tie": "undecided"}.get(data["verdict"]["outcome"], data["verdict"]["outcome"]) == again.outcome
     assert data["verdict"]["winner"] == again.winner
     assert data["verdict"]["contenders"] == list(again.contenders)
@@ -230,3 +232,23 @@ def test_a_change_in_a_certificate_of_version_1_is_found() -> None:
     data["accuracies"][0][0] -= 0.01
     assert any(line.startswith("verdict.finalists[0].mean") for line in check(data))
     assert len(FORMER) == 5
+
+
+@pytest.mark.parametrize("path", SECOND, ids=lambda path: path.stem)
+def test_a_certificate_of_version_2_is_checked_whole(path: Path) -> None:
+    """They were written by that version over made-up scores: figures, intervals over images and words are what they were."""
+    data = read(path)
+    assert check(data) == []
+    again = judged(today(data))
+    assert again.outcome == data["verdict"]["outcome"]
+    said, figure, interval = (read(path) for _ in range(3))
+    said["verdict"]["sentences"].append("And how.")
+    figure["accuracies"][data["verdict"]["leader"]][0] = 0.5
+    interval["verdict"]["looks"][0]["differences"][0]["images"]["high"] = 0.9
+    assert all(check(changed) for changed in (said, figure, interval))
+
+
+def test_base_rates_of_version_2_are_read() -> None:
+    data = today(read(next(path for path in SECOND if path.stem == "winner")))
+    rates = BaseRates.from_json(data["rates"])
+    assert list(rates.sentences) == data["rates"]["sentences"]

@@ -70,7 +70,7 @@ def test_more_comparisons_need_smaller_p_values_and_later_looks_larger_ones() ->
         ({"looks": (1, 5)}, "got 1,5"),
         ({"looks": (5, 5)}, "got 5,5"),
         ({"level": 95}, r"level must be in \[0.5, 1\), got 95"),
-        ({"margin": -0.1}, r"margin must be in \[0, 1\) of accuracy, got -0.1"),
+        ({"margin": -0.1}, "margin must be a number of 0 or more, got -0.1"),
     ],
 )
 def test_a_plan_that_cannot_be_judged_by_is_refused(change: dict[str, object], message: str) -> None:

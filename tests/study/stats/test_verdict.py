@@ -14,8 +14,8 @@ from scipy import stats
 
 from study.core.errors import InputError
 from study.stats.comparison import Bools
-from study.stats.images import ImageSums
-from study.stats.verdict import Plan, Verdict, verdict
+from study.stats.example_sums import ExampleSums
+from study.stats.verdict import Plan, Singly, Verdict, verdict
 from study.stats.verdict_words import sentences
 
 Floats = NDArray[np.float64]
@@ -169,18 +169,18 @@ class TestImages:
         tilt += 0.008 - tilt.mean()
         right = rng.random((20, 2, 2000)) < np.stack([0.6 + tilt / 2, 0.6 - tilt / 2])
 
-        def sums(_look: int, leader: int, rival: int, shared: Bools) -> ImageSums:
+        def sums(_look: int, leader: int, rival: int, shared: Bools) -> ExampleSums:
             rows = right[: len(shared)][shared]
-            return ImageSums.of(rows[:, leader], rows[:, rival])
+            return ExampleSums.of(rows[:, leader], rows[:, rival])
 
-        v = verdict(right.mean(2), NAMES[:2], Plan((20,)), sums)
+        v = verdict(right.mean(2), NAMES[:2], Plan((20,)), Singly(2000, sums))
         (d,) = v.differences
-        assert d.images is not None
+        assert d.examples is not None
         assert d.low is not None
         assert v.winner == "cosine"
-        assert d.images.low <= d.low
+        assert d.examples.low <= d.low
         assert said in " ".join(sentences(v))
-        assert (d.images.low > 0) == (not kinds)
+        assert (d.examples.low > 0) == (not kinds)
         assert v.examples == 2000
 
 

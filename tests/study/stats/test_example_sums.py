@@ -10,7 +10,7 @@ from scipy import stats
 from statsmodels.stats.anova import anova_lm
 
 from study.stats.comparison import compare, one_look
-from study.stats.images import ImageSums, half_over_both
+from study.stats.example_sums import ExampleSums, half_over_both
 
 
 def scores(seed: int, seeds: int, examples: int, disputed: float) -> tuple[np.ndarray, np.ndarray]:
@@ -31,19 +31,19 @@ def test_the_parts_are_those_of_a_two_way_analysis_of_variance() -> None:
     table = anova_lm(smf.ols("d ~ C(seed) + C(image)", frame).fit())
     squares = table["mean_sq"]
     expected = max(squares["C(image)"] - squares["Residual"], 0.0) / d.size
-    sums = ImageSums.of(first, second)
+    sums = ExampleSums.of(first, second)
     assert sums.variance() == pytest.approx(expected, rel=1e-9)
     assert sums.disputed == (first != second).sum()
 
 
 def test_images_add_nothing_where_they_differ_by_chance_alone() -> None:
-    found = [ImageSums.of(*scores(seed, 10, 2000, 0.0)).variance() for seed in range(40)]
+    found = [ExampleSums.of(*scores(seed, 10, 2000, 0.0)).variance() for seed in range(40)]
     assert np.mean(found) < 0.1 * 0.5 / (10 * 2000)
     assert min(found) == 0.0
 
 
 def test_more_seeds_do_not_remove_what_images_add() -> None:
-    few, many = (float(ImageSums.of(*scores(3, seeds, 4000, 0.2)).variance()) for seeds in (5, 40))
+    few, many = (float(ExampleSums.of(*scores(3, seeds, 4000, 0.2)).variance()) for seeds in (5, 40))
     assert few == pytest.approx(0.2**2 / 4000, rel=0.2)
     assert many == pytest.approx(0.2**2 / 4000, rel=0.1)
 
@@ -65,7 +65,7 @@ def test_it_holds_the_true_difference_on_new_images() -> None:
         leader = int(c.leader[0])
         pair = (first, second) if leader == 0 else (second, first)
         error, freedom = c.error[0, 1 - leader], c.freedom[0, 1 - leader]
-        half = half_over_both(error, freedom, ImageSums.of(*pair).variance(), 0.05)
+        half = half_over_both(error, freedom, ExampleSums.of(*pair).variance(), 0.05)
         off = abs(c.difference[0, 1 - leader])  # the two are equally good on all images together
         held.append(off <= half)
         alone.append(off <= stats.t.isf(0.025, freedom) * error)
@@ -75,5 +75,5 @@ def test_it_holds_the_true_difference_on_new_images() -> None:
 
 def test_many_pairs_at_once_are_each_alone() -> None:
     pairs = [scores(seed, 3, 50, 0.2) for seed in range(5)]
-    together = ImageSums.of(np.stack([a for a, _ in pairs]), np.stack([b for _, b in pairs])).variance()
-    assert together.tolist() == [float(ImageSums.of(a, b).variance()) for a, b in pairs]
+    together = ExampleSums.of(np.stack([a for a, _ in pairs]), np.stack([b for _, b in pairs])).variance()
+    assert together.tolist() == [float(ExampleSums.of(a, b).variance()) for a, b in pairs]
