@@ -27,14 +27,14 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from study.core.records import EpochMetrics, StudyConfig
+from study.core.records import EpochMetrics, StudyConfig, TrialSpec
 from study.search import FAMILIES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -63,8 +63,18 @@ class RecordedLanes:
         self._curves: NDArray[np.float32] = np.load(CURVES)["curves"]
         self._lanes: dict[int, tuple[int, int]] = {}  # curve and epochs given, by key
 
-    def add(self, key: int, seed: int) -> None:
+    @property
+    def keys(self) -> list[int]:
+        """Numbers of the trials that train."""
+        return list(self._lanes)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return nothing: the recorded curves have no weights."""
+        return {}
+
+    def add(self, key: int, seed: int, asked: TrialSpec | None = None) -> None:
         """Start a trial."""
+        del asked
         self._lanes[key] = seed % len(self._curves), 0
 
     def drop(self, key: int) -> None:
@@ -133,6 +143,7 @@ class Stopwatch:
 def search_window(pruner: str, total: int, lanes: int) -> dict[str, float]:
     """Open the study, search until it has ``total`` trials, close it; return seconds by name."""
     from study.loops import search_loop
+    from study.loops.search_checkpoint import free_slot
     from study.page.closing import close_study
     from study.store import lifecycle
     from study.store import optuna_storage as store
@@ -148,14 +159,16 @@ def search_window(pruner: str, total: int, lanes: int) -> dict[str, float]:
         study.sampler, study.pruner = make_sampler(config, space), make_pruner(config)
         lifecycle.recover(study)
         tracker = Tracker.open(
-            TRACKING, config, attributes={}, resume_run_id=study.user_attrs.get("mlflow_run_id"),
+            TRACKING, config, attributes={}, key=study.user_attrs["key"], resume_run_id=study.user_attrs.get("mlflow_run_id"),
             running=lambda: lifecycle.running(study),
         )  # fmt: skip
         study.set_user_attr("mlflow_run_id", tracker.run_id)
         known = store.record(study)
+    places = ExitStack()
+    slot = places.enter_context(free_slot(Path("checkpoints")))
     loop = search_loop.SearchLoop(
         study, config, space, tracker, RecordedLanes(search_loop.next_clock(known)),  # type: ignore[arg-type]  # stands in for lanes
-        width=lanes, total=total, show=lambda _: None,
+        slot, width=lanes, total=total, show=lambda _: None,
     )  # fmt: skip
     for function, name in (("ask", "ask"), ("begin", "ask"), ("report", "report"), ("finish", "tell")):
         watch.wrap(lifecycle, function, name)
@@ -164,6 +177,7 @@ def search_window(pruner: str, total: int, lanes: int) -> dict[str, float]:
     for function in ("start", "epoch", "end"):
         watch.wrap(tracker, function, "mlflow")
     loop.run()
+    places.close()
     with watch.running("closing"):
         close_study(store.record(study), tracker, "finished")
     store.close(study)

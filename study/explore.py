@@ -291,22 +291,19 @@ def _seconds(results: Results, pending: Sequence[tuple[Cell, int]]) -> float | N
 
 def _open_tracker(sweep: Sweep, options: ExploreOptions, folder: Path, device: str) -> Any:
     """Open the parent run that earlier processes recorded in, or a new one."""
-    from study.core.files import write_text
     from study.core.provenance import provenance
+    from study.loops.recording import recording_key
     from study.questions.trained import EXPERIMENT
     from study.store.mlflow_tracking import Tracker
 
-    kept = folder / "mlflow-run"
-    tracker = Tracker.open(
+    return Tracker.open(
         options.tracking_uri,
         sweep,
         attributes=provenance(device),
-        resume_run_id=kept.read_text("utf-8") if kept.exists() else None,
+        key=recording_key(folder),
         experiment=EXPERIMENT,
         kind="explore",
     )
-    write_text(kept, tracker.run_id)
-    return tracker
 
 
 def _train(

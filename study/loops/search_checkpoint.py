@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -24,8 +23,7 @@ import torch
 from study.core.errors import InputError
 from study.core.files import whole_file, write_text
 from study.core.records import EpochMetrics, TrialSpec
-from study.training.general.fused import ProblemLanes
-from study.training.lanes import Lanes
+from study.training.side_by_side import SideBySide
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,7 @@ class Slot:
         self._lanes = folder / f"lanes-{number}.pt"
         self._decisions = folder / f"lanes-{number}.json"
 
-    def save(self, jobs: Sequence[SavedJob], lanes: Lanes | ProblemLanes) -> None:
+    def save(self, jobs: Sequence[SavedJob], lanes: SideBySide) -> None:
         """Keep the lanes after an epoch."""
         saved = {"jobs": json.dumps([job.to_json() for job in jobs]), "state": lanes.state_dict()}
         with whole_file(self._lanes, "`checkpoints`") as part:
@@ -147,7 +145,7 @@ def _hold(folder: Path, number: int) -> tuple[int, int] | None:
     """Lock a slot; ``None`` where another process holds it, or has just given it up and removed its file."""
     path = folder / f"lock-{number}"
     opened = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    if sys.platform != "win32":  # no such locks there
+    if os.name == "posix":  # no such locks elsewhere
         import fcntl
 
         try:

@@ -24,7 +24,8 @@ from study.store.mlflow_tracking import RunSpec, Tracker
 from study.store.patience import LostError
 from study.training.rates import Rates
 from study.training.side_by_side import SideBySide
-from study.tuning.pruner import MedianPruner, decide
+from study.tuning.median_pruner import MedianPruner
+from study.tuning.pruner import decide
 from study.tuning.space import Space
 
 #: Seconds between two looks at the trials of other processes, while there is nothing to train.

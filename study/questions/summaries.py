@@ -15,9 +15,8 @@ from functools import cached_property
 import numpy as np
 from scipy import stats
 
-from study.core.records import FAILED_BELOW
+from study.core.metric import ACCURACY
 from study.questions.sweep import Run
-from study.stats.comparison import BAD_DROP
 
 LEVEL = 0.95
 
@@ -45,7 +44,7 @@ class Summary:
         ends = [end for run in self.runs.values() if not math.isnan(end := run.validation[-1])]
         if not ends:
             return {}
-        least = max(FAILED_BELOW, float(np.quantile(ends, 0.75)) - BAD_DROP)
+        least = max(ACCURACY.failed, float(np.quantile(ends, 0.75)) - ACCURACY.bad_drop)
         return {seed: run for seed, run in self.runs.items() if run.validation[-1] >= least}
 
     @property

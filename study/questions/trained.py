@@ -139,7 +139,7 @@ def train_sweep(
         scores = score_examples(ended, test)
         history = one.history()
         results = results.with_runs(
-            _run(cell, batch.seed, [row[lane] for row in history], scores[lane].accuracy, test.labels.device)
+            _run(cell, batch.seed, [row[lane] for row in history], scores[lane].value, test.labels.device)
             for lane, cell in enumerate(batch.cells)
         )
         one.checkpoint.unlink(missing_ok=True)

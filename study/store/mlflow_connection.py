@@ -10,9 +10,10 @@ import os
 import re
 import sqlite3
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy
 
@@ -79,7 +80,7 @@ def _make(url: sqlalchemy.URL) -> None:
     """Make MLflow's tables in a file."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    store = SqlAlchemyStore(url.render_as_string(), Path(url.database or "").parent.as_uri())
+    store: Any = SqlAlchemyStore(url.render_as_string(), Path(url.database or "").parent.as_uri())
     store._dispose_engine()  # noqa: SLF001 - the file is about to be renamed
 
 
@@ -112,7 +113,8 @@ def _is_half_made(path: Path) -> bool:
             if "alembic_version" in rows
             else []
         )
-    return found != [(_get_latest_schema_revision(),)]
+    newest: Callable[[], str] = _get_latest_schema_revision
+    return found != [(newest(),)]
 
 
 def _unanswered(error: Exception) -> str | None:

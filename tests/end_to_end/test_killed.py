@@ -175,7 +175,7 @@ def broken_at(
     broken = {}
     for at in range(len(whole.writes)) if ALL else one_of_each(whole.writes):
         folder = place / str(at)
-        _ = shutil.copytree(start, folder) if start else folder.mkdir()
+        shutil.copytree(start, folder) if start else os.makedirs(folder)
         assert commands.run(folder, *words, at=at).code == -signal.SIGKILL
         ended = commands.run(folder, *words)
         try:
@@ -229,7 +229,7 @@ def test_a_storm_of_kills(commands: Forge, searched: Undisturbed, tmp_path: Path
     draw = np.random.default_rng(len(command))
     for number in range(folders):
         folder = tmp_path / str(number)
-        _ = folder.mkdir() if command == "search" else shutil.copytree(searched.folder, folder)
+        os.makedirs(folder) if command == "search" else shutil.copytree(searched.folder, folder)
         for _ in range(kills):
             commands.run(folder, command, *COMMANDS[command], after=draw.uniform(0, seconds))
         ended = commands.run(folder, command, *COMMANDS[command])

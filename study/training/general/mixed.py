@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -89,11 +90,15 @@ class Mixed:
         for side in sides:
             if side.keys:
                 before = busy.index(side)
-                side.on_step = lambda share, before=before: self.on_step((before + share) / len(busy))
+                side.on_step = partial(self._tell, before, len(busy))
                 found |= side.train_epoch({key: rates[key] for key in side.keys})
             else:
                 side.clock += 1
         return {key: found[key] for key in self._keys}
+
+    def _tell(self, before: int, sides: int, share: float) -> None:
+        """Tell the share of the epoch that is done, from that of one side after ``before`` others."""
+        self.on_step((before + share) / sides)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what both sides need to go on."""

@@ -20,9 +20,10 @@ from study.problems.fashion_mnist import Split
 from study.stats.leaderboard import Finalist
 from study.stats.verdict import Plan, Verdict
 from study.store.mlflow_tracking import Tracker
-from study.training.evaluation import AnyLanes, Examination, Scores, score_examples
+from study.training.evaluation import Examination, Scores, score_examples
 from study.training.lanes import Lanes
 from study.training.lenet import lenet
+from study.training.side_by_side import SideBySide
 
 Make = Callable[..., TrialSpec]
 PLAN = Plan((2, 3, 4), level=0.6, margin=0.0)
@@ -46,7 +47,7 @@ def training(few: Split) -> Examination:
     """LeNet's lanes on a few images, judged on a few others."""
     split = Split(few.train, None, few.checksums)
 
-    def score(lanes: AnyLanes) -> dict[int, Scores]:
+    def score(lanes: SideBySide) -> dict[int, Scores]:
         assert few.evaluation is not None
         return score_examples(lanes, few.evaluation)
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from study import confirm as confirm_command_module
 from study import search as search_module
 from study.core.records import DEFAULT_PROBLEM, StudyConfig, StudyRecord
+from study.loops.confirm_options import ConfirmOptions
 from study.loops.search_options import SearchOptions
 from study.page import reproduce
 from study.page.verdict_text import Confirmation
@@ -40,7 +41,7 @@ def config_from(line: str, like: StudyConfig) -> StudyConfig:
     optimizer = options.optimizer or "sgd"
     workload = Workload(
         like.problem, 30, 256, options.train_images or 50_000, OPTIMIZERS[optimizer][1], like.metric, like.data,
-        like.source, optimizer, options.weight_decay or 0.0, {}, lambda: None,  # type: ignore[arg-type, return-value]  # trains nothing
+        like.source, optimizer, options.weight_decay or 0.0, {}, *[lambda: None] * 3,  # type: ignore[arg-type]  # trains nothing
     )  # fmt: skip
     return options.config(options.device, options.precision, workload)
 
@@ -109,7 +110,7 @@ def confirmed(record: StudyRecord, plan: Plan, **chosen: Any) -> Confirmation:
     asked = {f.name: {"family": f.spec.family, "asked": f.spec.to_json()} for f in finalists}
     scores = {name: table[:, i] for i, name in enumerate(names)}
     study = {"device": "cuda", "precision": "bfloat16"}
-    return Confirmation(verdict(table, names, plan), scores, asked, 12_000, rates, study)
+    return Confirmation(verdict(table, names, plan), scores, asked, 12_000, 60_000, rates, study)
 
 
 @pytest.mark.parametrize(
@@ -125,10 +126,10 @@ def test_the_confirmations_line_chooses_and_judges_as_it_did(
 ) -> None:
     record = made_up(100)
     made = confirmed(record, plan, **chosen)
-    options = confirm_command_module.ConfirmOptions(
+    options = ConfirmOptions(
         **read_back(confirm_command_module.main, reproduce.confirm_command(record, made))
     )
-    assert options.plan == plan
+    assert options.plan(record.config.metric) == plan
     again = choose_finalists(
         record,
         finalists=options.finalists,

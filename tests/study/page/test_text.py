@@ -27,10 +27,10 @@ def table(leads: tuple[float, float, float], seeds: int = 12) -> np.ndarray:
 
 
 @pytest.mark.parametrize("leads", [(2.0, 0.0, 1.0), (0.0, 0.0, 0.0), (0.1, 0.0, 0.05)])
-def test_every_headline_has_ten_words_at_most(leads: tuple[float, float, float]) -> None:
+def test_every_headline_has_ten_words_at_most(made_up: Maker, leads: tuple[float, float, float]) -> None:
     judged = verdict(table(leads), NAMES, Plan((12,)))
     assert len(sentences(judged)[0].split()) <= 10
-    assert len(open_verdict("x").headline.split()) <= 10
+    assert len(open_verdict(made_up(12)).headline.split()) <= 10
 
 
 def test_a_confirmed_study_is_answered_by_its_verdict(made_up: Maker) -> None:

@@ -96,7 +96,9 @@ def test_each_side_trains_as_if_alone_and_goes_on_from_its_state(few: Split) -> 
     assert few.evaluation is not None
     with torch.no_grad():
         right = reference(few.evaluation.pixels.double().unsqueeze(1)).argmax(1) == few.evaluation.labels
-    assert score_examples(lanes, few.evaluation)[1].right.tolist() == right.tolist()
+    found = score_examples(lanes, few.evaluation)[1].each
+    assert found is not None
+    assert found.tolist() == right.tolist()
 
 
 def test_a_lane_that_comes_late_finds_the_clock_of_all(few: Split) -> None:
