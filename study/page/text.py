@@ -73,14 +73,14 @@ def tiles(record: StudyRecord, leaderboard: Sequence[Row], verdict: Verdict | No
 def _confirmed(record: StudyRecord, verdict: Verdict) -> tuple[Tile, ...]:
     metric = record.config.metric
     leader = next(f for f in verdict.finalists if f.name == verdict.leader)
-    best = Tile(metric.title("test"), MISSING, f"{leader.name}: every run failed")
+    best = Tile(f"test {metric.name}", MISSING, f"{leader.name}: every run failed")
     if leader.typical is not None:
         sure = (
             ""
             if leader.low is None or leader.high is None
             else f", {metric.value(leader.low)} to {metric.value(leader.high)}"
         )
-        best = Tile(metric.title("test"), metric.value(leader.typical), f"{leader.name}{sure}")
+        best = Tile(f"test {metric.name}", metric.value(leader.typical), f"{leader.name}{sure}")
     level = f"{100 * verdict.plan.level:g} %"
 
     def lead(label: str, over: Difference | None, otherwise: str) -> Tile:

@@ -39,7 +39,7 @@ def test_a_confirmed_study_is_answered_by_its_verdict(made_up: Maker) -> None:
     best, following, constant, cost = tiles(record, leaderboard(record), judged)
     leader = judged.finalists[0]
     assert leader.typical is not None
-    assert best.label == "Test accuracy"
+    assert best.label == "test accuracy"
     assert best.value == f"{leader.typical:.4f}"
     assert best.detail.startswith("warmup_stable_decay #3")
     differences = {d.name: d.lead for d in judged.differences}
