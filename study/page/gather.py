@@ -100,8 +100,9 @@ def confirmation(study: str, given: Path | None) -> Confirmation | None:
 def gather(record: StudyRecord, confirmed: Confirmation | None) -> Page:
     """Return all that the page of a study shows, whatever state the study is in."""
     results, explained, revision = Results.of(record), importances(record), git_revision()
+    lines = learning_curves.drawn(record)
     curves, scale = (
-        rate_curves.rate_curves(record),
+        rate_curves.rate_curves(lines),
         accuracy_scale((t.value for t in record.trials), record.config.metric),
     )
     return Page(
@@ -114,8 +115,8 @@ def gather(record: StudyRecord, confirmed: Confirmation | None) -> Page:
             {
                 "verdict": () if confirmed is None else confirmed.drawings(),
                 "rates": rate_curves.draw(curves, scale),
-                "rates_by_family": rate_curves.draw_by_family(record, curves, scale),
-                "learning": learning_curves.draw(record),
+                "rates_by_family": rate_curves.draw_by_family(lines, curves, scale),
+                "learning": learning_curves.draw(lines),
                 "base_rate": base_rate_cloud.draw(record),
                 "warm_up": warm_up_cloud.draw(record),
                 "importance": importance_bars.draw(explained),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from study.core.records import DEFAULT_PROBLEM, ENDED, SEARCH_IMAGES, StudyRecord
+from study.page.plots.learning_curves import DRAWN
 from study.stats.pruning_cost import Cost
 from study.terminal.cells import percent
 
@@ -68,6 +69,10 @@ def notices(record: StudyRecord) -> tuple[str, ...]:
         said.append(
             f"A quick look: trained on {record.config.train_images:,} of {SEARCH_IMAGES:,} images. "
             "Its ranking need not hold for all of them."
+        )
+    if len(record.trials) > DRAWN:
+        said.append(
+            f"Of rates and learning curves {DRAWN:,} are drawn, each family's best among them; tables hold all trials."
         )
     return (*said, *hardly_tried(record))
 
