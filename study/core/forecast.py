@@ -69,7 +69,8 @@ def traits(signal: Floats, rates: Floats, *, bounded: bool) -> Floats:
     """Return what a trial's end is forecast from, at each epoch.
 
     Args:
-        signal: What it showed after each epoch, [E]; NaN where it has not come to. Traits of an epoch depend on no later signal.
+        signal: What it showed after each epoch, [E]; NaN where it has not come to. What is not finite counts as 0, and no trait
+            depends on a later epoch's.
         rates: Its mean rate in each epoch, [E].
         bounded: Whether the metric has a best possible value.
 
@@ -77,7 +78,7 @@ def traits(signal: Floats, rates: Floats, *, bounded: bool) -> Floats:
         [E - 1, 7]: shortfall of the best signal so far and of the last three in the mean; logarithms of the last three rates of the run, the
         rate now, the sums of the rates to come and gone, and the largest one to come. After the last epoch nothing is to come.
     """
-    short = shortfall(signal, bounded=bounded)
+    short = shortfall(np.where(np.isfinite(signal), signal, 0.0), bounded=bounded)
     epochs = len(rates)
     least = max(1e-3 * float(rates.max()), 1e-12)
     coming = np.cumsum(rates[::-1])[::-1][1:]

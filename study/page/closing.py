@@ -11,6 +11,7 @@ from study.core.records import Outcome, StudyRecord
 from study.outside.memory import SHARED
 from study.outside.passwords import hidden
 from study.page.family_table import Results, family_table
+from study.page.plots.learning_curves import drawn
 from study.page.plots.rate_curves import rate_curves, rate_figure
 from study.page.reproduce import confirm_command
 from study.page.style import on_white
@@ -28,7 +29,7 @@ def close_study(record: StudyRecord, tracker: Tracker, outcome: Outcome) -> Resu
     if best is not None:
         metrics[f"best_val_{record.config.metric.name}"] = best.value or 0.0
         tags = {"leading_schedule": best.family, "leading_trial": str(best.number)}
-    curves = rate_curves(record)
+    curves = rate_curves(drawn(record))
     if curves:
         title = f"Learning rate of every trial, coloured by validation {record.config.metric.name}"
         figure = on_white(rate_figure(curves, height=640), title)

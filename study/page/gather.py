@@ -118,8 +118,9 @@ def confirmation(study: str, given: Path | None) -> Confirmation | None:
 def gather(record: StudyRecord, confirmed: Confirmation | None, links: RunLinks | None = None) -> Page:
     """Return all that the page of a study shows, whatever state the study is in."""
     results, explained, revision = Results.of(record), importances(record), git_revision()
+    lines = learning_curves.drawn(record)
     board, metric = results.leaderboard, record.config.metric
-    curves, why = rate_curves.rate_curves(record), stops(record)
+    curves, why = rate_curves.rate_curves(lines), stops(record)
     scale = accuracy_scale((t.value for t in record.trials), metric)
     return Page(
         results=results,
@@ -135,7 +136,7 @@ def gather(record: StudyRecord, confirmed: Confirmation | None, links: RunLinks 
                 "rates_by_family": family_rates.draw(board, curves, record.config.epochs),
                 "top_rates": top_rates.draw(curves, metric),
                 "rates": rate_curves.draw(curves, scale),
-                "learning": learning_curves.draw(record),
+                "learning": learning_curves.draw(lines),
                 "best": best_so_far.draw(record),
                 "expected_best": expected_best_curve.draw(record),
                 "base_rate": base_rate_cloud.draw(record),

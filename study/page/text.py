@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from study.core.busy_time import BusyTime, duration
 from study.core.records import DEFAULT_PROBLEM, ENDED, SEARCH_IMAGES, StudyRecord
+from study.page.plots.learning_curves import DRAWN
 from study.stats.leaderboard import Row
 from study.stats.pruning_cost import Cost
 from study.stats.verdict_record import Difference, Verdict
@@ -174,6 +175,10 @@ def notices(record: StudyRecord, confirmed_on: int | None = None) -> tuple[str, 
             f"{searched}. Its ranking need not hold for all of them."
             if confirmed_on is None
             else f"{searched}. The confirmation trained on {confirmed_on:,}."
+        )
+    if len(record.trials) > DRAWN:
+        said.append(
+            f"Of rates and learning curves {DRAWN:,} are drawn, each family's best among them; tables hold all trials."
         )
     return (*said, *hardly_tried(record))
 

@@ -95,13 +95,12 @@ def curves(study: StudyRecord) -> Curves:
 
 def _traits(trials: Sequence[TrialRecord], signals: Floats, *, bounded: bool) -> Floats:
     """Return the traits of trials with their signals, [N, E]."""
-    with np.errstate(invalid="ignore"):  # from where a trial diverged nothing is asked
-        return np.stack(
-            [
-                trial_traits(trial.spec, [e.train_loss for e in trial.epochs], signal, bounded=bounded)
-                for trial, signal in zip(trials, signals, strict=True)
-            ]
-        )
+    return np.stack(
+        [
+            trial_traits(trial.spec, [e.train_loss for e in trial.epochs], signal, bounded=bounded)
+            for trial, signal in zip(trials, signals, strict=True)
+        ]
+    )
 
 
 @dataclass(frozen=True)

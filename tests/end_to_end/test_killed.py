@@ -175,7 +175,10 @@ def broken_at(
     broken = {}
     for at in range(len(whole.writes)) if ALL else one_of_each(whole.writes):
         folder = place / str(at)
-        shutil.copytree(start, folder) if start else os.makedirs(folder)
+        if start:
+            shutil.copytree(start, folder)
+        else:
+            folder.mkdir()
         assert commands.run(folder, *words, at=at).code == -signal.SIGKILL
         ended = commands.run(folder, *words)
         try:
@@ -229,7 +232,10 @@ def test_a_storm_of_kills(commands: Forge, searched: Undisturbed, tmp_path: Path
     draw = np.random.default_rng(len(command))
     for number in range(folders):
         folder = tmp_path / str(number)
-        os.makedirs(folder) if command == "search" else shutil.copytree(searched.folder, folder)
+        if command == "search":
+            folder.mkdir()
+        else:
+            shutil.copytree(searched.folder, folder)
         for _ in range(kills):
             commands.run(folder, command, *COMMANDS[command], after=draw.uniform(0, seconds))
         ended = commands.run(folder, command, *COMMANDS[command])

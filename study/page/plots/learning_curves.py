@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -24,6 +24,24 @@ _TITLES: dict[Quantity, tuple[str, str]] = {
 }
 # Few enough to be read; Plotly's own choice on a short log axis shows a lone "5".
 _LOG_TICKS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
+
+
+#: Trials of which lines are drawn: more cannot be told apart, and a page of 10,000 would weigh 34 MB.
+DRAWN = 1000
+
+
+def drawn(record: StudyRecord, at_most: int = DRAWN) -> StudyRecord:
+    """Return a study with so many of its trials as lines are drawn of.
+
+    The best of each family is among them; the others are taken at equal distances by number.
+    """
+    if len(record.trials) <= at_most:
+        return record
+    best = {t.number for t in map(best_of, record.by_family.values()) if t is not None}
+    others = [t.number for t in record.trials if t.number not in best]
+    count = max(0, at_most - len(best))
+    kept = best | {others[i] for i in np.linspace(0, len(others) - 1, count).round().astype(int)}
+    return replace(record, trials=tuple(t for t in record.trials if t.number in kept))
 
 
 @dataclass(frozen=True)

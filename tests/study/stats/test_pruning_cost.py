@@ -13,10 +13,13 @@ from optuna.trial import TrialState
 
 import lrsched
 from study.core.errors import InputError
+from study.core.forecast import trial_traits
 from study.core.median_rule import MedianRule
+from study.core.metric import ACCURACY
+from study.core.predict_rule import PredictRule
 from study.core.records import EpochMetrics, Outcome, StudyConfig, StudyRecord, TrialRecord, TrialSpec
 from study.page.plots.audit_scatter import audit_figure
-from study.stats.pruning.clock import epochs_trained
+from study.stats.pruning.clock import epochs_forecast, epochs_trained
 from study.stats.pruning_cost import ALL, Cost, cost_of_pruning, estimate
 from study.stats.replay import (
     Curves,
@@ -30,7 +33,9 @@ from study.stats.replay import (
     recommend,
 )
 from study.tuning.median_pruner import MedianPruner, is_reprieved
+from study.tuning.predict_pruner import PredictPruner
 from study.tuning.pruner import decide
+from tests.making import epochs_of, spec_of
 
 RULE = MedianRule(n_warmup_steps=2, interval_steps=1, n_startup_trials=2, epochs=4)
 SETTING = Setting("family-median", "val", RULE)
@@ -186,35 +191,82 @@ def test_replay_stops_whom_the_real_pruner_stops(*, within: bool, lanes: int, ke
     signal = late_bloomers(40, 10, seed=lanes)
     signal[7, 3:] = -np.inf
     rule = MedianRule(n_warmup_steps=2, interval_steps=2, n_startup_trials=3, epochs=10, keep_best=keep)
-    study = optuna.create_study(direction="maximize", pruner=MedianPruner(rule, family="kind", within=within))
-    kinds = [("x", "y", "z")[n % 3] for n in range(40)]
-    offsets = np.zeros(40, dtype=np.int64)
-    trained = np.full(40, 10)
+    offsets, trained = search(signal, MedianPruner(rule, family="kind", within=within), lanes)
+    assert epochs_trained(signal, offsets, KINDS, rule, within=within).tolist() == trained.tolist()
+    assert 5 < (trained < 10).sum() < 35
+
+
+@pytest.mark.parametrize("keep", [1, 2])
+@pytest.mark.parametrize("lanes", [1, 5])
+def test_replay_stops_whom_the_real_forecast_stops(*, lanes: int, keep: int) -> None:
+    """The same for the rule that knows the schedule, one family's schedule following its training loss."""
+    signal = 0.15 + 0.5 * late_bloomers(40, 10, seed=lanes)
+    signal[7, 3:] = -np.inf  # diverges
+    signal[11] = 0.1  # learns nothing
+    rule = PredictRule(n_warmup_steps=3, n_startup_trials=6, epochs=10, keep_best=keep)
+    offsets, trained = search(signal, PredictPruner(rule, ACCURACY, family="kind"), lanes)
+    traits = np.stack([trial_traits(asked(n), LOSSES, row, bounded=True) for n, row in enumerate(signal)])
+    final = signal[:, -1]
+    again = epochs_forecast(signal, traits, final, offsets, KINDS, rule, failed=ACCURACY.failed, bounded=True)
+    assert again.tolist() == trained.tolist()
+    assert 5 < (trained < 10).sum() < 35
+
+
+#: Families of the trials that are searched for real, and the training loss of each epoch of each.
+KINDS = [("x", "y", "z")[n % 3] for n in range(40)]
+LOSSES = (1.0, 0.8, 0.7, 0.7, 0.7, 0.7, 0.5, 0.5, 0.5, 0.4)
+
+
+def asked(number: int) -> TrialSpec:
+    """What a trial is to train: a cosine, a constant, or a plateau, from rates of its own."""
+    schedule = (lrsched.Cosine(T_max=10), lrsched.Constant(), lrsched.Plateau(patience=1, factor=0.5))[
+        number % 3
+    ]
+    return spec_of(number, family=KINDS[number], schedule=schedule, base_rate=0.1 * 1.05**number, epochs=10)
+
+
+def search(
+    signal: NDArray[np.float64], pruner: MedianPruner, lanes: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Search for real, lanes refilled as they end; return where each trial began and the epochs that it trained."""
+    count = len(signal)
+    study = optuna.create_study(direction="maximize", pruner=pruner)
+    offsets, trained = np.zeros(count, dtype=np.int64), np.full(count, 10)
     running: list[tuple[optuna.Trial, int]] = []
-    spec, clock = 0, 0
-    while running or spec < 40:
-        while len(running) < lanes and spec < 40:
-            study.enqueue_trial({"kind": kinds[spec]})
+    started, clock = 0, 0
+    while running or started < count:
+        while len(running) < lanes and started < count:
+            study.enqueue_trial({"kind": KINDS[started]})
             new = study.ask()
             new.suggest_categorical("kind", ("x", "y", "z"))
-            offsets[spec] = clock
+            new.set_user_attr("asked", asked(started).to_json())
+            offsets[started] = clock
             running.append((new, 0))
-            spec += 1
+            started += 1
         for each, epoch in running:
             each.report(signal[each.number, epoch], epoch)
-        decisions = [decide(study, each) for each, _ in running]
         still = []
-        for (each, epoch), decision in zip(running, decisions, strict=True):
-            if decision == "prune" or not np.isfinite(signal[each.number, epoch]):
-                study.tell(each, state=TrialState.PRUNED)
-                trained[each.number] = epoch + 1
-            elif epoch == 9:
+        for each, epoch in sorted(
+            running, key=lambda job: -job[1]
+        ):  # as the search: who finishes comes first
+            gave = epochs_of(signal[each.number, : epoch + 1])
+            gave = [replace(e, train_loss=loss) for e, loss in zip(gave, LOSSES, strict=False)]
+            if epoch == 9 and np.isfinite(signal[each.number, epoch]):
+                each.set_user_attr("epochs", [e.to_json() for e in gave])
                 study.tell(each, signal[each.number, -1])
+            elif decide(study, each, gave) == "prune" or not np.isfinite(signal[each.number, epoch]):
+                trained[each.number] = epoch + 1
+                still.append((each, -1))
             else:
                 still.append((each, epoch + 1))
-        running, clock = still, clock + 1
-    assert epochs_trained(signal, offsets, kinds, rule, within=within).tolist() == trained.tolist()
-    assert 5 < (trained < 10).sum() < 35
+        for each, epoch in still:
+            if epoch < 0:
+                study.tell(each, state=TrialState.PRUNED)
+        running, clock = (
+            sorted(((e, n) for e, n in still if n >= 0), key=lambda job: job[0].number),
+            clock + 1,
+        )
+    return offsets, trained
 
 
 def data(signal: NDArray[np.float64], families: Sequence[str]) -> Curves:

@@ -275,7 +275,7 @@ def test_works_in_plain_optimize() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"pruner": "mean"}, "pruner must be one of family-median, median, none, got 'mean'"),
+        ({"pruner": "mean"}, "pruner must be one of family-median, median, predict, none, got 'mean'"),
         ({"n_warmup_steps": -1}, "n_warmup_steps must be at least 0, got -1"),
         ({"interval_steps": 0}, "interval_steps must be at least 1, got 0"),
         ({"n_startup_trials": 0}, "n_startup_trials must be at least 1, got 0"),
