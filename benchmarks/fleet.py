@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 
 import numpy as np
+import optuna
 import psycopg
 
 from study.core.records import EpochMetrics, StudyConfig, TrialSpec
@@ -99,7 +100,7 @@ def work(url: str, fleet: Fleet, worker: int) -> None:
     store.close(study)
 
 
-def train(study: lifecycle.optuna.Study, trial: lifecycle.optuna.Trial, fleet: Fleet) -> None:
+def train(study: optuna.Study, trial: optuna.Trial, fleet: Fleet) -> None:
     """Report the epochs of a trial until it ends."""
     epochs: list[EpochMetrics] = []
     outcome = "finished"

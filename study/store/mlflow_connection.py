@@ -12,7 +12,7 @@ import sqlite3
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy
 
@@ -77,8 +77,8 @@ def _make(url: sqlalchemy.URL) -> None:
     """Make MLflow's tables in a file."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    store = SqlAlchemyStore(url.render_as_string(), Path(url.database or "").parent.as_uri())
-    store._dispose_engine()  # noqa: SLF001 - the file is about to be renamed
+    made: Any = SqlAlchemyStore
+    made(url.render_as_string(), Path(url.database or "").parent.as_uri()).engine.dispose()
 
 
 def _remove_half_made(url: sqlalchemy.URL) -> None:
@@ -99,8 +99,9 @@ def _remove_half_made(url: sqlalchemy.URL) -> None:
 
 
 def _is_half_made(path: Path) -> bool:
-    from mlflow.store.db.utils import _get_latest_schema_revision
+    from mlflow.store.db import utils
 
+    latest: Any = utils._get_latest_schema_revision  # noqa: SLF001 - MLflow has no public way
     rows = rows_of(path)
     if rows is None or rows.get("experiments", 0) > 1 or any(rows.get(name) for name in _RECORDS):
         return False
@@ -110,7 +111,7 @@ def _is_half_made(path: Path) -> bool:
             if "alembic_version" in rows
             else []
         )
-    return found != [(_get_latest_schema_revision(),)]
+    return found != [(latest(),)]
 
 
 def _unanswered(error: Exception) -> str | None:

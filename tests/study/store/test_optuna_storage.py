@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 import pytest
@@ -376,7 +376,9 @@ def test_a_trial_that_this_process_asked_for_in_vain_is_put_back(
 
 
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])
-def test_an_empty_study_of_the_name_is_completed(url: str, config: StudyConfig, direction: str) -> None:
+def test_an_empty_study_of_the_name_is_completed(
+    url: str, config: StudyConfig, direction: Literal["maximize", "minimize"]
+) -> None:
     """Its process was killed before it wrote the settings; one that is to be minimized is somebody else's."""
     optuna.create_study(storage=url, study_name="small", direction=direction)
     if direction == "minimize":
