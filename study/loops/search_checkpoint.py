@@ -147,8 +147,9 @@ def _hold(folder: Path, number: int) -> tuple[int, int] | None:
     """Lock a slot; ``None`` where another process holds it, or has just given it up and removed its file."""
     path = folder / f"lock-{number}"
     opened = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    if _locked(opened) and path.exists() and path.stat().st_ino == os.fstat(opened).st_ino:
-        return number, opened
+    with suppress(FileNotFoundError):
+        if _locked(opened) and path.stat().st_ino == os.fstat(opened).st_ino:
+            return number, opened
     os.close(opened)
     return None
 

@@ -194,9 +194,12 @@ def test_a_search_killed_at_any_of_its_writes_ends_as_if_nobody_had(
     """And the parts that this test holds against each other are all there: trials pruned and finished."""
     known = store.load(f"sqlite:///{searched.folder}/optuna.db")
     assert {t.outcome for t in known.trials} == {"finished", "pruned"}
+    empty = tmp_path / "empty"
+    empty.mkdir()
     words = ("search", *SEARCH)
     assert (
-        broken_at(commands, None, tmp_path, searched, words, lambda f: check_search(f, searched.folder)) == {}
+        broken_at(commands, empty, tmp_path, searched, words, lambda f: check_search(f, searched.folder))
+        == {}
     )
 
 
