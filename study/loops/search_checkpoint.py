@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -145,15 +146,19 @@ def _hold(folder: Path, number: int) -> tuple[int, int] | None:
     """Lock a slot; ``None`` where another process holds it, or has just given it up and removed its file."""
     path = folder / f"lock-{number}"
     opened = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    if os.name == "posix":  # no such locks elsewhere
+    with suppress(FileNotFoundError):
+        if _locked(opened) and path.stat().st_ino == os.fstat(opened).st_ino:
+            return number, opened
+    os.close(opened)
+    return None
+
+
+def _locked(opened: int) -> bool:
+    if sys.platform != "win32":  # no such locks there
         import fcntl
 
         try:
             fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if path.stat().st_ino == os.fstat(opened).st_ino:
-                return number, opened
-        except (BlockingIOError, FileNotFoundError):
-            pass
-        os.close(opened)
-        return None
-    return number, opened
+        except BlockingIOError:
+            return False
+    return True

@@ -63,7 +63,7 @@ def ask(study: optuna.Study, total: int) -> optuna.Trial | None:
     patience = patience_of(study)
     with alone(study):
         falls = patience.falls
-        while (trials := study.get_trials(deepcopy=False)) is not None and _room(trials, total) > 0:
+        while _room(trials := study.get_trials(deepcopy=False), total) > 0:
             waiting = next((t for t in trials if t.state is TrialState.WAITING), None)
             if waiting is None:
                 study.add_trial(

@@ -10,7 +10,6 @@ import os
 import re
 import sqlite3
 import time
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -58,7 +57,7 @@ def connect(tracking_uri: str) -> MlflowClient:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     for twice in ("mlflow.store.db.utils", "urllib3.connectionpool"):  # what they log is raised as well
         logging.getLogger(twice).setLevel(logging.CRITICAL)
-    shown = f"`tracking_uri` {tracking_uri!r}"
+    shown = f"`tracking_uri` {hidden(tracking_uri)!r}"
     try:
         if tracking_uri.startswith("http"):
             client = MlflowClient(tracking_uri=tracking_uri)
@@ -80,8 +79,8 @@ def _make(url: sqlalchemy.URL) -> None:
     """Make MLflow's tables in a file."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    store: Any = SqlAlchemyStore(url.render_as_string(), Path(url.database or "").parent.as_uri())
-    store._dispose_engine()  # noqa: SLF001 - the file is about to be renamed
+    made: Any = SqlAlchemyStore
+    made(url.render_as_string(), Path(url.database or "").parent.as_uri()).engine.dispose()
 
 
 def _remove_half_made(url: sqlalchemy.URL) -> None:
@@ -102,8 +101,9 @@ def _remove_half_made(url: sqlalchemy.URL) -> None:
 
 
 def _is_half_made(path: Path) -> bool:
-    from mlflow.store.db.utils import _get_latest_schema_revision
+    from mlflow.store.db import utils
 
+    latest: Any = utils._get_latest_schema_revision  # noqa: SLF001 - MLflow has no public way
     rows = rows_of(path)
     if rows is None or rows.get("experiments", 0) > 1 or any(rows.get(name) for name in _RECORDS):
         return False
@@ -113,8 +113,7 @@ def _is_half_made(path: Path) -> bool:
             if "alembic_version" in rows
             else []
         )
-    newest: Callable[[], str] = _get_latest_schema_revision
-    return found != [(newest(),)]
+    return found != [(latest(),)]
 
 
 def _unanswered(error: Exception) -> str | None:

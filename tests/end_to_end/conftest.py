@@ -5,12 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +17,7 @@ from playwright.sync_api import Browser, BrowserContext, Route, sync_playwright
 
 from study.terminal.command import Command
 from tests.running import run_command
+from tests.servers import answers, free_port, script
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = [
@@ -83,14 +80,6 @@ def small_study(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     return Finished(folder, "small", 12, printed)
 
 
-def free_port() -> int:
-    """Return a port that nothing listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @contextmanager
 def serving(arguments: Sequence[str], folder: Path, url: str) -> Iterator[str]:
     """Run a server in ``folder`` until the block ends; yield ``url`` once it answers."""
@@ -111,20 +100,6 @@ def serving(arguments: Sequence[str], folder: Path, url: str) -> Iterator[str]:
             yield url
         finally:
             os.killpg(process.pid, signal.SIGTERM)
-
-
-def answers(url: str) -> bool:
-    """Whether a GET of ``url`` succeeds."""
-    try:
-        with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 - our own server's URL
-            return bool(response.status == 200)
-    except (urllib.error.URLError, ConnectionError, TimeoutError):
-        return False
-
-
-def script(name: str) -> str:
-    """Return the path of a program that is installed beside this Python."""
-    return str(Path(sys.executable).parent / name)
 
 
 @pytest.fixture(scope="session")
