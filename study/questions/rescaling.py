@@ -11,7 +11,8 @@ def rescaled(schedule: Schedule, factor: float) -> Schedule:
     """Return the schedule with its time stretched: ``rescaled(s, k)(k * t)`` is ``s(t)``.
 
     Times are multiplied by ``factor``, a factor per unit of time is taken to the power ``1 / factor``, and epochs that are
-    counted (a plateau's patience) are rounded to whole ones, so that there the law holds only roughly.
+    counted (a plateau's patience) are rounded to whole ones. Where a schedule moves once an epoch (a plateau, a factor), it
+    still does, so that there the law holds only roughly.
 
     Args:
         schedule: Any schedule without a user's function.

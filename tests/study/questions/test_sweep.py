@@ -20,8 +20,8 @@ from study.questions.trained import batches
 from study.tuning.space import Space
 from tests.study.questions.made import run_of, sweep_of
 
-#: Driven by a metric, or steps counted in epochs: rounded to whole ones.
-ROUGH = {"plateau"}
+#: These move once an epoch, however long the run is: equal only where they have made the same way.
+ROUGH = {"plateau", "factor"}
 
 
 @pytest.mark.parametrize("factor", [0.1, 3.0])
@@ -37,6 +37,13 @@ def test_a_stretched_schedule_says_the_same_later(family: str, factor: float) ->
         assert lrsched.from_json(longer.to_json()) == longer
         if family not in ROUGH:
             assert longer(factor * times) == pytest.approx(schedule(times), abs=1e-9)
+
+
+def test_a_factor_an_epoch_makes_the_same_way_by_the_end() -> None:
+    """With a drop an epoch, more and smaller ones: equal at each whole epoch of the shorter run."""
+    schedule = lrsched.Factor(factor=0.8, floor=0.01)
+    times = np.arange(30.0)
+    assert rescaled(schedule, 3.0)(3.0 * times) == pytest.approx(schedule(times), abs=1e-9)
 
 
 def test_patience_is_stretched_to_whole_epochs() -> None:
