@@ -67,7 +67,7 @@ def print_closing(
         f"  mlflow ui{database}\n"
         f"    and http://127.0.0.1:5000/#/{curves_in_mlflow(experiment, config)}\n"
         f"  optuna-dashboard {storage}\n"
-        f"  {confirm_command(record)}{where}"
+        f"  {confirm_command(record) or f'python -m study.report --study {config.name}'}{where}"
     )
 
 

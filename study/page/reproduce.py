@@ -44,11 +44,13 @@ def commands(record: StudyRecord, revision: str | None) -> str:
         confirm_command(record),
         f"python -m study.report --study {name}",
     ]
-    return "\n".join(lines)
+    return "\n".join(line for line in lines if line)
 
 
 def confirm_command(record: StudyRecord) -> str:
-    """Return the command that confirms the study."""
+    """Return the command that confirms the study; nothing where no test data can judge it."""
+    if "test_data" in record.attributes:
+        return ""
     reference = record.attributes.get("problem_reference")
     own = f" --problem {shlex.quote(reference)}" if reference else ""
     return f"python -m study.confirm --study {shlex.quote(record.config.name)}{own}"
