@@ -168,6 +168,7 @@ def test_a_file_that_a_database_names_is_not_run(tmp_path: Path, monkeypatch: py
     study = store.open_study(f"sqlite:///{tmp_path}/optuna.db", config)
     reference = "evil.py:problem'\nimport os; os.mkdir('ran')  #"
     study.set_user_attr("problem_reference", reference)
+    study.set_user_attr("lanes", "lanes are fused")
     study.add_trial(optuna.trial.create_trial(value=0.5, user_attrs={"asked": spec_of().to_json()}))
     store.close(study)
     for command, flags in ((report, []), (audit, []), (confirm, ["--baseline", "none"])):

@@ -71,4 +71,5 @@ def print_closing(
     where = "" if storage == "sqlite:///optuna.db" else f" --storage {shlex.quote(hidden(storage))}"
     for line in where_to_look(config, storage, tracking_uri, experiment):
         click.echo(line)
-    click.echo(f"  {confirm_command(record)}{where}")
+    own = confirm_command(record) or f"python -m study.report --study {shlex.quote(config.name)}"
+    click.echo(f"  {own}{where}")

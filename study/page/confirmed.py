@@ -115,12 +115,15 @@ def print_verdict(judged: Verdict, examples: Examples) -> None:
         for f in judged.ranked
     ]
     few = examples.train < examples.whole
+    behind_by = (
+        "points behind the leader" if metric.share else f"how far its {metric.name} is behind the leader's"
+    )
     only = f", ONLY {examples.train:,} TRAINING {judged.noun.upper()}" if few else ""
     print_table(
         columns,
         rows,
         title=f"{metric.title('test')} over {judged.seeds} fresh seeds{only}",
-        note=f"behind:{metric.unit} behind the leader, with the interval that decides; ahead on: seeds on which the "
+        note=f"behind: {behind_by}, with the interval that decides; ahead on: seeds on which the "
         f"leader was ahead; left at fewer than {judged.seeds} seeds: excluded",
     )
     for sentence in sentences(judged):

@@ -82,7 +82,9 @@ def search_command(
 
 
 def confirm_command(record: StudyRecord, confirmed: Confirmation | None = None) -> str:
-    """Return the command that confirms the study's finalists, as they were if they were."""
+    """Return the command that confirms the study's finalists, as they were if they were; none without test data."""
+    if "test_data" in record.attributes:
+        return ""
     words = ["python", "-m", "study.confirm", "--study", record.config.name]
     reference = record.attributes.get("problem_reference")
     words += ["--problem", reference] if reference else []
@@ -140,7 +142,7 @@ def commands(record: StudyRecord, confirmed: Confirmation | None, written_by: st
         confirm_command(record, confirmed),
         f"python -m study.report --study {shlex.quote(record.config.name)}",
     ]
-    return "\n".join(lines)
+    return "\n".join(line for line in lines if line)
 
 
 #: The optimizers of ``study.search --optimizer`` as code; ``{rate}`` and ``{decay}`` stand for numbers.

@@ -29,7 +29,8 @@ _LEGEND = (
 
 def open_verdict(record: StudyRecord) -> VerdictText:
     """Return what is said of a study that was not confirmed."""
-    if "test_data" in record.attributes:
+    command = confirm_command(record)
+    if not command:
         return VerdictText(
             "open",
             "No verdict: search scores name no winner.",
@@ -41,7 +42,7 @@ def open_verdict(record: StudyRecord) -> VerdictText:
         (
             "The best of many noisy trials owes part of its score to luck. Finalists are trained again on fresh seeds:",
         ),
-        confirm_command(record),
+        command,
     )
 
 
