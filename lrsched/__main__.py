@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from lrsched import picture
-from lrsched.catalogue import chart, listing, markdown, searched
+from lrsched.catalogue import chart, in_ascii, listing, markdown, searched
 from lrsched.compose import Warmup
 from lrsched.parameter import Parameter
 from lrsched.reading import read
@@ -72,7 +72,7 @@ def _list(arguments: list[str]) -> None:
             sys.stdout.reconfigure(encoding="utf-8")  # a page for a file, whatever the terminal can show
         print(markdown(), end="")  # noqa: T201  # a command
     else:
-        print(listing(shutil.get_terminal_size().columns if sys.stdout.isatty() else None))  # noqa: T201  # a command
+        _say(listing(shutil.get_terminal_size().columns if sys.stdout.isatty() else None))
         print("\npython -m lrsched NAME shows one; NAME --help tells its fields")  # noqa: T201  # a command
 
 
@@ -94,7 +94,16 @@ def _show(what: str, arguments: list[str]) -> None:
     if options.plot:
         _write(picture.draw(schedule, span, options.base_rate), options.plot)
         return
-    print(f"{schedule}\n\n{chart(schedule, span, options.base_rate)}")  # noqa: T201  # a command
+    _say(f"{schedule}\n\n{chart(schedule, span, options.base_rate)}")
+
+
+def _say(text: str) -> None:
+    """Print a text, its blocks and lines in ASCII where the output cannot write them."""
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = in_ascii(text)
+    print(text)  # noqa: T201  # a command
 
 
 def _write(figure: Any, path: str) -> None:

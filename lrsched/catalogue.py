@@ -13,6 +13,8 @@ from lrsched.schedule import REGISTRY, Array, Schedule
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _WIDTH, _HEIGHT = 60, 10
+#: What is drawn with, and what stands for it where there is ASCII alone.
+_ASCII = str.maketrans(f"{_BLOCKS}┤└─┴…", " .:-=+*%#|+-+~")
 
 
 def listing(width: int | None = None) -> str:
@@ -62,6 +64,11 @@ def chart(schedule: Schedule, span: float | None = None, base_rate: float = 1.0)
     exact = _followed(schedule, ticks)
     lines += [f"{tick:10g}  {base_rate * value:.6g}" for tick, value in zip(ticks, exact, strict=True)]
     return "\n".join(lines)
+
+
+def in_ascii(text: str) -> str:
+    """Return a listing or a chart drawn in ASCII: eight heights in a cell are ``. : - = + * % #``."""
+    return text.translate(_ASCII)
 
 
 def _followed(schedule: Schedule, times: list[float]) -> Array:

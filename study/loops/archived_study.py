@@ -19,6 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from study.core.errors import InputError
 from study.core.files import write_text
+from study.core.recorded import kept
 from study.core.records import StudyConfig, StudyRecord, TrialRecord
 from study.store import optuna_storage as store
 from study.store.mlflow_tracking import RunSpec, Tracker
@@ -28,6 +29,8 @@ FORMAT = "learning-rate schedule study"
 VERSION = 1
 STUDY, TRIALS, CERTIFICATE = "study.json", "trials.jsonl", "certificate.json"
 #: Facts of a study that hold for the databases it was recorded in, not for others made of it.
+#: What is kept of a trial out of sight, and what else its user attributes do not say again: it is of one process.
+_LONG, _ELSEWHERE = {"asked", "epochs"}, {"asked", "epochs", "owner"}
 _OF_ONE_DATABASE = {"settings", "mlflow_run_id", "key"}
 
 
@@ -124,7 +127,8 @@ def _row(trial: FrozenTrial) -> dict[str, Any]:
             name: json.loads(distribution_to_json(d)) for name, d in trial.distributions.items()
         },
         "reported": {str(epoch): value for epoch, value in sorted(trial.intermediate_values.items())},
-        "attributes": {name: value for name, value in trial.user_attrs.items() if name != "owner"},
+        "attributes": {name: value for name, value in trial.user_attrs.items() if name not in _ELSEWHERE},
+        "kept": {name: value for name, value in kept(trial).items() if name in _LONG},
         "started": _moment(trial.datetime_start),
         "ended": _moment(trial.datetime_complete),
     }
@@ -141,7 +145,7 @@ def _trial(row: dict[str, Any]) -> FrozenTrial:
         params=row["params"],
         distributions={n: json_to_distribution(json.dumps(d)) for n, d in row["distributions"].items()},
         user_attrs=row["attributes"],
-        system_attrs={},
+        system_attrs=row["kept"],
         intermediate_values={int(epoch): value for epoch, value in row["reported"].items()},
         trial_id=row["number"],
     )

@@ -76,7 +76,7 @@ def _compare(trial: TrialRecord, again: list[EpochMetrics]) -> int:
         for t in ("epoch", "rate", "train loss", "again", f"val {trial.metric.name}", "again")
     ]
     rows = [
-        [str(then.epoch), f"{then.rate:.4g}", cell(then.train_loss), cell(now.train_loss),
+        [str(then.epoch + 1), f"{then.rate:.4g}", cell(then.train_loss), cell(now.train_loss),
          cell(then.val_accuracy), cell(now.val_accuracy)]
         for then, now in zip(trial.epochs, again, strict=True)
     ]  # fmt: skip

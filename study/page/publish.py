@@ -21,6 +21,13 @@ from study.terminal.markdown import markdown_table, plain
 
 #: The page's figures that optuna-dashboard shows as well.
 FIGURES = ("confirmed", "rates", "accuracy", "expected-best")
+#: What a study's note says in optuna-dashboard alone.
+ABOUT_IMPORTANCE = (
+    "*Hyperparameter importance* as this dashboard draws it compares trials of all schedules with each other and knows "
+    "only the parameters that every trial has: which schedule, base rate and warm-up. The report "
+    "(`python -m study.report`) compares the trials of one schedule, by all of its parameters. The two answer "
+    "different questions and need not agree.\n"
+)
 _BARS = "▁▂▃▄▅▆▇█"
 #: Columns of a rate curve drawn in text.
 _WIDTH = 60
@@ -46,7 +53,7 @@ def publish(study: optuna.Study, page: Page, tracking_uri: str, run_id: str | No
     trials = {trial.number: trial_note(trial) for trial in record.trials if trial.ended is not None}
     drawings = (drawing for row in page.drawings.values() for drawing in row if drawing.id in FIGURES)
     figures = {d.id: on_white(d.figure, d.title) for d in drawings}
-    save_to_dashboard(study, note, trials, figures)
+    save_to_dashboard(study, f"{note}\n{ABOUT_IMPORTANCE}", trials, figures)
 
 
 def study_note(results: Results, verdict: VerdictText) -> str:

@@ -30,6 +30,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages._heartbeat import BaseHeartbeat
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from study.core.recorded import kept
 from study.core.records import EpochMetrics, Outcome, TrialSpec
 from study.store.database import alone_on
 from study.store.liveness import Process, current
@@ -90,7 +91,7 @@ def take(study: optuna.Study, number: int, spec: TrialSpec) -> optuna.Trial | No
     with alone(study):
         waiting = [t for t in _trials(study, TrialState.WAITING) if t.number == number]
         asked = json.loads(json.dumps(spec.to_json()))
-        if not waiting or waiting[0].user_attrs.get("asked") != asked or not _take(study, waiting[0]):
+        if not waiting or kept(waiting[0]).get("asked") != asked or not _take(study, waiting[0]):
             return None
         return optuna.Trial(study, waiting[0]._trial_id)  # noqa: SLF001 - as above
 
@@ -110,7 +111,7 @@ def running(study: optuna.Study) -> frozenset[int]:
 
 def was_begun(trial: optuna.Trial) -> tuple[int, ...]:
     """Return the numbers under which an earlier process began a trial that was just asked for or taken."""
-    known = trial.user_attrs
+    known = kept(trial.study._storage.get_trial(trial._trial_id))  # noqa: SLF001 - a trial in training hides half of it
     return (
         *([trial.number] if "asked" in known else []),
         *([known["retry_of"]] if "retry_of" in known else []),
@@ -119,7 +120,12 @@ def was_begun(trial: optuna.Trial) -> tuple[int, ...]:
 
 def begin(trial: optuna.Trial, spec: TrialSpec) -> None:
     """Write what a trial was asked, before it trains. Only then is it retried when it is cut off."""
-    trial.set_user_attr("asked", spec.to_json())
+    _keep(trial, "asked", spec.to_json())
+
+
+def _keep(trial: optuna.Trial, name: str, value: Any) -> None:
+    """Keep something long with a trial, out of optuna-dashboard's sight; read back by ``core.recorded.kept``."""
+    trial.study._storage.set_trial_system_attr(trial._trial_id, name, value)  # noqa: SLF001 - Optuna's own way is deprecated
 
 
 def report(trial: optuna.Trial, signal: float, epoch: int) -> bool:
@@ -185,7 +191,7 @@ def finish(
     if not _is_ours(study._storage.get_trial(trial._trial_id)):  # noqa: SLF001 - the state as others left it
         return False
     try:
-        trial.set_user_attr("epochs", [_plain(epoch) for epoch in epochs])
+        _keep(trial, "epochs", [_plain(epoch) for epoch in epochs])
         trial.set_user_attr("outcome", outcome)
         if reprieved_at is not None:
             trial.set_user_attr("reprieved_at", reprieved_at)

@@ -10,8 +10,8 @@ Runs are named by their ids, never by MLflow's "active run", so that many trials
 | diverged | FAILED | diverged |
 | interrupted | KILLED | interrupted |
 
-Metrics of an epoch stand at step = epochs trained (1 after the first epoch); ``lr`` stands at the
-optimizer step that used it, from 0, in at most 320 points.
+Metrics of an epoch, ``lr_epoch`` (its last rate) among them, stand at step = epochs trained (1 after the first);
+``lr`` stands at the optimizer step that used it, from 0, in at most 320 points.
 """
 
 from __future__ import annotations
@@ -217,6 +217,7 @@ class Tracker:
         named = {k.replace("_accuracy", f"_{self._metric}"): v for k, v in epoch.to_json().items()}
         measured = {k: v for k, v in named.items() if k.endswith(("_loss", f"_{self._metric}"))}
         metrics = [Metric(k, v, now, epoch.epoch + 1) for k, v in measured.items() if v is not None]
+        metrics += [Metric("lr_epoch", epoch.rate, now, epoch.epoch + 1)]  # beside accuracies, on their axis
         metrics += [Metric("lr", rate, now, step) for step, rate in self._open[child].add(rates)]
         self._held.setdefault(child, []).extend(metrics)
         if self._budget.allows():

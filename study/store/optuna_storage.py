@@ -29,6 +29,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from study.core.errors import InputError
 from study.core.metric import Metric
+from study.core.recorded import kept
 from study.core.records import EpochMetrics, Outcome, StudyConfig, StudyRecord, TrialRecord, TrialSpec
 from study.core.same_problem import changed_problem
 from study.store import urls
@@ -207,14 +208,14 @@ def record(study: optuna.Study) -> StudyRecord:
     attributes = dict(study.user_attrs)
     config = StudyConfig.from_json(attributes.pop("settings"))
     trials = study.get_trials(deepcopy=False)
-    begun = [t for t in trials if t.state is not TrialState.WAITING or "asked" in t.user_attrs]
+    begun = [t for t in trials if t.state is not TrialState.WAITING or "asked" in kept(t)]
     retried = {t.user_attrs.get("retry_of") for t in begun}
-    kept = [t for t in begun if t.number not in retried and "asked" in t.user_attrs]
-    return StudyRecord(config, tuple(_trial_record(t, config.metric) for t in kept), attributes)
+    there = [t for t in begun if t.number not in retried and "asked" in kept(t)]
+    return StudyRecord(config, tuple(_trial_record(t, config.metric) for t in there), attributes)
 
 
 def _trial_record(trial: FrozenTrial, metric: Metric) -> TrialRecord:
-    known = trial.user_attrs
+    known = kept(trial)
     outcome = _OUTCOMES[trial.state]
     return TrialRecord(
         spec=TrialSpec.from_json(known["asked"]),

@@ -105,7 +105,7 @@ def where_to_look(config: StudyConfig, storage: str, tracking_uri: str, experime
         database = "" if tracking_uri == "sqlite:///mlflow.db" else shlex.quote(hidden(tracking_uri))
         command = f"mlflow ui --backend-store-uri {database}" if database else "mlflow ui"
         served = [f"  {command}", f"    and {MLFLOW}/#/{curves}"]
-    return [*served, f"  optuna-dashboard {shlex.quote(hidden(storage))}", f"    and {DASHBOARD}"]
+    return [*served, f"  optuna-dashboard {shlex.quote(hidden(storage))}", f"    and {DASHBOARD}/dashboard"]
 
 
 def curves_in_mlflow(experiment: str, config: StudyConfig) -> str:

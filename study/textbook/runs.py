@@ -229,9 +229,12 @@ class Replication:
         return Lanes(split, batch_size=BATCH_SIZE, order_seed=seed)
 
     def label(self, lane: int, seed: int) -> tuple[str, dict[str, str]]:
-        """Return the name in MLflow of a lane's run, ``cosine, corrected seed 3``, and its tags."""
+        """Return the name in MLflow of a lane's run, ``cosine, corrected seed 3``, and its tags.
+
+        Seeds are numbered from 1, as those of a confirmation; the first is the number 0 to whoever draws with it.
+        """
         run = self.runs[lane]
-        return f"{run.title} seed {seed}", {"run": run.row.name, "way": run.way, "seed": str(seed)}
+        return f"{run.title} seed {seed + 1}", {"run": run.row.name, "way": run.way, "seed": str(seed + 1)}
 
     def measured(self) -> list[Measured]:
         """Return what every run gave with every seed, once all passes are finished."""

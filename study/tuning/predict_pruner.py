@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from study.core.forecast import Floats, Forecaster, is_bounded, trial_signal, trial_traits
 from study.core.metric import Metric
 from study.core.predict_rule import PredictRule, hopeful
+from study.core.recorded import kept
 from study.core.records import TrialSpec
 from study.tuning.median_pruner import MedianPruner
 
@@ -76,10 +77,10 @@ class PredictPruner(MedianPruner):
             final = self._metric.progress(other.values[0])
             self._finished[other.params[str(self._family)]].append(final)
             if self._metric.better(other.values[0], self._metric.failed):
-                losses = [float(epoch["train_loss"]) for epoch in other.user_attrs["epochs"]]
+                losses = [float(epoch["train_loss"]) for epoch in kept(other)["epochs"]]
                 self._forecaster.learn(self._traits(other, losses), final)
 
     def _traits(self, trial: FrozenTrial, train_losses: Sequence[float]) -> Floats:
-        spec = TrialSpec.from_json(trial.user_attrs["asked"])
+        spec = TrialSpec.from_json(kept(trial)["asked"])
         signal = trial_signal(trial.intermediate_values, self._metric, spec.epochs)
         return trial_traits(spec, train_losses, signal, bounded=self._bounded)

@@ -67,13 +67,18 @@ def test_a_childs_rate_curve_is_drawn_in_mlflow(
 def test_all_rate_curves_stand_side_by_side_in_mlflow(
     mlflow_ui: str, small_study: Any, window: BrowserContext
 ) -> None:
-    """The very link that the search prints shows the rates of its best trials."""
-    (printed,) = re.findall(r"http://127\.0\.0\.1:5000/(#/\S+)", small_study.output)
+    """The very link that the search prints, at its start and its end, shows the rates of its best trials."""
+    start, end = re.findall(r"http://127\.0\.0\.1:5000/(#/\S+)", small_study.output)
+    assert start == end
+    assert small_study.output.index(start) < small_study.output.index("search score")
     page = window.new_page()
-    page.goto(f"{mlflow_ui}/{printed}")
+    page.goto(f"{mlflow_ui}/{start}")
     drawn = chart(page, "lr")
     page.screenshot(path=small_study.folder / "mlflow-compare.png")
     assert len(drawn["traces"]) >= 10
+    expect(
+        page.get_by_test_id(CARD).filter(has=page.get_by_text("lr_epoch", exact=True)).first
+    ).to_be_visible()
 
 
 def test_the_dashboard_shows_the_study_and_its_trials(
@@ -91,6 +96,10 @@ def test_the_dashboard_shows_the_study_and_its_trials(
     page.goto(page.url.rstrip("/") + "/trials")
     expect(page.get_by_text(f"{small_study.trials} Trials")).to_be_visible()
     page.screenshot(path=small_study.folder / "dashboard-trials.png")
+
+    page.goto(f"{page.url}?numbers=3")
+    page.get_by_text("owner").first.wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 2000, "an attribute makes the page wide"
 
 
 def test_the_reports_links_open_the_very_trial(

@@ -40,7 +40,7 @@ def test_every_command_that_trains_names_the_problem() -> None:
 
 def test_a_problem_without_test_data_is_not_sent_to_be_confirmed() -> None:
     found = record(problem_reference="mine.py:problem", test_data="none, so that study.confirm cannot judge")
-    assert "study.confirm" not in commands(found, None)
+    assert "study.confirm" not in commands(found, None, None)
     said = open_verdict(found)
     assert said.command == ""
     assert "no test data to judge by" in said.sentences[0]

@@ -147,6 +147,7 @@ def test_epochs_are_there_while_the_trial_trains(
         "val_loss": [0.6, 0.6],
         "val_accuracy": [0.79, 0.8],
         "averaged_accuracy": [0.7, 0.7],
+        "lr_epoch": [0.1, 0.1],
     }.items():
         history = client.get_metric_history(child, name)
         assert [(m.step, m.value) for m in history] == list(zip([1, 2], values, strict=True))
@@ -161,7 +162,7 @@ def test_what_was_not_measured_is_not_recorded(
 ) -> None:
     child = tracker.start(RunSpec.trial(spec()))
     tracker.epoch(child, dataclasses.replace(epochs(1)[0], val_loss=None, val_accuracy=None), rates(0))
-    assert set(client.get_run(child).data.metrics) == {"train_loss", "train_accuracy", "lr"}
+    assert set(client.get_run(child).data.metrics) == {"train_loss", "train_accuracy", "lr", "lr_epoch"}
 
 
 def test_the_curve_stops_where_training_stopped_and_keeps_to_320_points(

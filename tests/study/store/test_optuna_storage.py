@@ -250,7 +250,7 @@ def test_losses_that_are_not_finite_survive_as_valid_json(
     assert math.isnan(kept.epochs[0].train_loss)
     assert kept.epochs[0].val_loss == -math.inf
     reader = sqlite3.connect(url.removeprefix("sqlite:///"))
-    (text,) = reader.execute("SELECT value_json FROM trial_user_attributes WHERE key = 'epochs'").fetchone()
+    (text,) = reader.execute("SELECT value_json FROM trial_system_attributes WHERE key = 'epochs'").fetchone()
     reader.close()
     assert '"nan"' in text
     assert "NaN" not in text
@@ -265,6 +265,25 @@ def test_a_trial_cannot_finish_as_something_else(
         life.finish(study, start(study), epochs(), outcome)
     with pytest.raises(ValueError, match="got none for trial 1"):
         life.finish(study, start(study), [], "finished")
+
+
+def test_what_is_long_is_no_user_attribute_and_is_read_where_earlier_versions_kept_it(
+    url: str, config: StudyConfig, start: Start, epochs: Epochs
+) -> None:
+    study = store.open_study(url, config)
+    life.finish(study, start(study), epochs(), "finished")
+    (trial,) = study.trials
+    assert all(len(str(value)) <= 250 for value in trial.user_attrs.values())
+    before = store.record(study)
+    store.close(study)
+    with closing(sqlite3.connect(urls.sqlite_path(urls.parse(url, "storage")))) as database:
+        database.execute(
+            "INSERT INTO trial_user_attributes (trial_id, key, value_json) "
+            "SELECT trial_id, key, value_json FROM trial_system_attributes"
+        )
+        database.execute("DELETE FROM trial_system_attributes")
+        database.commit()
+    assert store.load(url, config.name) == before
 
 
 def test_the_total_is_the_studys(url: str, config: StudyConfig, start: Start, epochs: Epochs) -> None:

@@ -130,8 +130,8 @@ def test_what_is_the_same_in_both_ways_is_trained_once() -> None:
     assert len(replication(ways=("corrected",)).runs) == 5
     passes = repeated.passes
     assert [{run.seed for run in one.runs} for one in passes] == [{0}, {1}]
-    assert repeated.label(0, 1)[0] == "constant seed 1"
-    assert repeated.label(8, 1)[0] == "cosine, warm-up, corrected seed 1"
+    assert repeated.label(0, 1)[0] == "constant seed 2"
+    assert repeated.label(8, 1)[0] == "cosine, warm-up, corrected seed 2"
     # A lane's label says what its run trains, whatever the seed.
     named = {lane: repeated.label(lane, 1)[1]["run"] for lane in range(9)}
     assert {lane: run.base_rate for lane, run in enumerate(passes[1].runs)} == {
