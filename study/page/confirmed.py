@@ -24,7 +24,7 @@ from study.stats.verdict_record import Difference
 from study.stats.verdict_words import closest, sentences
 from study.store.mlflow_tracking import Tracker
 from study.terminal.cells import MISSING, minus
-from study.terminal.tables import Column, print_table
+from study.terminal.tables import Column, print_table, say
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def conclude(found: Certified, tracker: Tracker, out: Path) -> None:
     tracker.log_text(code, "winner.py")
     print_verdict(judged, found.examples)
     for sentence in () if found.rates is None else found.rates.sentences:
-        click.echo(sentence)
+        say(sentence)
     click.echo(f"\n{'The winner' if judged.winner else 'The leader, no winner,'} as code:\n\n{code}")
     click.echo(f"wrote {out}; python -m study.confirm --check {shlex.quote(str(out))} recomputes it")
 
@@ -101,7 +101,7 @@ def print_verdict(judged: Verdict, examples: Examples) -> None:
     """Print the table of finalists, the leader first, and the verdict in words."""
     metric = judged.metric
     behind = {d.name: d for d in judged.differences}
-    columns = [Column("finalist", flexible=True)]
+    columns = [Column("finalist")]
     titles = (metric.name, "behind", "from", "to", "ahead on", "bad", "seeds")
     columns += [Column(title, "right") for title in titles]
     rows = [
@@ -127,7 +127,7 @@ def print_verdict(judged: Verdict, examples: Examples) -> None:
         f"leader was ahead; left at fewer than {judged.seeds} seeds: excluded",
     )
     for sentence in sentences(judged):
-        click.echo(sentence)
+        say(sentence)
 
 
 def _lead(difference: Difference | None, metric: Metric) -> list[str]:
