@@ -60,5 +60,5 @@ def test_ordinary_names_are_taken_and_name_their_folder(name: str) -> None:
     "name", ["", ".", "..", "a/b", "/a", "a\\b", "\x1b[2J", "a\n", " a", "x" * (LONGEST_NAME + 1)]
 )
 def test_names_that_could_be_anything_else_are_not(name: str) -> None:
-    with pytest.raises(InputError, match="^`study` "):
+    with pytest.raises(InputError, match=r"^`study` "):
         check_study_name(name)
