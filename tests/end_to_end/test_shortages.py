@@ -88,8 +88,8 @@ def test_too_little_memory_is_refused_before_anything_is_made(folder: Path) -> N
 
 def test_a_reader_that_leaves_ends_it_without_a_traceback(folder: Path) -> None:
     done = subprocess.run(
-        f"{sys.executable} -m study.search --list-schedules | head -1; exit ${{PIPESTATUS[0]}}",
-        shell=True, executable="/bin/bash", cwd=folder, env=environment(), capture_output=True, text=True, check=False,
+        ["bash", "-c", f"{sys.executable} -m study.search --list-schedules | head -1"],
+        cwd=folder, env=environment(), capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert "Traceback" not in done.stderr
     assert done.stderr.count("\n") <= 1
@@ -108,7 +108,16 @@ def test_a_folder_that_is_gone_is_said(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["both ' and \" quotes", "question? # % &", "back\\slash"])
+def test_a_folder_whose_path_mlflow_cannot_quote_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    folder = tmp_path / "both ' and \" quotes"
+    folder.mkdir()
+    code, said = ran(folder, SEARCH)
+    assert (code, is_one_line(said)) == (2, True), said
+    assert "rename this one" in said
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["question? # % & '", 'back\\slash "'])
 def test_a_folder_may_be_called_what_it_likes(name: str, tmp_path: Path) -> None:
     folder = tmp_path / name
     folder.mkdir()
