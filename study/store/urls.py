@@ -211,7 +211,11 @@ def check_tracking(tracking_uri: str, storage: str | None = None) -> None:
         raise InputError(
             f"`tracking_uri` and `storage` are both {hidden(parsed.render_as_string())!r}: use two databases"
         )
-    is_made(parsed, "tracking_uri", "MLflow")
+    if not is_made(parsed, "tracking_uri", "MLflow") and {"'", '"'} <= set(str(Path.cwd())):
+        raise InputError(
+            f"{shown_url(parsed, 'tracking_uri')}: MLflow cannot make a database while this runs in a folder whose path "
+            "holds both ' and \": run it from another folder, or rename this one"
+        )
     require_writable(parsed, "tracking_uri")
 
 

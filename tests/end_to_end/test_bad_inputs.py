@@ -26,6 +26,8 @@ from study.terminal.command import Command
 from study.terminal.values import Duration, Names, Numbers, Real, StudyName, Url, Whole
 from tests.making import config_of, epochs_of, spec_of
 
+pytestmark = pytest.mark.slow
+
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures" / "before"
 SURROGATE, ESCAPES, LONG = "\udcff", "\x1b]0;owned\x07\x1b[2J", "x" * 10_000
 DIGITS = "9" * 400

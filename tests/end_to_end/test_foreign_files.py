@@ -20,6 +20,8 @@ from study.stats.verdict import verdict
 from study.terminal.command import Command
 from tests.making import config_of, spec_of
 
+pytestmark = pytest.mark.slow
+
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures" / "before"
 FIRST: dict[str, Any] = json.loads((FIXTURES / "certificate.json").read_text("utf-8"))
 
