@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import sqlalchemy
 
+from study.core.signals import stop_asked
 from study.store.urls import BUSY_SECONDS, is_sqlite, sqlite_path
 
 #: What this process holds of ``exclusively``: folders and servers' URLs.
@@ -175,9 +176,9 @@ def alone_on(engine: sqlalchemy.Engine, about: str) -> Iterator[None]:
             yield
         return
     key = {"key": _number_of(f"{engine.url.database} {about}")}
-    with engine.connect() as connection:
-        connection.execute(sqlalchemy.text("SET LOCAL lock_timeout = '20s'"))
-        connection.execute(sqlalchemy.text("SELECT pg_advisory_lock(:key)"), key)
+    while not _advisory_lock(engine, key):  # many ask before us
+        if stop_asked():
+            raise KeyboardInterrupt
     try:
         yield
     finally:
@@ -186,6 +187,19 @@ def alone_on(engine: sqlalchemy.Engine, about: str) -> Iterator[None]:
             engine.connect() as connection,
         ):  # gone with its session
             connection.execute(sqlalchemy.text("SELECT pg_advisory_unlock(:key)"), key)
+
+
+def _advisory_lock(engine: sqlalchemy.Engine, key: dict[str, int]) -> bool:
+    """Take a lock of the session; ``False`` after a minute in which others held it."""
+    try:
+        with engine.connect() as connection:
+            connection.execute(sqlalchemy.text("SET LOCAL lock_timeout = '60s'"))
+            connection.execute(sqlalchemy.text("SELECT pg_advisory_lock(:key)"), key)
+    except sqlalchemy.exc.OperationalError as error:
+        if getattr(error.orig, "sqlstate", None) == "55P03":  # lock_not_available
+            return False
+        raise
+    return True
 
 
 def _number_of(text: str) -> int:

@@ -24,8 +24,8 @@ from study.core.signals import pause, stop_asked
 STORAGE_TIMEOUT = 120.0
 #: Seconds between two attempts, at first and at most.
 FIRST, LONGEST = 0.1, 5.0
-#: SQLSTATEs of what passes: a server that goes down, comes up or is full, a lock that another process holds.
-_PASSING = ("08", "57P01", "57P02", "57P03", "53300", "55P03")
+#: SQLSTATEs of what passes: a server that goes down, comes up or is full.
+_PASSING = ("08", "57P01", "57P02", "57P03", "53300")
 
 
 class LostError(InputError):
