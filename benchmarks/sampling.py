@@ -95,7 +95,10 @@ def measure(study: optuna.Study, space: Space, lanes: int) -> dict[str, np.ndarr
     """Ask for a set of lanes, train them for three epochs in pretence, and put them away as failed."""
     trials = [study.ask() for _ in range(lanes)]
     points: dict[int, Point] = {}
-    chosen = [lambda t=t: points.update({t.number: space.suggest(t)}) for t in trials]  # type: ignore[misc]  # mypy cannot see t
+    chosen: list[Callable[[], object]] = [
+        lambda t=t: points.update({t.number: space.suggest(t)})  # type: ignore[misc]  # mypy cannot see t
+        for t in trials
+    ]
     got = {"choose": timed(chosen)}
     for trial in trials:
         trial.set_user_attr("asked", spec(trial.number, points[trial.number]).to_json())
