@@ -76,7 +76,8 @@ def test_a_rate_curve_holds_each_epochs_mean() -> None:
     np.testing.assert_allclose(linear, np.tile([1.75, 1.25, 0.75, 0.25], (3, 1)))
     plateau = spec_of(epochs=4, schedule=lrsched.Plateau(patience=0, factor=0.5), base_rate=1.0)
     known = rate_curves(plateau, [1.0, 1.0, 1.0])
-    np.testing.assert_allclose(known, [[1, 1, 1, 1], [1, 1, 0.5, 0.5], [1, 1, 0.5, 0.25]])
+    expected = np.array([[1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 0.5, 0.5], [1.0, 1.0, 0.5, 0.25]])
+    np.testing.assert_allclose(known, expected)
 
 
 def test_the_ridge_is_the_textbooks() -> None:
