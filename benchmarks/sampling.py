@@ -24,12 +24,12 @@ from pathlib import Path
 import numpy as np
 import optuna
 
-from study.core.records import StudyConfig
+from study.core.records import StudyConfig, TrialSpec
 from study.search import FAMILIES
 from study.store import database, urls
 from study.tuning.pruner import decide, make_pruner
 from study.tuning.sampler import make_sampler
-from study.tuning.space import FAMILY, Space
+from study.tuning.space import FAMILY, Point, Space
 
 EPOCHS = 30
 LIMIT_MS = 20.0
@@ -72,22 +72,36 @@ def fill(study: optuna.Study, space: Space, until: int) -> None:
     for number in range(len(study.get_trials(deepcopy=False)), until):
         source.enqueue_trial({FAMILY: FAMILIES[number % len(FAMILIES)]})
         drawn = source.ask()
-        space.suggest(drawn)
+        asked = spec(number, space.suggest(drawn))
         shown = np.sort(rng.uniform(0.1, 0.9, EPOCHS))
+        epochs = [{"epoch": e, "train_loss": 1 - v} for e, v in enumerate(shown.tolist())]
         study.add_trial(
             optuna.create_trial(
                 value=float(shown[-1]),
                 params=drawn.params,
                 distributions=drawn.distributions,
                 intermediate_values=dict(enumerate(shown.tolist())),
+                user_attrs={"asked": asked.to_json(), "epochs": epochs},
             )
         )
+
+
+def spec(number: int, point: Point) -> TrialSpec:
+    """Return what a trial is to train."""
+    return TrialSpec(number, point.family, point.schedule, point.base_rate, {}, EPOCHS, 0, 0, 1)
 
 
 def measure(study: optuna.Study, space: Space, lanes: int) -> dict[str, np.ndarray]:
     """Ask for a set of lanes, train them for three epochs in pretence, and put them away as failed."""
     trials = [study.ask() for _ in range(lanes)]
-    got = {"choose": timed([lambda t=t: space.suggest(t) for t in trials])}  # type: ignore[misc]  # mypy cannot see t
+    points: dict[int, Point] = {}
+    chosen: list[Callable[[], object]] = [
+        lambda t=t: points.update({t.number: space.suggest(t)})  # type: ignore[misc]  # mypy cannot see t
+        for t in trials
+    ]
+    got = {"choose": timed(chosen)}
+    for trial in trials:
+        trial.set_user_attr("asked", spec(trial.number, points[trial.number]).to_json())
     reports, decisions = [], []
     for epoch in range(3):
         reports.append(timed([lambda t=t, e=epoch: t.report(0.5, e) for t in trials]))  # type: ignore[misc]
@@ -102,15 +116,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--lanes", type=int, default=16)
-    spec = parser.parse_args()
+    options = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")
     print(
         f"Python {platform.python_version()}, Optuna {optuna.__version__}, {platform.machine()}, SQLite with WAL"
     )
-    print(f"{spec.lanes} lanes; median (worst) milliseconds of one call\n")
+    print(f"{options.lanes} lanes; median (worst) milliseconds of one call\n")
     print(f"{'sampler':>11} {'pruner':>14} {'trials':>7} {'choose':>16} {'decide':>16} {'report':>16}")
-    sizes = [n for n in (125, 250, 500, 1000) if n <= spec.trials]
+    sizes = [n for n in (125, 250, 500, 1000) if n <= options.trials]
     decisions: dict[str, list[np.ndarray]] = {}
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{Path(folder)}/optuna.db"
@@ -120,10 +134,14 @@ def main() -> int:
         study = optuna.load_study(study_name="s", storage=url)
         for size in sizes:
             fill(study, space, size)
-            for sampler, pruner in (("stratified", "family-median"), ("tpe", "median")):
+            for sampler, pruner in (
+                ("stratified", "family-median"),
+                ("tpe", "median"),
+                ("stratified", "predict"),
+            ):
                 arm = config(sampler, pruner)
                 study.sampler, study.pruner = make_sampler(arm, space), make_pruner(arm)
-                got = measure(study, space, spec.lanes)
+                got = measure(study, space, options.lanes)
                 cells = [
                     f"{np.median(got[k]):7.2f} ({got[k].max():6.2f})" for k in ("choose", "decide", "report")
                 ]

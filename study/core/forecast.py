@@ -50,19 +50,22 @@ def is_bounded(metric: Metric) -> bool:
     return bool(np.isfinite(metric.high if metric.maximized else metric.low))
 
 
-def rate_curve(spec: TrialSpec, train_losses: Sequence[float]) -> Floats:
-    """Return a trial's mean rate in each epoch of its whole run, [E].
+def rate_curves(spec: TrialSpec, train_losses: Sequence[float]) -> Floats:
+    """Return a trial's mean rate in each epoch of its whole run, as it is known after each epoch, [E - 1, E].
 
-    A schedule that follows the training loss is asked with the losses so far, an epoch each; after them it is taken to
-    stay as it is.
+    A schedule that follows the training loss is asked with the losses so far, an epoch each, and is taken to stay as it
+    then is; all others are known from the start.
     """
-    times = (np.arange(_POINTS) + 0.5) / _POINTS
-    state, rates = spec.schedule.initial(), np.empty(spec.epochs)
-    for epoch in range(spec.epochs):
-        rates[epoch] = np.mean(spec.schedule.at(epoch + times, state))
-        if epoch < len(train_losses):
-            state = spec.schedule.observe(state, train_losses[epoch])
-    return spec.base_rate * rates
+    times = np.arange(spec.epochs)[:, None] + (np.arange(_POINTS) + 0.5) / _POINTS
+    state = spec.schedule.initial()
+    rates = spec.base_rate * np.broadcast_to(spec.schedule.at(times, state), times.shape).mean(axis=1)
+    known = np.tile(rates, (spec.epochs - 1, 1))
+    if spec.schedule.metric_driven:
+        for epoch, loss in enumerate(train_losses[: spec.epochs - 1]):
+            state = spec.schedule.observe(state, loss)
+            coming = np.broadcast_to(spec.schedule.at(times[epoch + 1 :], state), times[epoch + 1 :].shape)
+            known[epoch:, epoch + 1 :] = spec.base_rate * coming.mean(axis=1)
+    return known
 
 
 def traits(signal: Floats, rates: Floats, *, bounded: bool) -> Floats:
@@ -108,14 +111,10 @@ def trial_traits(spec: TrialSpec, train_losses: Sequence[float], signal: Floats,
         signal: What it showed, [E]; NaN where it has not come to.
         bounded: Whether the metric has a best possible value.
     """
+    known = rate_curves(spec, train_losses)
     if not spec.schedule.metric_driven:
-        return traits(signal, rate_curve(spec, ()), bounded=bounded)
-    return np.stack(
-        [
-            traits(signal, rate_curve(spec, train_losses[: epoch + 1]), bounded=bounded)[epoch]
-            for epoch in range(spec.epochs - 1)
-        ]
-    )
+        return traits(signal, known[0], bounded=bounded)
+    return np.stack([traits(signal, rates, bounded=bounded)[epoch] for epoch, rates in enumerate(known)])
 
 
 def _running_mean(values: Floats) -> Floats:

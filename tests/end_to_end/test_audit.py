@@ -70,11 +70,11 @@ def audit(storage: str, *arguments: str, code: int = 0) -> str:
 
 
 def test_an_unpruned_study_is_replayed(storage: str, tmp_path: Path) -> None:
-    """Both pruners and both signals are in the table, one setting is recommended, the figure stands alone."""
+    """All pruners and both signals are in the table, one setting is recommended, the figure stands alone."""
     out = tmp_path / "audit.html"
     printed = audit(storage, "--study", "control", "--orders", "3", "--out", str(out))
     assert "replayed over study control: 18 trials of 6 epochs" in printed
-    for word in ("family-median", "averaged", "other orders", "Recommended: --pruner"):
+    for word in ("family-median", "predict", "averaged", "other orders", "Recommended: --pruner"):
         assert word in printed
     assert "other orders" not in audit(storage, "--study", "control", "--orders", "0")
     page = out.read_text("utf-8")

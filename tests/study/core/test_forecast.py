@@ -13,7 +13,7 @@ from study.core.forecast import (
     Ridge,
     is_bounded,
     progress_of,
-    rate_curve,
+    rate_curves,
     shortfall,
     traits,
     trial_traits,
@@ -67,14 +67,17 @@ def test_traits_by_hand() -> None:
     got = traits(np.array([0.5, 0.7, 0.6, np.nan]), rates, bounded=False)[2]
     least = 0.4e-3
     known = np.array([0.4 / 3, 0.1, 0.1, 0.7, 0.1]) + least
-    np.testing.assert_allclose(got, [-0.7, -0.6, *np.log(known)])
+    np.testing.assert_allclose(got, np.concatenate([np.array([-0.7, -0.6]), np.log(known)]))
 
 
 def test_a_rate_curve_holds_each_epochs_mean() -> None:
-    linear = rate_curve(spec_of(epochs=4, schedule=lrsched.Linear(length=4.0), base_rate=2.0), ())
-    np.testing.assert_allclose(linear, [1.75, 1.25, 0.75, 0.25])
+    """A schedule that follows the training loss stays as it is from where losses are known to."""
+    linear = rate_curves(spec_of(epochs=4, schedule=lrsched.Linear(length=4.0), base_rate=2.0), ())
+    np.testing.assert_allclose(linear, np.tile([1.75, 1.25, 0.75, 0.25], (3, 1)))
     plateau = spec_of(epochs=4, schedule=lrsched.Plateau(patience=0, factor=0.5), base_rate=1.0)
-    np.testing.assert_allclose(rate_curve(plateau, [1.0, 1.0, 0.5]), [1.0, 1.0, 0.5, 0.5])
+    known = rate_curves(plateau, [1.0, 1.0, 1.0])
+    expected = np.array([[1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 0.5, 0.5], [1.0, 1.0, 0.5, 0.25]])
+    np.testing.assert_allclose(known, expected)
 
 
 def test_the_ridge_is_the_textbooks() -> None:

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from study.core.records import StudyRecord, TrialRecord
+from study.core.records import StudyRecord, TrialRecord, best_of
 from study.page.look.palette import COLOUR_BINS
 from study.page.pictures import grid
 from study.page.plots.base_rate_cloud import base_rate_figure, by_base_rate
 from study.page.plots.expected_best_curve import by_family, expected_best_figure
 from study.page.plots.importance_bars import importance_figure
-from study.page.plots.learning_curves import joined, learning_figure, learning_lines
+from study.page.plots.learning_curves import drawn, joined, learning_figure, learning_lines
 from study.page.plots.pruning.epochs_spent import epochs_figure, epochs_spent
 from study.page.plots.pruning.pruning_cost_intervals import pruning_cost_figure
 from study.page.plots.rate_curves import (
@@ -122,6 +122,18 @@ def test_a_thousand_trials_are_a_dozen_traces_and_none_is_lost(made_up: Maker) -
     assert len(figure.data) <= COLOUR_BINS + 2
     drawn = {int(text.split()[1].rstrip(",")) for trace in figure.data if trace.text for text in trace.text}
     assert drawn == {t.number for t in record.trials if t.epochs}
+
+
+def test_of_many_trials_some_are_drawn_and_each_familys_best(made_up: Maker) -> None:
+    record = made_up(200)
+    some = drawn(record, 50)
+    assert 45 <= len(some.trials) <= 50
+    numbers = [t.number for t in some.trials]
+    assert numbers == sorted(set(numbers))
+    assert {t.number for t in map(best_of, record.by_family.values()) if t} <= {*numbers}
+    assert min(numbers) < 20
+    assert max(numbers) >= 180
+    assert drawn(record, 200) is record
 
 
 def test_the_best_curve_is_drawn_last(made_up: Maker) -> None:

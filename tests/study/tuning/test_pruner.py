@@ -14,9 +14,12 @@ from optuna.trial import TrialState
 
 from study.core.errors import InputError
 from study.core.median_rule import MedianRule
-from study.core.records import StudyConfig
+from study.core.predict_rule import judgement
+from study.core.records import StudyConfig, StudyRecord
+from study.store.optuna_storage import record
 from study.tuning.median_pruner import MedianPruner, is_reprieved
 from study.tuning.pruner import Decision, decide, make_pruner
+from tests.making import epochs_of, spec_of
 
 FAMILIES = ("a", "b")
 NAN = float("nan")
@@ -293,3 +296,70 @@ def test_none_never_prunes(config: StudyConfig) -> None:
     study = study_of(rows)
     pruner = make_pruner(replace(config, pruner="none"))
     assert not any(pruner.prune(study, t) for t in study.trials)
+
+
+#: Sixteen finished trials of two families, each at a rate of its own: the higher the rate, the better the end.
+RATES = [0.02 * 1.2**n for n in range(16)]
+
+
+def run_forecast(
+    config: StudyConfig, rate: float, shown: Sequence[float]
+) -> tuple[list[Decision], StudyRecord]:
+    """Train one trial of a family after sixteen others; return what was decided at each epoch, and the record."""
+    study = optuna.create_study(direction="maximize", pruner=make_pruner(config))
+    study.set_user_attr("settings", config.to_json())
+    for number, each in enumerate([*RATES, rate]):
+        family, last = FAMILIES[number % 2], number == len(RATES)
+        signal = list(shown) if last else [0.3 + 0.1 * e + 0.5 * each + 0.01 * (number % 3) for e in range(6)]
+        study.enqueue_trial({"schedule": family})
+        trial = study.ask({"schedule": CategoricalDistribution(FAMILIES)})
+        offset = 100 if last else number
+        spec = spec_of(trial.number, family=family, base_rate=each, epochs=6, offset=offset)
+        trial.set_user_attr("asked", spec.to_json())
+        told: list[Decision] = []
+        epochs = epochs_of(signal)
+        for epoch, value in enumerate(signal):
+            trial.report(value, epoch)
+            if last:
+                told.append(decide(study, trial, epochs[: epoch + 1]))
+                if told[-1] == "prune":
+                    break
+        trial.set_user_attr("epochs", [e.to_json() for e in epochs[: len(told) or 6]])
+        if last and told[-1] == "prune":
+            study.tell(trial, state=TrialState.PRUNED)
+        else:
+            study.tell(trial, signal[-1])
+    return told, record(study)
+
+
+@pytest.fixture
+def forecasting(config: StudyConfig) -> StudyConfig:
+    return replace(config, pruner="predict", n_warmup_steps=3, n_startup_trials=8, keep_best=1)
+
+
+def test_a_forecast_stops_whom_its_schedule_leads_nowhere(forecasting: StudyConfig) -> None:
+    """A low rate ends low: stopped at the first decision, and the record tells why."""
+    told, known = run_forecast(forecasting, 0.02, [0.31, 0.41, 0.51, 0.61, 0.71, 0.81])
+    assert told == ["keep", "keep", "prune"]
+    why = judgement(known, known.trials[-1])
+    assert why is not None
+    assert why.epoch == 2
+    assert why.bar == pytest.approx(
+        max(t.value or 0 for t in known.finished if t.family == known.trials[-1].family)
+    )
+    assert why.forecast < why.hopeful < why.bar
+    assert why.forecast == pytest.approx(0.81, abs=0.05)
+    assert judgement(known, known.trials[0]) is None
+
+
+def test_a_forecast_above_the_bar_goes_on(forecasting: StudyConfig) -> None:
+    """The same rate, but already above what its family showed; and a rate beyond all others."""
+    assert "prune" not in run_forecast(forecasting, 0.02, [0.7, 0.8, 0.9, 0.9, 0.9, 0.9])[0]
+    assert "prune" not in run_forecast(forecasting, 0.4, [0.5, 0.6, 0.7, 0.8, 0.9, 0.95])[0]
+
+
+def test_too_few_finished_trials_leave_it_to_the_median(forecasting: StudyConfig) -> None:
+    """The same low trial, judged before forecasts are possible: the median of the others stops it, and no forecast is told."""
+    told, known = run_forecast(replace(forecasting, n_startup_trials=17, keep_best=0), 0.02, [0.2] * 6)
+    assert told == ["keep", "keep", "prune"]
+    assert judgement(known, known.trials[-1]) is None
