@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lrsched.pasteable import to_torch_code
 from study.core.errors import InputError
-from study.core.families import SCHEDULE_FREE, schedule_free_code, warmup_of
+from study.core.families import SCHEDULE_FREE, as_trained, momentum_of, schedule_free_code, warmup_of
 from study.core.provenance import git_revision, versions
 from study.core.records import StudyConfig, StudyRecord, TrialSpec
 from study.page import reproduce
@@ -161,6 +161,9 @@ def torch_code(spec: TrialSpec, images: int, batch: int, config: StudyConfig) ->
             spec.base_rate, warmup_of(spec.schedule), -(-images // batch),
             optimizer=config.optimizer, weight_decay=config.weight_decay,
         )  # fmt: skip
-    return to_torch_code(
+    code = to_torch_code(
         spec.schedule, spec.base_rate, spec.epochs, -(-images // batch), examples=images, batch_size=batch
+    )
+    return as_trained(
+        code, momentum_of(spec.schedule), optimizer=config.optimizer, weight_decay=config.weight_decay
     )

@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 import lrsched
+from study.core.families import momentum_of
 from study.core.records import EpochMetrics, TrialSpec
 from study.problems.definition import Problem
 from study.problems.examples import Examples
@@ -28,7 +29,6 @@ from study.training.general.measuring import Measurement, of_minibatch, of_split
 from study.training.general.separate import Separate
 from study.training.general.stacked import Stacked
 from study.training.lanes import data_order, widest
-from study.training.rates import momentum_of
 
 
 @dataclass
