@@ -170,6 +170,7 @@ def _sweep(options: ExploreOptions) -> None:
     from study.problems.fashion_mnist import choose_device, load_search
     from study.questions.answers import answer
     from study.questions.grids import QUESTIONS
+    from study.questions.outlook import outlook
     from study.questions.sweep import to_train
     from study.store.urls import check_tracking
     from study.training.process import prepare_process
@@ -184,7 +185,7 @@ def _sweep(options: ExploreOptions) -> None:
         )
     cells = QUESTIONS[options.question].cells(results.sweep)
     pending = to_train(cells, options.seeds, results.runs, options.long_seeds)
-    click.echo(_outlook(options, results, cells, pending))
+    click.echo(outlook(results, len(cells), options.seeds, pending))
     if options.dry_run:
         return
     if pending:
@@ -260,33 +261,6 @@ def _new(options: ExploreOptions, checksums: Mapping[str, str], path: Path) -> R
         ),
         (),
     )
-
-
-def _outlook(
-    options: ExploreOptions, results: Results, cells: Sequence[Cell], pending: Sequence[tuple[Cell, int]]
-) -> str:
-    """Return a line that says what will be trained, and how long that takes where runs have told."""
-    epochs = sum(cell.epochs for cell, _ in pending)
-    text = (
-        f"{options.question}: {len(cells)} points, {options.seeds} seeds; {len(pending)} runs of {epochs:,} epochs to train, "
-        f"{len(results.runs)} are in {results.path}"
-    )
-    seconds = _seconds(results, pending)
-    if not pending:
-        return text
-    return f"{text}; {'how long, the first epochs will tell' if seconds is None else f'about {seconds / 60:.0f} minutes'}"
-
-
-def _seconds(results: Results, pending: Sequence[tuple[Cell, int]]) -> float | None:
-    """Return how long the pending runs will take, by the median seconds an epoch of the kept runs of each optimizer."""
-    from statistics import median
-
-    speeds: dict[str, list[float]] = {}
-    for run in results.runs:
-        speeds.setdefault(run.cell.optimizer, []).append(run.seconds / run.cell.epochs)
-    if not all(cell.optimizer in speeds for cell, _ in pending):
-        return None
-    return sum(cell.epochs * median(speeds[cell.optimizer]) for cell, _ in pending)
 
 
 def _open_tracker(sweep: Sweep, options: ExploreOptions, folder: Path, device: str) -> Any:

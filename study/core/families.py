@@ -6,8 +6,11 @@ schedule-free form of the study's: it measures an average of the iterates in pla
 
 from __future__ import annotations
 
+import json
+import re
+
 import lrsched
-from lrsched import Constant, Schedule, Warmup
+from lrsched import Constant, Cyclic, OneCycle, Schedule, Warmup
 
 #: The opponent's name among the families.
 SCHEDULE_FREE = "schedule_free"
@@ -42,6 +45,16 @@ def warmup_of(schedule: Schedule) -> float:
     return schedule.length if isinstance(schedule, Warmup) else 0.0
 
 
+def momentum_of(schedule: Schedule) -> Schedule | None:
+    """Return the momentum that a schedule drives beside the rate; ``None`` for those that drive none.
+
+    One-cycle and cyclic do, between their usual bounds. A warm-up multiplies the rate and leaves the momentum alone.
+    """
+    if isinstance(schedule, Warmup):
+        return momentum_of(schedule.inner)
+    return schedule.momentum() if isinstance(schedule, OneCycle | Cyclic) else None
+
+
 def schedule_free_code(
     base_rate: float, warmup: float, steps_per_epoch: int, *, optimizer: str, weight_decay: float
 ) -> str:
@@ -66,3 +79,36 @@ scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, {scheduler})
 # before training: optimizer.train(); before measuring and saving: optimizer.eval()
 # after each optimizer.step(): scheduler.step()
 """
+
+
+#: How code to paste makes the optimizers of the default problem, without the weight decay.
+_MADE = {
+    "momentum": ("SGD", ", momentum=0.9"),
+    "nesterov": ("SGD", ", momentum=0.9, nesterov=True"),
+    "adamw": ("AdamW", ""),
+}
+
+
+def as_trained(code: str, momentum: Schedule | None, *, optimizer: str, weight_decay: float) -> str:
+    """Return code to paste that makes plain SGD with the optimizer that the study trained with.
+
+    Args:
+        code: What ``lrsched.pasteable.to_torch_code`` returned.
+        momentum: What drove the momentum beside the rate, if anything did.
+        optimizer: The optimizer's name; ``own`` for that of a user's problem.
+        weight_decay: Its weight decay.
+    """
+    if (optimizer, weight_decay) == ("sgd", 0.0):
+        return code
+    if optimizer == "own":
+        return f"# the optimizer: your problem's own, in place of SGD\n{code}"
+    name, more = _MADE.get(optimizer, ("SGD", ""))
+    decay = f", weight_decay={weight_decay!r}" if weight_decay or name == "AdamW" else ""
+    made = re.sub(r"torch\.optim\.SGD\(model\.parameters\(\), lr=([^)]+)\)",
+                  rf"torch.optim.{name}(model.parameters(), lr=\1{more}{decay})", code)  # fmt: skip
+    if momentum is None or optimizer == "sgd":
+        return made
+    return (
+        f"{made}# The study drove {'the first beta' if name == 'AdamW' else 'the momentum'} as well: lrsched.optimizer.Scheduler "
+        f"does, with\n# momentum=lrsched.from_json({json.dumps(momentum.to_json())})\n"
+    )

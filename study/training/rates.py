@@ -5,17 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lrsched import Cyclic, OneCycle, Schedule, Warmup
-
-
-def momentum_of(schedule: Schedule) -> Schedule | None:
-    """Return the momentum that a schedule drives beside the rate; ``None`` for those that drive none.
-
-    One-cycle and cyclic do, between their usual bounds. A warm-up multiplies the rate and leaves the momentum alone.
-    """
-    if isinstance(schedule, Warmup):
-        return momentum_of(schedule.inner)
-    return schedule.momentum() if isinstance(schedule, OneCycle | Cyclic) else None
+from lrsched import Schedule
 
 
 class Rates:
