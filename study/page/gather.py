@@ -10,10 +10,6 @@ from typing import Any
 
 from lrsched import Schedule
 from study.core.errors import InputError
-<<<<<<< HEAD
-=======
-from study.core.families import SCHEDULE_FREE, as_trained, momentum_of, schedule_free_code, warmup_of
->>>>>>> families
 from study.core.provenance import git_revision, versions
 from study.core.records import StudyRecord, TrialSpec
 from study.page import reproduce
@@ -191,7 +187,6 @@ def _code(record: StudyRecord, confirmed: Confirmation | None) -> Code | None:
     return _pasted("The best trial of the search as code", note, best.spec, trained, record)
 
 
-<<<<<<< HEAD
 def _pasted(title: str, note: str, spec: TrialSpec, trained: int, record: StudyRecord) -> Code:
     line = f"schedule, base_rate = {_python(spec.schedule)}, {spec.base_rate!r}"
     reference = record.attributes.get("problem_reference")
@@ -209,18 +204,3 @@ def _python(value: Any) -> str:
         if p.required or own != p.default
     ]
     return f"lrsched.{type(value).__name__}({', '.join(said)})"
-=======
-def torch_code(spec: TrialSpec, images: int, batch: int, config: StudyConfig) -> str:
-    """Return what a trial was asked as PyTorch code to paste, for so many images in batches of ``batch``."""
-    if spec.family == SCHEDULE_FREE:
-        return schedule_free_code(
-            spec.base_rate, warmup_of(spec.schedule), -(-images // batch),
-            optimizer=config.optimizer, weight_decay=config.weight_decay,
-        )  # fmt: skip
-    code = to_torch_code(
-        spec.schedule, spec.base_rate, spec.epochs, -(-images // batch), examples=images, batch_size=batch
-    )
-    return as_trained(
-        code, momentum_of(spec.schedule), optimizer=config.optimizer, weight_decay=config.weight_decay
-    )
->>>>>>> families

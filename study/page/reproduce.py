@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lrsched.pasteable import to_torch_code
 from study.core.errors import InputError
-from study.core.families import SCHEDULE_FREE, schedule_free_code, warmup_of
+from study.core.families import SCHEDULE_FREE, as_trained, momentum_of, schedule_free_code, warmup_of
 from study.core.records import DEFAULT_PROBLEM, SEARCH_IMAGES, StudyConfig, StudyRecord, TrialSpec
 from study.stats.leaderboard import choose_finalists
 from study.stats.sequential import LEVEL, LOOKS
@@ -145,15 +145,6 @@ def commands(record: StudyRecord, confirmed: Confirmation | None, written_by: st
     return "\n".join(line for line in lines if line)
 
 
-#: The optimizers of ``study.search --optimizer`` as code; ``{rate}`` and ``{decay}`` stand for numbers.
-_OPTIMIZERS = {
-    "sgd": "torch.optim.SGD(model.parameters(), lr={rate}, weight_decay={decay})",
-    "momentum": "torch.optim.SGD(model.parameters(), lr={rate}, momentum=0.9, weight_decay={decay})",
-    "nesterov": "torch.optim.SGD(model.parameters(), lr={rate}, momentum=0.9, nesterov=True, weight_decay={decay})",
-    "adamw": "torch.optim.AdamW(model.parameters(), lr={rate}, weight_decay={decay})",
-}
-
-
 def torch_code(spec: TrialSpec, config: StudyConfig, examples: int, reference: str | None = None) -> str:
     """Return what a trial was asked as PyTorch code to paste, with the optimizer that trained it.
 
@@ -173,26 +164,23 @@ def torch_code(spec: TrialSpec, config: StudyConfig, examples: int, reference: s
     code = to_torch_code(
         spec.schedule, spec.base_rate, spec.epochs, steps, examples=examples, batch_size=batch
     )
-    rate = repr(float(spec.base_rate))
+    if config.problem == DEFAULT_PROBLEM:
+        return as_trained(
+            code, momentum_of(spec.schedule), optimizer=config.optimizer, weight_decay=config.weight_decay
+        )
+    rate, where = (
+        repr(float(spec.base_rate)),
+        repr(reference or "FILE.py:NAME"),
+    )  # what a database says stays quoted
     plain = f"optimizer = torch.optim.SGD(model.parameters(), lr={rate})"
     if code.count(plain) != 1:
         raise ValueError(f"the code to paste has no line {plain!r}")
-    return code.replace(plain, _optimizer_code(config, rate, reference) or plain)
-
-
-def _optimizer_code(config: StudyConfig, rate: str, reference: str | None) -> str | None:
-    """Return the lines that make the optimizer; ``None`` where plain SGD does. What a database says stays quoted."""
-    if config.problem != DEFAULT_PROBLEM:
-        where = repr(reference or "FILE.py:NAME")
-        return (
-            f"from study.problems.loading import load_problem  # trained with --problem {where}\n"
-            f"problem = load_problem({where}).problem\n"
-            f"optimizer = problem.optimizer(model.parameters(), {rate})"
-        )
-    if (config.optimizer, config.weight_decay) == ("sgd", 0.0):
-        return None
-    decay = repr(float(config.weight_decay))
-    return f"optimizer = {_OPTIMIZERS[config.optimizer].format(rate=rate, decay=decay)}"
+    own = (
+        f"from study.problems.loading import load_problem  # trained with --problem {where}\n"
+        f"problem = load_problem({where}).problem\n"
+        f"optimizer = problem.optimizer(model.parameters(), {rate})"
+    )
+    return code.replace(plain, own)
 
 
 def provenance(

@@ -27,22 +27,9 @@ from study.problems.examples import Examples
 from study.training.general.measuring import Measurement, of_minibatch, of_split
 from study.training.general.separate import Separate
 from study.training.general.stacked import Stacked
-<<<<<<< HEAD
 from study.training.lanes import data_order
 from study.training.precision import widest
-from study.training.rates import momentum_of
 from study.training.roster import Roster
-=======
-from study.training.lanes import data_order, widest
-
-
-@dataclass
-class _Lane:
-    """Who trains in a lane, and how many epochs it has behind it."""
-
-    key: int
-    epochs: int = 0
->>>>>>> families
 
 
 class ProblemLanes:
