@@ -96,7 +96,7 @@ class RecordedLanes:
 
 def settings(pruner: str) -> StudyConfig:
     """Return the settings of the study: the search's own."""
-    from study.loops.search_options import pruning_defaults
+    from study.loops.searching.search_options import pruning_defaults
 
     told = pruning_defaults(pruner, EPOCHS)
     return StudyConfig(
@@ -142,12 +142,12 @@ class Stopwatch:
 
 def search_window(pruner: str, total: int, lanes: int) -> dict[str, float]:
     """Open the study, search until it has ``total`` trials, close it; return seconds by name."""
-    from study.loops import search_loop
-    from study.loops.search_checkpoint import free_slot
+    from study.loops.searching import search_loop
+    from study.loops.searching.search_checkpoint import free_slot
     from study.page.closing import close_study
     from study.store import lifecycle
     from study.store import optuna_storage as store
-    from study.store.mlflow_tracking import Tracker
+    from study.store.tracking.mlflow_tracking import Tracker
     from study.tuning.pruner import make_pruner
     from study.tuning.sampler import make_sampler
     from study.tuning.space import Space

@@ -96,7 +96,7 @@ def _restore(options: ArchiveOptions, folder: Path) -> None:
     from study.loops import archived_study
     from study.page.closing import close_study, print_closing
     from study.store import optuna_storage as store
-    from study.store.mlflow_tracking import Tracker
+    from study.store.tracking.mlflow_tracking import Tracker
     from study.store.urls import check_tracking
     from study.terminal.progress import Progress
 

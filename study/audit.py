@@ -180,8 +180,8 @@ def print_replay(record: StudyRecord, rows: int, orders: int, out: Path | None, 
 
 def settings_of(data: Curves, epochs: int) -> Iterator[Setting]:
     """Yield every setting that is replayed: all pruners, every signal recorded, the grids above."""
-    from study.core.median_rule import MedianRule
-    from study.core.predict_rule import PredictRule
+    from study.core.rules.median_rule import MedianRule
+    from study.core.rules.predict_rule import PredictRule
     from study.stats.replay import Setting
 
     afters = sorted({max(1, round(epochs * share)) for share in AFTER})

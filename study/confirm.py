@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from study.core.records import StudyConfig, StudyRecord
     from study.loops.confirmation import Confirmation
     from study.stats.base_rates import BaseRates
-    from study.store.mlflow_tracking import Tracker
+    from study.store.tracking.mlflow_tracking import Tracker
     from study.training.evaluation import Examination
     from study.training.workload import Workload
 
@@ -281,7 +281,7 @@ def _open_tracker(confirmation: Confirmation, tracking_uri: str) -> Tracker:
     """Open the parent run that earlier processes of this confirmation recorded in, or a new one."""
     from study.core.provenance import provenance
     from study.loops.recording import recording_key
-    from study.store.mlflow_tracking import Tracker
+    from study.store.tracking.mlflow_tracking import Tracker
 
     noted = confirmation.place / "mlflow-run"  # by an earlier version
     return Tracker.open(

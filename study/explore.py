@@ -268,7 +268,7 @@ def _open_tracker(sweep: Sweep, options: ExploreOptions, folder: Path, device: s
     from study.core.provenance import provenance
     from study.loops.recording import recording_key
     from study.questions.trained import EXPERIMENT
-    from study.store.mlflow_tracking import Tracker
+    from study.store.tracking.mlflow_tracking import Tracker
 
     return Tracker.open(
         options.tracking_uri,

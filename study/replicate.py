@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from study.core.records import EpochMetrics
     from study.problems.fashion_mnist import Split
-    from study.store.mlflow_tracking import Tracker
+    from study.store.tracking.mlflow_tracking import Tracker
     from study.textbook.runs import Replication
 
 PICTURES = (".html", ".png", ".svg")
@@ -184,7 +184,7 @@ def _open_tracker(replication: Replication, tracking_uri: str) -> Tracker:
     """Open the parent run that earlier processes of the same replication recorded in, or a new one."""
     from study.core.provenance import provenance
     from study.loops.recording import recording_key
-    from study.store.mlflow_tracking import Tracker
+    from study.store.tracking.mlflow_tracking import Tracker
     from study.textbook.runs import EXPERIMENT
 
     noted = replication.place / "mlflow-run"  # by an earlier version

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from study.loops.search_options import SearchOptions
+from study.loops.searching.search_options import SearchOptions
 from study.terminal.command import (
     WORDS,
     checkpoints_option,
@@ -219,13 +219,13 @@ def main(options: SearchOptions) -> int:
     Results are search scores; study.confirm finds out who really won.
     """
     if options.rerun is not None:
-        from study.loops.rerun import rerun_trial
+        from study.loops.searching.rerun import rerun_trial
 
         return rerun_trial(
             options.storage, options.study, options.rerun, options.device, options.data_dir, options.problem
         )
     if options.workers > 1:
-        from study.loops.workers import divide_and_run
+        from study.loops.searching.workers import divide_and_run
 
         divide_and_run(options.workers, options.device, click.get_current_context().meta[WORDS])
     _run(options)  # after workers it trains what a dead one left, and tells how it ended
@@ -239,7 +239,7 @@ def _run(options: SearchOptions) -> None:
 
     with stages() as at:
         at("loading PyTorch, Optuna and MLflow")
-        from study.loops.search_run import open_search, train
+        from study.loops.searching.search_run import open_search, train
         from study.store import optuna_storage as store
 
         search = open_search(options, at)

@@ -216,5 +216,5 @@ def test_a_house_that_grows_is_seen() -> None:
     assert too_full([*thirteen[:12], Path("study/page/__init__.py")]) == []
     assert too_full(thirteen) == ["study/page"]
     assert ambiguous([Path("lrsched/__main__.py"), Path("study/__main__.py")]) == []
-    assert ambiguous([Path("study/store/budget.py"), Path("study/loops/budget.py")]) == ["budget"]
+    assert ambiguous([Path("study/store/tracking/budget.py"), Path("study/loops/budget.py")]) == ["budget"]
     assert too_long({"a.py": 350, "b.py": 351}) == ["b.py"]

@@ -22,7 +22,7 @@ from study.core.files import write_text
 from study.core.recorded import kept
 from study.core.records import StudyConfig, StudyRecord, TrialRecord
 from study.store import optuna_storage as store
-from study.store.mlflow_tracking import RunSpec, Tracker
+from study.store.tracking.mlflow_tracking import RunSpec, Tracker
 from study.training.rates import Rates
 
 FORMAT = "learning-rate schedule study"

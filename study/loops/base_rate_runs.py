@@ -20,7 +20,7 @@ from study.loops.passes import FORM, Pass, schedule_rates
 from study.loops.recording import train_recorded
 from study.stats.base_rates import BaseRates
 from study.stats.leaderboard import Finalist
-from study.store.mlflow_tracking import Tracker
+from study.store.tracking.mlflow_tracking import Tracker
 from study.training.side_by_side import SideBySide
 
 MakeLanes = Callable[..., SideBySide]

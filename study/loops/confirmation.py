@@ -33,7 +33,7 @@ from study.stats.example_sums import ExampleSums
 from study.stats.leaderboard import Finalist
 from study.stats.sequential import Plan
 from study.stats.verdict import Singly, Verdict, verdict
-from study.store.mlflow_tracking import Tracker
+from study.store.tracking.mlflow_tracking import Tracker
 from study.training.evaluation import Each, Examination, Scores
 from study.training.side_by_side import SideBySide
 

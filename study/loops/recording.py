@@ -17,7 +17,7 @@ from study.core.files import write_text
 from study.core.records import EpochMetrics, Outcome
 from study.core.signals import held_back
 from study.loops.passes import Pass
-from study.store.mlflow_tracking import RunSpec, Tracker
+from study.store.tracking.mlflow_tracking import RunSpec, Tracker
 from study.training.side_by_side import SideBySide
 
 #: Names a run for MLflow, from its lane: its name and its further tags.

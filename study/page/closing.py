@@ -16,8 +16,8 @@ from study.page.plots.rate_curves import rate_curves, rate_figure
 from study.page.reproduce import confirm_command
 from study.page.style import on_white
 from study.page.text import hardly_tried, pruning_sentences
-from study.store.mlflow_tracking import Tracker
 from study.store.run_links import where_to_look
+from study.store.tracking.mlflow_tracking import Tracker
 from study.terminal.tables import print_table, say
 
 

@@ -22,7 +22,7 @@ from study.stats.leaderboard import Finalist
 from study.stats.verdict import Verdict
 from study.stats.verdict_record import Difference
 from study.stats.verdict_words import closest, sentences
-from study.store.mlflow_tracking import Tracker
+from study.store.tracking.mlflow_tracking import Tracker
 from study.terminal.cells import MISSING, minus
 from study.terminal.tables import Column, print_table, say
 

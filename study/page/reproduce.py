@@ -130,7 +130,8 @@ def commands(record: StudyRecord, confirmed: Confirmation | None, written_by: st
         confirmed: Its confirmation, if there is one.
         written_by: Revision of the source that writes the page, where the study does not say its own.
     """
-    revision = record.attributes.get("git_revision") or written_by
+    made_by = record.attributes.get("git_revision")
+    revision = written_by if made_by in {None, "unknown"} else made_by
     # "+changed" marks a tree that differs from its commit; only the commit can be checked out.
     lines = [f"git checkout {shlex.quote(revision.removesuffix('+changed'))}"] if revision else []
     lanes = {trial.spec.lanes for trial in record.trials}

@@ -27,7 +27,7 @@ from study.loops.passes import FORM, Pass, schedule_rates
 from study.loops.recording import train_recorded
 from study.problems.fashion_mnist import Images
 from study.questions.sweep import Cell, Results, Run, Sweep
-from study.store.mlflow_tracking import Tracker
+from study.store.tracking.mlflow_tracking import Tracker
 from study.training.evaluation import score_examples
 from study.training.workload import Workload
 

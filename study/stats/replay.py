@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from study.core.errors import InputError
-from study.core.forecast import is_bounded, trial_traits
-from study.core.median_rule import MedianRule
 from study.core.metric import ACCURACY
-from study.core.predict_rule import PredictRule
 from study.core.records import CHANCE, StudyRecord, TrialRecord
+from study.core.rules.forecast import is_bounded, trial_traits
+from study.core.rules.median_rule import MedianRule
+from study.core.rules.predict_rule import PredictRule
 from study.stats.pruning.clock import epochs_forecast, epochs_trained, epochs_untouched
 
 Floats = NDArray[np.float64]

@@ -13,7 +13,7 @@ import optuna
 
 from study.core.errors import InputError
 from study.outside.passwords import hidden
-from study.store.mlflow_connection import connect
+from study.store.tracking.mlflow_connection import connect
 from study.store.urls import check_tracking
 
 #: Characters of JSON that a figure may have in optuna-dashboard.

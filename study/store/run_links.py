@@ -12,7 +12,7 @@ import optuna
 from study.core.records import StudyConfig
 from study.outside.passwords import hidden
 from study.store import urls
-from study.store.mlflow_connection import connect
+from study.store.tracking.mlflow_connection import connect
 
 #: Where ``mlflow ui`` and ``optuna-dashboard`` answer unless told otherwise.
 MLFLOW, DASHBOARD = "http://127.0.0.1:5000", "http://127.0.0.1:8080"

@@ -14,7 +14,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from study.core.errors import InputError
-from study.core.median_rule import MedianRule, best_so_far, standing
+from study.core.rules.median_rule import MedianRule, best_so_far, standing
 
 #: Keeps the reprieve's draws apart from every other use of the study's seed.
 _REPRIEVE = 0x5E

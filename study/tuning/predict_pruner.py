@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from study.core.forecast import Floats, Forecaster, is_bounded, trial_signal, trial_traits
 from study.core.metric import Metric
-from study.core.predict_rule import PredictRule, hopeful
 from study.core.recorded import kept
 from study.core.records import TrialSpec
+from study.core.rules.forecast import Floats, Forecaster, is_bounded, trial_signal, trial_traits
+from study.core.rules.predict_rule import PredictRule, hopeful
 from study.tuning.median_pruner import MedianPruner
 
 

@@ -10,9 +10,9 @@ from optuna import Study
 from optuna.pruners import BasePruner, NopPruner
 
 from study.core.errors import InputError
-from study.core.median_rule import MedianRule
-from study.core.predict_rule import PredictRule
 from study.core.records import EpochMetrics, StudyConfig
+from study.core.rules.median_rule import MedianRule
+from study.core.rules.predict_rule import PredictRule
 from study.tuning.median_pruner import MedianPruner
 from study.tuning.predict_pruner import PredictPruner
 from study.tuning.space import FAMILY

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import median
 
-from study.core.median_rule import MedianRule, best_so_far, standing
 from study.core.records import StudyRecord, TrialRecord
+from study.core.rules.median_rule import MedianRule, best_so_far, standing
 
 #: Pruners that compare with a median: that of all, and that of a trial's own family.
 MEDIANS = ("median", "family-median")

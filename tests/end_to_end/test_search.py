@@ -21,7 +21,7 @@ import pytest
 import torch
 
 from study.core.records import StudyRecord
-from study.loops.search_options import pruning_defaults
+from study.loops.searching.search_options import pruning_defaults
 from study.search import FAMILIES, main
 from study.store import optuna_storage as store
 from study.terminal.help_pages import Option

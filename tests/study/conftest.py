@@ -44,7 +44,7 @@ def few(search_split: Split) -> Split:
 @pytest.fixture(scope="session")
 def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SQLite file with MLflow's schema and nothing in it: making one takes seconds."""
-    from study.store.mlflow_connection import connect
+    from study.store.tracking.mlflow_connection import connect
 
     path = tmp_path_factory.mktemp("schema") / "mlflow.db"
     connect(f"sqlite:///{path}")

@@ -14,9 +14,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from study.core.forecast import Forecaster
-from study.core.median_rule import MedianRule
-from study.core.predict_rule import PredictRule, hopeful
+from study.core.rules.forecast import Forecaster
+from study.core.rules.median_rule import MedianRule
+from study.core.rules.predict_rule import PredictRule, hopeful
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

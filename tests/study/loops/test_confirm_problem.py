@@ -20,7 +20,7 @@ from study.problems.definition import Problem
 from study.problems.loading import Loaded
 from study.stats.leaderboard import Finalist
 from study.stats.verdict import Plan
-from study.store.mlflow_tracking import Tracker
+from study.store.tracking.mlflow_tracking import Tracker
 from study.training.workload import Workload, open_own
 from tests.making import config_of, spec_of
 

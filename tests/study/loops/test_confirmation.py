@@ -15,11 +15,11 @@ from study.core.errors import InputError
 from study.core.records import StudyConfig, TrialSpec
 from study.loops.base_rate_runs import BaseRateRuns, train_base_rates
 from study.loops.confirmation import FRESH, Confirmation, Limit, Standing, confirm
-from study.loops.search_loop import initial_seed
+from study.loops.searching.search_loop import initial_seed
 from study.problems.fashion_mnist import Split
 from study.stats.leaderboard import Finalist
 from study.stats.verdict import Plan, Verdict
-from study.store.mlflow_tracking import Tracker
+from study.store.tracking.mlflow_tracking import Tracker
 from study.training.evaluation import Examination, Scores, score_examples
 from study.training.lanes import Lanes
 from study.training.lenet import lenet

@@ -14,7 +14,7 @@ from study.core.records import StudyConfig, TrialSpec
 from study.loops.passes import Pass, schedule_rates
 from study.loops.recording import alone_in, closing, is_recorded, train_recorded
 from study.problems.fashion_mnist import Split
-from study.store.mlflow_tracking import Tracker
+from study.store.tracking.mlflow_tracking import Tracker
 from study.training.lanes import Lanes
 
 Make = Callable[..., TrialSpec]

@@ -16,7 +16,7 @@ from study import confirm as confirm_command_module
 from study import search as search_module
 from study.core.records import DEFAULT_PROBLEM, StudyConfig, StudyRecord
 from study.loops.confirm_options import ConfirmOptions
-from study.loops.search_options import SearchOptions
+from study.loops.searching.search_options import SearchOptions
 from study.page import reproduce
 from study.page.verdict_text import Confirmation
 from study.stats.base_rates import BaseRates

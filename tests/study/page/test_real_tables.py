@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from study.audit import cost_table, print_replay
 from study.core.records import StudyConfig, StudyRecord
-from study.loops.search_display import what_runs
+from study.loops.searching.search_display import what_runs
 from study.page.closing import print_closing
 from study.page.confirmed import print_verdict
 from study.page.family_table import Results, family_table

@@ -13,11 +13,11 @@ from optuna.trial import TrialState
 
 import lrsched
 from study.core.errors import InputError
-from study.core.forecast import trial_traits
-from study.core.median_rule import MedianRule
 from study.core.metric import ACCURACY
-from study.core.predict_rule import PredictRule
 from study.core.records import EpochMetrics, Outcome, StudyConfig, StudyRecord, TrialRecord, TrialSpec
+from study.core.rules.forecast import trial_traits
+from study.core.rules.median_rule import MedianRule
+from study.core.rules.predict_rule import PredictRule
 from study.page.plots.audit_scatter import audit_figure
 from study.stats.pruning.clock import epochs_forecast, epochs_trained
 from study.stats.pruning_cost import ALL, Cost, cost_of_pruning, estimate

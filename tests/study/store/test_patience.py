@@ -16,8 +16,8 @@ from study.core.records import StudyConfig
 from study.core.signals import stoppable
 from study.store import lifecycle as life
 from study.store import optuna_storage as store
-from study.store.mlflow_connection import _unanswered
 from study.store.patience import CALLS, LostError, Patience, PatientStorage
+from study.store.tracking.mlflow_connection import _unanswered
 from tests.servers import Postgres
 
 

@@ -16,7 +16,7 @@ from study.core.records import TrialSpec
 from study.store import lifecycle as life
 from study.store import optuna_storage as store
 from study.store.database import exclusively
-from study.store.mlflow_tracking import RunSpec, Tracker
+from study.store.tracking.mlflow_tracking import RunSpec, Tracker
 from study.store.urls import parse
 from tests.making import config_of, epochs_of, spec_of
 

@@ -13,9 +13,9 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
 from study.core.errors import InputError
-from study.core.median_rule import MedianRule
-from study.core.predict_rule import judgement
 from study.core.records import StudyConfig, StudyRecord
+from study.core.rules.median_rule import MedianRule
+from study.core.rules.predict_rule import judgement
 from study.store.optuna_storage import record
 from study.tuning.median_pruner import MedianPruner, is_reprieved
 from study.tuning.pruner import Decision, decide, make_pruner

@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from study.core.forecast import Floats, Forecaster, is_bounded, trial_signal, trial_traits
-from study.core.median_rule import MedianRule, PruningRule
 from study.core.records import StudyRecord, TrialRecord
+from study.core.rules.forecast import Floats, Forecaster, is_bounded, trial_signal, trial_traits
+from study.core.rules.median_rule import MedianRule, PruningRule
 
 #: Standard errors by which a forecast is taken better than it is.
 ERRORS = 1.0

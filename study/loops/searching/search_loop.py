@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from study.core.records import ENDED, EpochMetrics, Outcome, StudyConfig, StudyRecord, TrialSpec
 from study.core.signals import held_back, pause
-from study.loops.search_checkpoint import SavedJob, Slot
+from study.loops.searching.search_checkpoint import SavedJob, Slot
 from study.store import lifecycle
 from study.store import optuna_storage as store
-from study.store.mlflow_tracking import RunSpec, Tracker
 from study.store.patience import LostError
+from study.store.tracking.mlflow_tracking import RunSpec, Tracker
 from study.training.rates import Rates
 from study.training.side_by_side import SideBySide
 from study.tuning.median_pruner import MedianPruner

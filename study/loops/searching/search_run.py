@@ -9,19 +9,19 @@ import click
 import optuna
 
 from study.core.families import SCHEDULE_FREE
-from study.core.provenance import provenance
+from study.core.provenance import git_revision, provenance
 from study.core.records import StudyConfig
 from study.core.signals import held_back
-from study.loops.search_checkpoint import free_slot
-from study.loops.search_display import progress_facts, what_runs
-from study.loops.search_loop import SearchLoop, next_clock
-from study.loops.search_options import SearchOptions
+from study.loops.searching.search_checkpoint import free_slot
+from study.loops.searching.search_display import progress_facts, what_runs
+from study.loops.searching.search_loop import SearchLoop, next_clock
+from study.loops.searching.search_options import SearchOptions
 from study.problems.fashion_mnist import choose_device
 from study.store import lifecycle
 from study.store import optuna_storage as store
 from study.store.database import exclusively
-from study.store.mlflow_tracking import Tracker
 from study.store.run_links import where_to_look
+from study.store.tracking.mlflow_tracking import Tracker
 from study.store.urls import check_tracking, parse
 from study.terminal.progress import Progress
 from study.terminal.tables import say
@@ -83,7 +83,8 @@ def open_search(options: SearchOptions, at: Callable[[str], None]) -> Search:
     with held_back():  # what is written here is written whole
         study = store.open_study(options.storage, config, timeout=options.storage_timeout)
         study.sampler, study.pruner = sampler, pruner
-        for name, fact in workload.facts.items():
+        made_by = {} if "git_revision" in study.user_attrs else {"git_revision": git_revision() or "unknown"}
+        for name, fact in {**workload.facts, **made_by}.items():
             study.set_user_attr(name, fact)
         tracker = _open_tracker(study, config, options)
     if options.problem is not None:

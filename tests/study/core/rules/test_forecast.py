@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lrsched
-from study.core.forecast import (
+from study.core.metric import ACCURACY, Metric
+from study.core.rules.forecast import (
     Forecaster,
     Ridge,
     is_bounded,
@@ -18,7 +19,6 @@ from study.core.forecast import (
     traits,
     trial_traits,
 )
-from study.core.metric import ACCURACY, Metric
 from tests.making import spec_of
 
 EPOCHS = 12

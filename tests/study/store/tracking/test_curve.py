@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.store.curve import GrowingCurve
+from study.store.tracking.curve import GrowingCurve
 
 
 @given(st.integers(1, 400), st.integers(1, 40), st.integers(8, 320), st.data())

@@ -27,10 +27,10 @@ from typing import TYPE_CHECKING, Any
 from study.core.metric import ACCURACY
 from study.core.recorded import Recorded
 from study.core.records import DEFAULT_PROBLEM, EpochMetrics, Outcome, TrialSpec
-from study.store.budget import Budget
-from study.store.curve import GrowingCurve
-from study.store.mlflow_connection import connect, experiment_in
-from study.store.mlflow_runs import KEY, PARENT, children, find_parent, interrupt
+from study.store.tracking.budget import Budget
+from study.store.tracking.curve import GrowingCurve
+from study.store.tracking.mlflow_connection import connect, experiment_in
+from study.store.tracking.mlflow_runs import KEY, PARENT, children, find_parent, interrupt
 from study.store.urls import check_tracking
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from study.core.errors import InputError
-from study.loops.workers import Share, own_command, run_workers, shares, visible_gpus
+from study.loops.searching.workers import Share, own_command, run_workers, shares, visible_gpus
 from study.store import optuna_storage as store
 from tests.running import run_program, started, words
 
@@ -20,7 +20,7 @@ from tests.running import run_program, started, words
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Sets how many processors there are."""
-    return lambda count: monkeypatch.setattr("study.loops.workers.processors", lambda: count)
+    return lambda count: monkeypatch.setattr("study.loops.searching.workers.processors", lambda: count)
 
 
 def test_each_gets_a_gpu_and_its_part_of_the_processors(machine: Callable[[int], None]) -> None:

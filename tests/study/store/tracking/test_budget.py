@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study.store.budget import SHARE, START, Budget
+from study.store.tracking.budget import SHARE, START, Budget
 
 
 @given(steps=st.lists(st.tuples(st.floats(0.0, 30.0), st.floats(0.0, 1.0)), max_size=200))

@@ -17,12 +17,12 @@ import pytest
 
 from study.core.errors import InputError
 from study.core.records import StudyConfig, StudyRecord, TrialRecord
-from study.loops.search_checkpoint import free_slot
-from study.loops.search_loop import SearchLoop, Tally, initial_seed, next_clock
+from study.loops.searching.search_checkpoint import free_slot
+from study.loops.searching.search_loop import SearchLoop, Tally, initial_seed, next_clock
 from study.problems.fashion_mnist import Images, Split
 from study.store import lifecycle as life
 from study.store import optuna_storage as store
-from study.store.mlflow_tracking import Tracker
+from study.store.tracking.mlflow_tracking import Tracker
 from study.training.lanes import Lanes
 from study.training.rates import Rates
 from study.tuning.pruner import make_pruner

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from study.core.records import StudyConfig
 
 if TYPE_CHECKING:
-    from study.loops.search_loop import Tally
+    from study.loops.searching.search_loop import Tally
 
 
 def what_runs(config: StudyConfig, trials: int, lanes: int) -> str:

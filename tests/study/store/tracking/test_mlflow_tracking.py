@@ -24,9 +24,9 @@ from mlflow.entities import DatasetInput, Run
 import lrsched
 from study.core.errors import InputError
 from study.core.records import EpochMetrics, StudyConfig, TrialSpec
-from study.store import mlflow_connection
 from study.store import optuna_storage as store
-from study.store.mlflow_tracking import RunSpec, Tracker
+from study.store.tracking import mlflow_connection
+from study.store.tracking.mlflow_tracking import RunSpec, Tracker
 from study.store.urls import check_tracking
 from study.textbook.runs import CHAPTER, Replication
 from tests.running import run_python
@@ -451,7 +451,7 @@ def test_the_file_can_be_read_while_it_is_written(uri: str, tracker: Tracker) ->
 
 def test_importing_the_records_does_not_import_mlflow() -> None:
     """It takes two seconds, which `--help` does not have."""
-    code = "import sys, study.store.mlflow_tracking; sys.exit('mlflow' in sys.modules)"
+    code = "import sys, study.store.tracking.mlflow_tracking; sys.exit('mlflow' in sys.modules)"
     run_python("-c", code)
 
 

@@ -1,0 +1,1 @@
+"""A search: opened, trained, shown, gone on with."""
