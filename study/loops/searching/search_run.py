@@ -112,6 +112,7 @@ def train(search: Search, options: SearchOptions) -> None:
         Progress(options.trials * config.epochs, config.name) as progress,
         free_slot(options.checkpoints / search.study.user_attrs["key"][:12]) as slot,
     ):
+        progress.update(known.epochs_trained, {})
         lanes.on_step = lambda share: progress.within(share * len(lanes.keys))
         SearchLoop(
             search.study, config, search.space, search.tracker, lanes, slot, width=width, total=options.trials,
