@@ -150,7 +150,7 @@ def _by_leader(
     cells: Sequence[Summary], outer: str, noun: str, words: Callable[[float | str], str], *, log: bool = False
 ) -> Answer:
     """Compare schedules, each at the best of its base rates, at every place of an outer axis."""
-    leaders, clauses = [], []
+    leaders, clauses, told = [], [], []
     lines: dict[str, list[tuple[float | str, Summary]]] = {}
     for value in axis(cells, outer):
         there = where(cells, **{outer: value})
@@ -159,10 +159,16 @@ def _by_leader(
             lines.setdefault(str(cell.place["schedule"]), []).append((value, cell))
         ranked = sorted(tuned, key=lambda cell: -cell.validation)
         leaders.append(str(ranked[0].place["schedule"]))
+        if len(ranked) > 1 and Contrast.of(ranked[0], ranked[1]).told:
+            told.append(leaders[-1])
         rest = f", {_versus(ranked[0], ranked[1])} {ranked[1].place['schedule']}" if len(ranked) > 1 else ""
         clauses.append(f"with {words(value)} {leaders[-1]} leads{rest}")
-    same = len(set(leaders)) == 1
-    short = f"{leaders[0]} leads with every {noun}" if same else f"The leader changes with the {noun}"
+    if len(set(leaders)) == 1:
+        short = f"{leaders[0]} leads with every {noun}"
+    elif len(set(told)) > 1:
+        short = f"The leader changes with the {noun}"
+    else:
+        short = f"These seeds do not tell whether the leader changes with the {noun}"
     edges = sum(
         best(where(cells, **{outer: value, "schedule": name})).place["multiple"]
         in {axis(cells, "multiple")[0], axis(cells, "multiple")[-1]}

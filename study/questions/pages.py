@@ -70,9 +70,10 @@ def figure(results: Results) -> go.Figure:
     for number, line in enumerate(found.lines):
         for trace in _traces(line, _COLOURS[number % len(_COLOURS)]):
             drawn.add_trace(trace)
-    drawn.update_layout(template=TEMPLATE, height=420, showlegend=True)
+    below = {"orientation": "h", "x": 0, "xanchor": "left", "y": -0.18, "yanchor": "top"}
+    drawn.update_layout(template=TEMPLATE, height=480, showlegend=True, legend=below, margin_b=110)
     drawn.update_xaxes(title_text=found.x, type="log" if found.log else None)
-    drawn.update_yaxes(title_text="test accuracy")
+    drawn.update_yaxes(title_text="test accuracy", tickformat=".3f")
     good = [run.test for line in found.lines for cell in line.cells for run in cell.good.values()]
     if good:  # bad runs may lie far below; the table has them
         drawn.update_yaxes(range=[min(good) - 0.002, max(good) + 0.002])

@@ -105,11 +105,12 @@ class Contrast:
         return self.low > 0 or self.high < 0
 
     def __str__(self) -> str:
-        """Return ``0.12 points (-0.05 to 0.29, 5 seeds)``."""
+        """Return ``0.12 points (-0.05 to 0.29, 5 seeds, not told from zero)``."""
         if math.isnan(self.mean):
             return "by an unknown difference (no seed on which both ran well)"
         span = "no interval" if math.isnan(self.low) else f"{100 * self.low:.2f} to {100 * self.high:.2f}"
-        return f"{100 * self.mean:.2f} points ({span}, {self.seeds} seed{'s' * (self.seeds != 1)})"
+        doubt = "" if self.told or math.isnan(self.low) else ", not told from zero"
+        return f"{100 * self.mean:.2f} points ({span}, {self.seeds} seed{'s' * (self.seeds != 1)}{doubt})"
 
 
 def summed_up(runs: Iterable[Run]) -> list[Summary]:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
 
 from study.explore import main
@@ -104,3 +105,12 @@ def test_what_cannot_be_used_is_refused_in_one_line(
     monkeypatch.chdir(tmp_path)
     assert said in refused(main, *arguments)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_flags_are_a_decision() -> None:
+    options = [p for p in main.params if isinstance(p, click.Option)]
+    flags = """
+        --seeds --long-seeds --values --multiples --finalists --epochs --train-images --precision --dry-run --results
+        --figures --study --storage --tracking-uri --checkpoints --lanes --device --data-dir
+    """
+    assert sorted(o for p in options for o in p.opts) == sorted(flags.split())

@@ -114,6 +114,15 @@ def test_a_winner_that_changes_is_said_to_change() -> None:
         f"with 30 epochs one_cycle #7 leads, {points} linear #4",
         f"with 90 epochs one_cycle #7 leads, {points} linear #4",
     ]
+
+    def noise(cell: Cell, seed: int) -> float:
+        return 0.9 + 0.001 * math.sin(7 * seed + cell.epochs * len(cell.family))
+
+    (said, *_) = answer(results_of("horizon", noise)).sentences
+    assert said.startswith(
+        "These seeds do not tell whether the leader changes with the budget: with 3 epochs "
+    )
+    assert ", 3 seeds, not told from zero) " in said
     same = answer(results_of("optimizer", lambda c, s: 0.9 - 0.01 * (c.family == "linear") + jitter(s)))
     assert same.sentences[0].startswith(
         "one_cycle #7 leads with every optimizer: with SGD one_cycle #7 leads, 1.00 points"
