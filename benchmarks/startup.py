@@ -29,7 +29,7 @@ def once() -> tuple[float, float]:
             COMMAND, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
         ) as process:
             for line in process.stdout or ():
-                if " 0 of 36 epochs" in line:
+                if " 0/36 epochs" in line:
                     break
             else:
                 sys.exit("the search ended before its first epoch")
