@@ -314,7 +314,7 @@ def test_flags_are_a_decision() -> None:
         --trials --epochs --study --problem --optimizer --weight-decay --schedules --batch-size --train-images
         --seed --sampler --pruner
         --n-warmup-steps --interval-steps --n-startup-trials --keep-best --prune-on --reprieve --lanes
-        --precision --device --data-dir --storage --tracking-uri --rerun --list-schedules
+        --precision --device --data-dir --storage --tracking-uri --workers --rerun --list-schedules
     """
     earlier = "--prune-after --prune-every --prune-startup --prune-keep"
     options = [p for p in main.params if isinstance(p, click.Option)]
