@@ -4,7 +4,7 @@
 
 Every worker is a process of its own that asks for trials, draws them, reports their epochs, decides about them and
 ends them, as a search does, against a real PostgreSQL server. Training alone is replaced: an epoch lasts
-``--seconds`` and gives the next figure of a recorded curve's shape. While they work some are killed.
+``--seconds`` and gives the next figure of a made-up curve of a typical shape. While they work some are killed.
 
 Printed: trials a second, and how many the epochs' seconds alone would allow; how long it takes from asking until
 a trial may train, median and 95 %; most connections and most waiting for a lock, looked at four times a second; what

@@ -56,6 +56,10 @@ class Function(Schedule, name="function"):
         return _checked(self.function(int(whole(t)) if self.whole else t), t)
 
 
+#: Factors that a product is formed of: each is kept, a hundred bytes or so.
+MOST_FACTORS = 10_000_000
+
+
 class Multiplicative(Schedule, name="multiplicative"):
     """The product of the user's factors of all whole times up to now.
 
@@ -69,7 +73,8 @@ class Multiplicative(Schedule, name="multiplicative"):
     Source: torch's ``MultiplicativeLR``.
 
     Raises:
-        ValueError: When called, if the function gives a negative or non-finite number, or the product is too large.
+        ValueError: When called, if the function gives a negative or non-finite number, the product is too large, or
+            the time lies beyond ``MOST_FACTORS``.
 
     >>> Multiplicative(lambda i: 0.5)(3)
     0.125
@@ -94,6 +99,8 @@ class Multiplicative(Schedule, name="multiplicative"):
             furthest: Any = float(np.max(t, initial=0.0))
             self._value(furthest)
             return each(lambda x: float(known[int(x * REACH)]), t)
+        if t > MOST_FACTORS:
+            raise ValueError(f"a product of at most {MOST_FACTORS:,} factors is formed, got t={t:g}")
         last = int(t * REACH)
         for i in range(len(known), last + 1):
             known[i] = _checked(self.function(i), i, known[i - 1])

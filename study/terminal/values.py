@@ -148,8 +148,9 @@ class Numbers(click.ParamType[tuple[float, ...]]):
         within = 0 < len(numbers) <= _LONGEST_LIST and all(self.low <= n <= self.high for n in numbers)
         if not (rising and within):
             what = "whole numbers" if self.whole else "numbers"
+            most = f", {self.high:.12g} at most," if any(n > self.high for n in numbers) else ""
             self.fail(
-                f"must be rising {what} from {self.low:g} to {self.high:.12g} with commas between, got "
+                f"must be rising {what} of {self.low:g} or more{most} with commas between, got "
                 f"{short(value)}",
                 param, ctx,
             )  # fmt: skip

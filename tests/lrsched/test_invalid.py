@@ -395,3 +395,9 @@ def test_a_wrong_name_is_refused_by_every_schedule(name: str) -> None:
 def test_numbers_that_leave_no_room_are_refused(number: float) -> None:
     with pytest.raises(ValueError, match=r"^T_max must be from 1e-100 to 1e\+100 in size, got T_max="):
         lrsched.Cosine(number)
+
+
+def test_a_product_that_would_never_be_done_is_refused() -> None:
+    """Each factor is asked for in turn: 10^18 of them would take for ever, and all memory."""
+    with pytest.raises(ValueError, match=r"at most 10,000,000 factors is formed, got t=1e\+18"):
+        lrsched.Multiplicative(lambda _: 0.5)(1e18)
