@@ -314,12 +314,8 @@ def test_flags_are_a_decision() -> None:
         --trials --epochs --study --problem --optimizer --weight-decay --schedules --batch-size --train-images
         --seed --sampler --pruner
         --n-warmup-steps --interval-steps --n-startup-trials --keep-best --prune-on --reprieve --lanes
-<<<<<<< HEAD
-        --precision --device --data-dir --storage --storage-timeout --tracking-uri --checkpoints --rerun
+        --precision --device --data-dir --storage --storage-timeout --tracking-uri --checkpoints --workers --rerun
         --list-schedules
-=======
-        --precision --device --data-dir --storage --tracking-uri --workers --rerun --list-schedules
->>>>>>> inputs
     """
     earlier = "--prune-after --prune-every --prune-startup --prune-keep"
     options = [p for p in main.params if isinstance(p, click.Option)]
