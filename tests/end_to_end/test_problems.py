@@ -90,8 +90,7 @@ def check_verdict(certificate: dict[str, Any], record: StudyRecord, printed: str
     assert {len(values) for values in runs.values()} == {2}
     leader = certificate["verdict"]["leader"]
     typical = {f["name"]: f["typical"] for f in certificate["verdict"]["finalists"]}
-    best = min if metric.name == "loss" else max
-    assert typical[leader] == best(value for value in typical.values() if value is not None)
+    assert typical[leader] == metric.best(value for value in typical.values() if value is not None)
     assert certificate["verdict"]["sentences"][0] in printed
     assert f"Test {metric.name} over 2 fresh seeds" in printed
     words = " ".join(certificate["verdict"]["sentences"])
