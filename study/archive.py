@@ -19,7 +19,7 @@ class ArchiveOptions:
     save: Path | None
     restore: Path | None
     study: str | None
-    certificate: Path
+    certificate: Path | None
     storage: str
     tracking_uri: str
 
@@ -38,6 +38,7 @@ class ArchiveOptions:
     metavar="DIR",
     type=click.Path(path_type=Path, file_okay=False),
     default=None,
+    goes_with=("study", "storage", "certificate"),
     group="Archive",
     help="Write the study into this folder: its settings, a line a trial, its certificate.",
 )
@@ -46,6 +47,7 @@ class ArchiveOptions:
     metavar="DIR",
     type=click.Path(path_type=Path, file_okay=False),
     default=None,
+    goes_with=("storage", "tracking_uri", "certificate"),
     group="Archive",
     help="Make Optuna's and MLflow's records of the study in this folder, without training.",
 )
@@ -53,9 +55,10 @@ class ArchiveOptions:
     "--certificate",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    default=Path("certificate.json"),
+    default=None,
+    show_default="certificate.json, if it is this study's",
     group="Archive",
-    help="The verdict, from study.confirm: kept if it is this study's, written on --restore.",
+    help="The verdict, from study.confirm: kept beside the study, and written again on --restore.",
 )
 @study_option
 @storage_option
@@ -75,17 +78,15 @@ def main(options: ArchiveOptions) -> None:
 
 def _save(options: ArchiveOptions, folder: Path) -> None:
     from study.loops import archived_study
-    from study.stats import certificate
+    from study.page.gather import CERTIFICATE, confirmation
     from study.store import optuna_storage as store
 
     study = store.existing_study(options.storage, options.study)
+    known = confirmation(study.study_name, options.certificate)  # refused if it was named and is another's
     count = archived_study.save(study, folder)
     click.echo(f"wrote {count} trials of study {study.study_name!r} into {folder}")
-    if (
-        options.certificate.exists()
-        and certificate.read(options.certificate)["study"].get("name") == study.study_name
-    ):
-        shutil.copyfile(options.certificate, folder / archived_study.CERTIFICATE)
+    if known is not None:
+        shutil.copyfile(options.certificate or CERTIFICATE, folder / archived_study.CERTIFICATE)
         click.echo("wrote its certificate there too")
     store.close(study)
 
@@ -95,16 +96,17 @@ def _restore(options: ArchiveOptions, folder: Path) -> None:
     from study.core.provenance import provenance
     from study.loops import archived_study
     from study.page.closing import close_study, print_closing
+    from study.page.gather import CERTIFICATE
     from study.store import optuna_storage as store
     from study.store.tracking.mlflow_tracking import Tracker
     from study.store.urls import check_tracking
     from study.terminal.progress import Progress
 
-    kept = folder / archived_study.CERTIFICATE
-    if kept.exists():
-        if options.certificate.exists():
-            raise InputError(f"`certificate` {str(options.certificate)!r} exists; name another file")
-        require_writable(options.certificate, "`certificate`")
+    kept, written = folder / archived_study.CERTIFICATE, options.certificate or CERTIFICATE
+    if kept.exists() or options.certificate is not None:
+        require_writable(written, "`certificate`")
+        if written.exists():
+            raise InputError(f"`certificate` {str(written)!r} exists; name another file")
     check_tracking(options.tracking_uri, options.storage)
     study = archived_study.restore(folder, options.storage)
     record = store.record(study)
@@ -118,7 +120,7 @@ def _restore(options: ArchiveOptions, folder: Path) -> None:
     with Progress(len(record.trials), record.config.name) as progress:
         archived_study.track(record, tracker, lambda done: progress.update(done, {}))
     if kept.exists():
-        shutil.copyfile(kept, options.certificate)
+        shutil.copyfile(kept, written)
     results = close_study(record, tracker, "finished")
     store.close(study)
     click.echo(f"{len(record.trials)} trials from {folder}; nothing was trained here")

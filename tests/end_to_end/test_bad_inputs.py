@@ -69,6 +69,8 @@ LINES = {
     "report": (),
     "audit": (),
     "problem": ("problem.py:problem",),
+    "archive": ("--save", "kept"),
+    "explore": ("rate",),
 }
 CONTRADICTIONS = (
     ("search", "--rerun", "0", "--precision", "float32"), ("search", "--rerun", "0", "--trials", "3"),

@@ -78,7 +78,7 @@ def confirmation(workload: Workload, folder: Path) -> Confirmation:
 
 
 def tracker(uri: str, config: StudyConfig, **more: Any) -> Tracker:
-    return Tracker.open(uri, config, attributes={}, kind="confirm", **more)
+    return Tracker.open(uri, config, attributes={}, key="k", kind="confirm", **more)
 
 
 class Cut(BaseException):
@@ -165,6 +165,6 @@ def test_lanes_that_were_fused_do_not_go_on_one_by_one(uri: str, tmp_path: Path)
     with pytest.raises(Cut):
         confirm(asked, fused.examination(), tracker(uri, asked.config), cut, Limit())
     with pytest.raises(
-        InputError, match=r"seed-0001\.pt: is of other lanes \(these lanes were trained fused"
+        InputError, match=r"seed-0001\.pt: damaged, or of other lanes \(these lanes were trained fused"
     ):
         confirm(asked, single.examination(), tracker(uri, asked.config), cut, Limit())

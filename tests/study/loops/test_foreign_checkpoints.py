@@ -104,7 +104,7 @@ def test_a_checkpoint_that_was_tampered_with_is_refused(
 ) -> None:
     torch.save(change(saved), one.checkpoint)
     before = one.checkpoint.read_bytes()
-    with pytest.raises(InputError, match=r"damaged, or no checkpoint of ours|other networks|of other runs"):
+    with pytest.raises(InputError, match=r"damaged, or|other networks|of other runs"):
         one.train(lanes(few), lambda *_: None)
     assert one.checkpoint.read_bytes() == before
 

@@ -49,14 +49,15 @@ def config_from(line: str, like: StudyConfig) -> StudyConfig:
 @st.composite
 def configs(draw: st.DrawFn) -> StudyConfig:
     optimizer = draw(st.sampled_from(sorted(OPTIMIZERS)))
+    epochs = draw(st.sampled_from([1, 7, 30]))
     return config_of(
         name=draw(st.sampled_from(["lr-schedules", "a b", "it's $(ls)"])),
-        epochs=draw(st.sampled_from([1, 7, 30])),
+        epochs=epochs,
         batch_size=draw(st.sampled_from([64, 256])),
         schedules=draw(st.sampled_from([reproduce.USUAL["schedules"], ("constant", "cosine"), ("knee",)])),
         sampler=draw(st.sampled_from(["stratified", "tpe", "random"])),
         pruner=draw(st.sampled_from(["median", "family-median", "none"])),
-        n_warmup_steps=draw(st.sampled_from([3, 8, 12])),
+        n_warmup_steps=min(epochs, draw(st.sampled_from([3, 8, 12]))),
         interval_steps=draw(st.sampled_from([1, 2])),
         n_startup_trials=draw(st.sampled_from([1, 6])),
         prune_on=draw(st.sampled_from(["val", "averaged"])),

@@ -19,6 +19,7 @@ import pytest
 from optuna.trial import TrialState
 
 from study.core.errors import InputError
+from study.core.recorded import kept
 from study.core.records import EpochMetrics, StudyConfig, TrialSpec
 from study.store import lifecycle as life
 from study.store import optuna_storage as store
@@ -425,7 +426,7 @@ def test_a_killed_process_is_recovered_from_at_once(url: str, config: StudyConfi
     assert life.recover(study) == 0
     assert life.remaining(study, 5) == 5
     assert [t.state for t in study.trials] == [TrialState.WAITING] * 3
-    assert all({"base_rate"} == t.params.keys() and "asked" in t.user_attrs for t in study.trials)
+    assert all({"base_rate"} == t.params.keys() and "asked" in kept(t) for t in study.trials)
 
 
 LONG_AGO = "2000-01-01 00:00:00"
