@@ -22,7 +22,7 @@ EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples"
 #: Each example, the first in full length, the others small: flags of its search, flags of its confirmation, its metric.
 SMALL = {
     "digits_mlp": ([], [], "accuracy"),
-    "fashion_resnet": (["--epochs", "1", "--train-images", "256"], ["--train-images", "256"], "accuracy"),
+    "fashion_resnet": (["--epochs", "2", "--train-images", "1500"], ["--train-images", "4000"], "accuracy"),
     "char_transformer": (["--epochs", "2", "--train-images", "320"], ["--train-images", "320"], "loss"),
 }
 TRIALS = 24
