@@ -61,10 +61,8 @@ reference: $(INSTALLED) data ## Repeat the reference study to its verdict, into 
 
 demo: $(INSTALLED) ## Open the finished reference study in MLflow and optuna-dashboard; nothing is trained
 	@rm -rf build/demo && mkdir -p build/demo
-	@$(BIN)/python -m study.archive --restore docs/reference $(call records,build/demo) \
-	  --certificate build/demo/certificate.json
-	@$(BIN)/python -m study.report $(call records,build/demo) --certificate build/demo/certificate.json \
-	  --out build/demo/report.html
+	@cd build/demo && $(abspath $(BIN))/python -m study.archive --restore $(CURDIR)/docs/reference
+	@cd build/demo && $(abspath $(BIN))/python -m study.report
 	@tools/serve build/demo $(BIN)
 
 test: $(INSTALLED) data ## Run the fast tests
