@@ -31,9 +31,9 @@ import optuna
 import psycopg
 
 from study.core.records import EpochMetrics, StudyConfig, TrialSpec
-from study.search import FAMILIES
 from study.store import lifecycle
 from study.store import optuna_storage as store
+from study.tuning.classic import CLASSIC as FAMILIES
 from study.tuning.pruner import decide, make_pruner
 from study.tuning.sampler import make_sampler
 from study.tuning.space import Space

@@ -35,7 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from study.core.records import EpochMetrics, StudyConfig, TrialSpec
-from study.search import FAMILIES
+from study.tuning.classic import CLASSIC as FAMILIES
 
 ROOT = Path(__file__).resolve().parent.parent
 CURVES = ROOT / "benchmarks" / "data" / "curves.npz"

@@ -25,8 +25,8 @@ import numpy as np
 import optuna
 
 from study.core.records import StudyConfig, TrialSpec
-from study.search import FAMILIES
 from study.store import database, urls
+from study.tuning.classic import CLASSIC as FAMILIES
 from study.tuning.pruner import decide, make_pruner
 from study.tuning.sampler import make_sampler
 from study.tuning.space import FAMILY, Point, Space

@@ -22,32 +22,17 @@ from study.terminal.command import (
     workers_option,
 )
 from study.terminal.values import Choice, Duration, Names, Real, StudyName, Whole
+from study.tuning.classic import CLASSIC
 
 if TYPE_CHECKING:
     from study.core.records import Outcome
-
-#: The families that are searched unless told otherwise; ``lrsched`` has more.
-FAMILIES = (
-    "constant",
-    "square_root",
-    "factor",
-    "multi_step",
-    "polynomial",
-    "linear",
-    "cosine",
-    "cosine_restarts",
-    "cyclic",
-    "one_cycle",
-    "warmup_stable_decay",
-    "plateau",
-)
 
 
 def _searchable() -> list[str]:
     """Return the families that can be searched, the default ones first."""
     from study.core.families import searchable
 
-    return [*FAMILIES, *sorted(set(searchable()) - set(FAMILIES))]
+    return [*CLASSIC, *sorted(set(searchable()) - set(CLASSIC))]
 
 
 def _list_schedules(ctx: click.Context, _param: click.Parameter, asked: bool) -> None:  # noqa: FBT001 - click's signature
@@ -55,7 +40,7 @@ def _list_schedules(ctx: click.Context, _param: click.Parameter, asked: bool) ->
     if asked and not ctx.resilient_parsing:
         from study.terminal.searched import print_catalogue
 
-        print_catalogue(FAMILIES, _searchable())
+        print_catalogue(CLASSIC, _searchable())
         ctx.exit()
 
 
@@ -94,7 +79,7 @@ _study, _search, _other = (partial(option, group=group) for group in ("Study", "
     "--schedules",
     metavar="NAME,...",
     type=Names(_searchable, every="all"),
-    default=",".join(FAMILIES),
+    default=",".join(CLASSIC),
     show_default="the twelve classic families",
     help="Schedule families to search, or all; see --list-schedules.",
 )

@@ -14,6 +14,7 @@ from study.core.families import SCHEDULE_FREE, as_trained, momentum_of, schedule
 from study.core.records import DEFAULT_PROBLEM, SEARCH_IMAGES, StudyConfig, StudyRecord, TrialSpec
 from study.stats.leaderboard import choose_finalists
 from study.stats.sequential import LEVEL, LOOKS
+from study.tuning.classic import CLASSIC
 
 if TYPE_CHECKING:
     from study.page.verdict_text import Confirmation
@@ -28,20 +29,7 @@ _FLAGS = tuple(field.name for field in fields(StudyConfig) if field.name not in 
 USUAL: Mapping[str, Any] = {
     "epochs": 30,
     "batch_size": 256,
-    "schedules": (
-        "constant",
-        "square_root",
-        "factor",
-        "multi_step",
-        "polynomial",
-        "linear",
-        "cosine",
-        "cosine_restarts",
-        "cyclic",
-        "one_cycle",
-        "warmup_stable_decay",
-        "plateau",
-    ),
+    "schedules": CLASSIC,
     "sampler": "stratified",
     "pruner": "median",
     "interval_steps": 1,

@@ -22,10 +22,11 @@ import torch
 
 from study.core.records import StudyRecord
 from study.loops.searching.search_options import pruning_defaults
-from study.search import FAMILIES, main
+from study.search import main
 from study.store import optuna_storage as store
 from study.terminal.help_pages import Option
 from study.training.precision import has_bfloat16
+from study.tuning.classic import CLASSIC as FAMILIES
 from tests.running import PATIENCE, run_command, run_program, started, words
 
 Refused = Callable[..., str]

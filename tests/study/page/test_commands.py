@@ -23,6 +23,7 @@ from study.stats.base_rates import BaseRates
 from study.stats.leaderboard import choose_finalists
 from study.stats.verdict import Plan, verdict
 from study.training.workload import OPTIMIZERS, Workload
+from study.tuning.classic import CLASSIC
 from tests.making import config_of
 
 Maker = Callable[..., StudyRecord]
@@ -83,7 +84,7 @@ def test_the_line_read_back_by_the_command_makes_the_same_study(config: StudyCon
 
 def test_what_is_usual_is_left_out_and_is_what_the_commands_do() -> None:
     defaults = {param.name: param.default for param in search_module.main.params}
-    defaults["schedules"] = search_module.FAMILIES
+    defaults["schedules"] = CLASSIC
     fixed = {"epochs": 30, "batch_size": 256, "train_images": 50_000, "optimizer": "sgd", "weight_decay": 0.0}
     assert {name: fixed.get(name, defaults[name]) for name in reproduce.USUAL} == dict(reproduce.USUAL)
     confirming = {param.name: param.default for param in confirm_command_module.main.params}

@@ -15,7 +15,6 @@ from study.loops.searching.search_display import what_runs
 from study.page.closing import print_closing
 from study.page.confirmed import print_verdict
 from study.page.family_table import Results, family_table
-from study.search import FAMILIES
 from study.stats.certificate import Examples
 from study.stats.example_sums import ExampleSums
 from study.stats.pruning_cost import cost_of_pruning
@@ -27,6 +26,7 @@ from study.terminal.searched import print_catalogue
 from study.terminal.tables import Column, print_table, say
 from study.textbook.result_tables import tables
 from study.textbook.statistics import Measured
+from study.tuning.classic import CLASSIC as FAMILIES
 
 Maker = Callable[..., StudyRecord]
 WIDTHS = (80, 100, 120, 200)
