@@ -22,6 +22,7 @@ from playwright.sync_api import Browser, Page
 import lrsched
 from study.core.records import EpochMetrics, Outcome, StudyConfig, StudyRecord
 from study.page.look.palette import ACCURACY_COLOURS, COLOUR_BINS
+from study.page.publish import ABOUT_IMPORTANCE
 from study.stats import certificate
 from study.stats.leaderboard import leaderboard
 from study.stats.verdict import Plan, verdict
@@ -517,7 +518,8 @@ def test_publish_puts_the_page_and_the_notes_where_people_browse(tmp_path: Path,
     study = store.existing_study(f"sqlite:///{tmp_path / 'optuna.db'}")
     assert get_note(study).startswith("## No verdict yet")
     assert "rate = base rate" in get_note(optuna.Trial(study, study.trials[0]._trial_id))
-    assert client.get_run(run).data.tags["mlflow.note.content"] == get_note(study)
+    note = client.get_run(run).data.tags["mlflow.note.content"]
+    assert get_note(study) == f"{note}\n{ABOUT_IMPORTANCE}"
     kept = tmp_path / "artifacts" / run / "artifacts" / "report.html"
     assert kept.read_text("utf-8") == (tmp_path / "report.html").read_text("utf-8")
 
