@@ -122,12 +122,14 @@ class Rates(_Part):
     multiples: Annotated[list[Positive], Field(min_length=1, max_length=1_000)]
     accuracies: Tables | None = None
     values: Tables | None = None
+    train_images: Examples | None = None
+    train_examples: Examples | None = None
 
     @model_validator(mode="after")
     def _has_a_figure_a_multiple(self) -> Self:
         tables = self.values if self.accuracies is None else self.accuracies
-        if tables is None:
-            raise ValueError("the values at the multiples are missing")
+        if tables is None or (self.train_images is None and self.train_examples is None):
+            raise ValueError("the values at the multiples, or the number of examples, are missing")
         if any(len(row) != len(self.multiples) for rows in tables.values() for row in rows):
             raise ValueError("each seed needs a figure a multiple")
         return self
