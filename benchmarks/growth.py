@@ -235,6 +235,7 @@ def fill(folder: Path, size: int) -> None:
             """CASE "key" WHEN 'asked' THEN json_set(value_json, '$.number', new - 1) ELSE value_json END"""
         )
         copy(optuna, "trial_user_attributes", "trial_id", {"value_json": number})
+        copy(optuna, "trial_system_attributes", "trial_id", {"value_json": number})
     with sqlite3.connect(folder / "mlflow.db") as mlflow:
         query = "SELECT value, run_uuid FROM tags WHERE key = 'trial'"
         runs = {int(number): run for number, run in mlflow.execute(query)}

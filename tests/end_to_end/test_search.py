@@ -232,7 +232,7 @@ def test_a_trial_can_be_trained_again(finished: Finished) -> None:
 def wait_for_training(process: subprocess.Popen[str], folder: Path) -> None:
     """Wait until trials of the study have ended, and all lanes have begun to train the next ones."""
     begun = """
-        SELECT COUNT(*) FROM trials JOIN trial_user_attributes USING (trial_id)
+        SELECT COUNT(*) FROM trials JOIN trial_system_attributes USING (trial_id)
         WHERE state = 'RUNNING' AND key = 'asked' AND trial_id NOT IN (SELECT trial_id FROM trial_intermediate_values)
         AND (SELECT COUNT(*) FROM trials WHERE state = 'COMPLETE') > 0
     """
