@@ -229,7 +229,7 @@ def fill(folder: Path, size: int) -> None:
         pairs = [(n % have + 1, n + 1) for n in range(have, size)]  # ids count from 1, numbers from 0
         copies(optuna, pairs)
         copy(optuna, "trials", "trial_id", {"number": "new - 1"})
-        for table in ("params", "values", "intermediate_values", "system_attributes"):
+        for table in ("params", "values", "intermediate_values"):
             copy(optuna, f"trial_{table}", "trial_id")
         number = (
             """CASE "key" WHEN 'asked' THEN json_set(value_json, '$.number', new - 1) ELSE value_json END"""
