@@ -14,6 +14,8 @@ from study.store import optuna_storage as store
 from tests.end_to_end.test_before import FIXTURE, SEARCH, run, runs, unpack
 from tests.running import run_command
 
+pytestmark = pytest.mark.slow
+
 
 def loaded(folder: Path) -> StudyRecord:
     return store.load(f"sqlite:///{folder}/optuna.db")

@@ -260,9 +260,9 @@ def test_killed_twenty_five_times_it_reaches_the_same_certificate(study: Path, t
         (("--margin", "-0.1"), "--margin: must be"),
         (
             ("--looks", "5,5"),
-            "--looks: must be rising whole numbers from 2 to 1000000 with commas between, got 5,5",
+            "--looks: must be rising whole numbers of 2 or more with commas between, got 5,5",
         ),
-        (("--looks", "1"), "--looks: must be rising whole numbers from 2 to 1000000"),
+        (("--looks", "1"), "--looks: must be rising whole numbers of 2 or more"),
         (("--max-seeds", "1"), "--max-seeds: must be a whole number of 2 or more, got 1"),
         (("--budget", "60"), "--budget: must be a time with its unit such as 90s, 60m or 2h, got 60"),
         (("--rates", "0.5,2"), "--rates must hold 1, got 0.5,2"),
