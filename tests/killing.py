@@ -128,7 +128,7 @@ def _prepare() -> None:
     from study.training import workload
 
     for name in ("search", "confirm", "replicate", "page.closing", "page.confirmed", "page.publish", "page.gather",
-                 "loops.search_loop", "loops.base_rate_runs", "textbook.curves_figure", "textbook.result_tables"):  # fmt: skip
+                 "loops.searching.search_run", "loops.base_rate_runs", "textbook.curves_figure", "textbook.result_tables"):  # fmt: skip
         import_module(f"study.{name}")
     for name in (
         "mlflow",
@@ -152,11 +152,13 @@ def _prepare() -> None:
 
         return load
 
-    searched = cut(few(fashion_mnist.load_search(None, cpu)))
-    fashion_mnist.load_search = searched
-    setattr(workload, "load_search", searched)  # noqa: B010 - it does not export the name
-    fashion_mnist.load_training = cut(fashion_mnist.load_training(None, cpu))
-    fashion_mnist.load_final = cut(few(fashion_mnist.load_final(None, cpu)))
+    for name, load in (
+        ("load_search", cut(few(fashion_mnist.load_search(None, cpu)))),
+        ("load_training", cut(fashion_mnist.load_training(None, cpu))),
+        ("load_final", cut(few(fashion_mnist.load_final(None, cpu)))),
+    ):
+        setattr(fashion_mnist, name, load)
+        setattr(workload, name, load)
 
 
 def _wait(pid: int, until: float | None) -> int:
