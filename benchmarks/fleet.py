@@ -30,7 +30,7 @@ import numpy as np
 import optuna
 import psycopg
 
-from study.core.records import EpochMetrics, StudyConfig, TrialSpec
+from study.core.records import EpochMetrics, Outcome, StudyConfig, TrialSpec
 from study.store import lifecycle
 from study.store import optuna_storage as store
 from study.tuning.classic import CLASSIC as FAMILIES
@@ -103,7 +103,7 @@ def work(url: str, fleet: Fleet, worker: int) -> None:
 def train(study: optuna.Study, trial: optuna.Trial, fleet: Fleet) -> None:
     """Report the epochs of a trial until it ends."""
     epochs: list[EpochMetrics] = []
-    outcome = "finished"
+    outcome: Outcome = "finished"
     for number, accuracy in enumerate(curve(trial.number, fleet.epochs)):
         time.sleep(fleet.seconds)
         epochs.append(EpochMetrics(number, 0.1, 0.5, accuracy, 0.6, accuracy, None, fleet.seconds))
@@ -112,7 +112,7 @@ def train(study: optuna.Study, trial: optuna.Trial, fleet: Fleet) -> None:
         if number + 1 < fleet.epochs and decide(study, trial) == "prune":
             outcome = "pruned"
             break
-    lifecycle.finish(study, trial, epochs, outcome)  # type: ignore[arg-type]  # one of two
+    lifecycle.finish(study, trial, epochs, outcome)
 
 
 def watch(server: str, processes: list[BaseProcess], kills: int) -> tuple[int, int, float]:

@@ -44,7 +44,8 @@ def main() -> int:
     options = parse()
     prepare_environment()
     if options.row is not None:
-        from benchmarks.gpu_rows import CARD, DRY, ROWS
+        from benchmarks.gpu_rows import ROWS
+        from benchmarks.gpu_work import CARD, DRY
 
         return 0 if ROWS[options.row](DRY if options.dry_run else CARD) else 1
     import torch

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.gpu_rows import DRY, ROWS
+from benchmarks.gpu_rows import ROWS
+from benchmarks.gpu_work import DRY
 from tests.running import run_program
 
 pytestmark = pytest.mark.slow

@@ -14,6 +14,7 @@ import torch
 import lrsched
 from study.core.records import EpochMetrics, Outcome, StudyConfig, StudyRecord, TrialRecord
 from study.problems.fashion_mnist import Images, Split, load_search
+from study.tuning.classic import CLASSIC
 from tests.making import config_of, spec_of
 
 
@@ -63,20 +64,7 @@ def uri(empty_mlflow: Path, tmp_path: Path) -> str:
 
 
 #: Made-up studies have curves of the shape of real ones; their numbers mean nothing.
-FAMILIES = (
-    "constant",
-    "square_root",
-    "factor",
-    "multi_step",
-    "polynomial",
-    "linear",
-    "cosine",
-    "cosine_restarts",
-    "cyclic",
-    "one_cycle",
-    "warmup_stable_decay",
-    "plateau",
-)
+FAMILIES = CLASSIC
 STARTED = datetime(2026, 1, 1, tzinfo=UTC)
 
 Maker = Callable[..., StudyRecord]
