@@ -210,7 +210,7 @@ def _prepare(options: ConfirmOptions) -> tuple[StudyRecord, Confirmation, Worklo
     from study.stats.leaderboard import choose_finalists
     from study.store import optuna_storage as store
     from study.store.urls import check_tracking
-    from study.training.precision import AUTO, FLOAT32, choose_precision
+    from study.training.precision import precision_for
     from study.training.process import prepare_process
     from study.training.reopening import reopen_workload
 
@@ -241,9 +241,7 @@ def _prepare(options: ConfirmOptions) -> tuple[StudyRecord, Confirmation, Worklo
         at_most=options.train_images,
     )
     examination = workload.examination(options.train_images)
-    precision = choose_precision(options.precision, where)
-    if options.precision == AUTO and workload.source:
-        precision = FLOAT32  # as in the search: bfloat16 is measured for LeNet alone
+    precision = precision_for(options.precision, where, workload.source)
     config = replace(record.config, device=where.type, precision=precision, train_images=examination.train)
     workload.require_room(len(chosen) * len(options.rates or (1,)), config, what="the runs side by side,")
     confirmation = Confirmation(config, chosen, plan, options.checkpoints / folder_of(record.config.name))

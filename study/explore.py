@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from study.core.errors import InputError
-from study.core.records import DEFAULT_PROBLEM, SEARCH_IMAGES
+from study.questions.options import ExploreOptions
 from study.terminal.command import (
     checkpoints_option,
     command,
@@ -21,41 +19,20 @@ from study.terminal.command import (
     study_option,
     tracking_option,
 )
+from study.terminal.problem_option import problem_option
 from study.terminal.values import Choice, Numbers, Whole
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from study.questions.sweep import Cell, Results, Sweep
     from study.questions.trained import Batch
+    from study.store.tracking.mlflow_tracking import Tracker
+    from study.training.evaluation import Scores
+    from study.training.side_by_side import SideBySide
     from study.training.workload import Workload
 
 PAGES = "pages"
-
-
-@dataclass(frozen=True)
-class ExploreOptions:
-    """The command's options, as its help tells them; ``None`` where the sweep's file or the question says it."""
-
-    question: str
-    seeds: int
-    long_seeds: int
-    values: tuple[float, ...] | None
-    multiples: tuple[float, ...] | None
-    finalists: int | None
-    epochs: int | None
-    train_images: int | None
-    precision: str | None
-    dry_run: bool
-    results: Path
-    figures: bool
-    study: str | None
-    storage: str
-    tracking_uri: str
-    checkpoints: Path
-    lanes: int | None
-    device: str
-    data_dir: str | None
 
 
 @command(
@@ -65,6 +42,7 @@ class ExploreOptions:
         ("how long should a warm-up be, for the best schedule of the latest study", "warmup"),
         ("the same sweep with more seeds, on any machine: its file says the rest", "warmup --seeds 10"),
         ("what would be trained, and how long that takes", "horizon --dry-run"),
+        ("a study of your own problem", "rate --problem mine.py:problem"),
         ("a page a question from the files", "pages"),
     ],
 )
@@ -75,7 +53,7 @@ class ExploreOptions:
     type=Whole(1, 1000),
     default=3,
     group="Sweep",
-    help="Seeds at most of runs of over 60 epochs.",
+    help="Seeds at most of runs over twice as long as the study's.",
 )
 @option(
     "--values",
@@ -112,7 +90,7 @@ class ExploreOptions:
 @option(
     "--train-images",
     metavar="N",
-    type=Whole(1, SEARCH_IMAGES),
+    type=Whole(1),
     default=None,
     show_default="all",
     group="Sweep",
@@ -142,6 +120,7 @@ class ExploreOptions:
     help="Pages with their pictures, for which a browser draws.",
 )
 @study_option
+@problem_option
 @storage_option
 @tracking_option
 @checkpoints_option("runs/explore")
@@ -167,32 +146,29 @@ def main(options: ExploreOptions) -> None:
 def _sweep(options: ExploreOptions) -> None:
     """Train what has no line yet, and say what the sweep says."""
     from study.loops.recording import alone_in, closing
-    from study.problems.fashion_mnist import choose_device, load_search
     from study.questions.answers import answer
     from study.questions.grids import QUESTIONS
+    from study.questions.opening import opened
     from study.questions.outlook import outlook
     from study.questions.sweep import to_train
     from study.store.urls import check_tracking
     from study.training.process import prepare_process
 
     prepare_process()
-    device = choose_device(options.device)
-    checksums = load_search(options.data_dir, device).checksums
-    results = _results(options, checksums)
-    if dict(results.sweep.data) != dict(checksums):
-        raise InputError(
-            f"{results.path}: was trained on data files with other checksums; give the same `data_dir`"
-        )
+    results, workload = opened(options)
+    examination = workload.examination()
     cells = QUESTIONS[options.question].cells(results.sweep)
-    pending = to_train(cells, options.seeds, results.runs, options.long_seeds)
+    pending = to_train(cells, options.seeds, results, options.long_seeds)
     click.echo(outlook(results, len(cells), options.seeds, pending))
+    if workload.source:
+        click.echo(workload.facts["lanes"])
     if options.dry_run:
         return
     if pending:
         check_tracking(options.tracking_uri)
         folder = options.checkpoints / options.question
-        with alone_in(folder), closing(_open_tracker(results.sweep, options, folder, device.type)) as tracker:
-            results = _train(options, results, pending, tracker, folder)
+        with alone_in(folder), closing(_open_tracker(results.sweep, options, folder)) as tracker:
+            results = _train(options, results, pending, workload, examination.score, tracker, folder)
             said = answer(results)
             tracker.log_text("\n".join(said.sentences) + "\n", "answer.txt")
     for sentence in answer(results).sentences:
@@ -202,78 +178,18 @@ def _sweep(options: ExploreOptions) -> None:
     )
 
 
-def _results(options: ExploreOptions, checksums: Mapping[str, str]) -> Results:
-    """Return the sweep's file as it stands, or a new sweep of a study's finalists with no runs yet.
-
-    Raises:
-        InputError: An option differs from what the file says, or there is no study to take schedules from.
-    """
-    from study.questions.sweep import read_results
-
-    path = options.results / f"{options.question}.jsonl"
-    if not path.exists():
-        return _new(options, checksums, path)
-    found = read_results(path)
-    asked = {"values", "multiples", "epochs", "train_images", "precision"}
-    for name in sorted(asked):
-        given, kept = getattr(options, name), getattr(found.sweep, name)
-        if given is not None and given not in {kept, "auto"}:
-            raise InputError(
-                f"`{name}` {_said(given)}: {path} holds a sweep with {_said(kept)}; leave it out to continue, or name another "
-                "`results` folder"
-            )
-    if options.finalists not in {None, len(found.sweep.finalists)} or options.study is not None:
-        names = ", ".join(f.name for f in found.sweep.finalists)
-        raise InputError(
-            f"{path} holds a sweep of {names}; leave out `study` and `finalists` to continue it, or name another `results` folder"
-        )
-    return found
-
-
-def _new(options: ExploreOptions, checksums: Mapping[str, str], path: Path) -> Results:
-    from study.problems.fashion_mnist import choose_device
-    from study.questions.grids import QUESTIONS, scaled_down
-    from study.questions.sweep import Results, Sweep
-    from study.store import optuna_storage as store
-    from study.training.precision import choose_precision
-
-    record = store.load(options.storage, options.study)
-    config = record.config
-    if (config.problem, config.optimizer, config.weight_decay) != (DEFAULT_PROBLEM, "sgd", 0.0):
-        raise InputError(f"study {config.name!r}: sweeps vary schedules of LeNet trained by plain SGD only")
-    question = QUESTIONS[options.question]
-    if options.values is not None and not question.values:
-        raise InputError(f"`values`: {options.question} has none to choose")
-    epochs = options.epochs or config.epochs
-    return Results(
-        path,
-        Sweep(
-            question=options.question,
-            finalists=question.choose(record, options.finalists),
-            source=f"study {config.name}, {len(record.ended)} trials of {config.epochs} epochs",
-            values=options.values or scaled_down(options.question, epochs),
-            multiples=options.multiples or question.multiples,
-            epochs=epochs,
-            batch_size=config.batch_size,
-            train_images=options.train_images or SEARCH_IMAGES,
-            precision=choose_precision(options.precision or "float32", choose_device(options.device)),
-            data=dict(checksums),
-        ),
-        (),
-    )
-
-
-def _open_tracker(sweep: Sweep, options: ExploreOptions, folder: Path, device: str) -> Any:
+def _open_tracker(sweep: Sweep, options: ExploreOptions, folder: Path) -> Tracker:
     """Open the parent run that earlier processes recorded in, or a new one."""
     from study.core.provenance import provenance
     from study.loops.recording import recording_key
+    from study.problems.fashion_mnist import choose_device
     from study.questions.trained import EXPERIMENT
     from study.store.tracking.mlflow_tracking import Tracker
 
     return Tracker.open(
         options.tracking_uri,
         sweep,
-        attributes=provenance(device),
+        attributes=provenance(choose_device(options.device).type),
         key=recording_key(folder),
         experiment=EXPERIMENT,
         kind="explore",
@@ -281,28 +197,32 @@ def _open_tracker(sweep: Sweep, options: ExploreOptions, folder: Path, device: s
 
 
 def _train(
-    options: ExploreOptions, results: Results, pending: Sequence[tuple[Cell, int]], tracker: Any, folder: Path
+    options: ExploreOptions,
+    results: Results,
+    pending: Sequence[tuple[Cell, int]],
+    workload: Workload,
+    score: Callable[[SideBySide], Mapping[int, Scores]],
+    tracker: Tracker,
+    folder: Path,
 ) -> Results:
     """Train what is pending, with a display."""
     from functools import cache
 
-    from study.problems.fashion_mnist import choose_device, load_final
+    from study.problems.fashion_mnist import choose_device
     from study.questions.trained import train_sweep
     from study.terminal.progress import Progress
     from study.training.lanes import automatic_lanes
-    from study.training.workload import open_workload
+    from study.training.workload import open_default
 
-    device = choose_device(options.device)
-    test = load_final(options.data_dir, device).evaluation
-    if test is None:
-        raise ValueError("the final split has no test images")
+    device, config = choose_device(options.device), results.sweep.config
+    width = options.lanes or automatic_lanes(device)
+    workload.require_room(width, config)
 
     @cache
-    def opened(optimizer: str, weight_decay: float) -> Workload:
-        return open_workload(
-            None, device, data_dir=options.data_dir, train_images=results.sweep.train_images,
-            optimizer=optimizer, weight_decay=weight_decay,
-        )  # fmt: skip
+    def trained_by(optimizer: str, weight_decay: float) -> Workload:
+        if (optimizer, weight_decay) == results.sweep.by:
+            return workload
+        return open_default(device, options.data_dir, config.train_images, optimizer, weight_decay)
 
     total = sum(cell.epochs for cell, _ in pending)
     with Progress(total, results.sweep.name) as progress:
@@ -312,13 +232,9 @@ def _train(
             progress.update(done, {**about, "optimizer": batch.cells[0].optimizer})
 
         return train_sweep(
-            results, pending, lambda cell: opened(cell.optimizer, cell.weight_decay), test, tracker, folder,
-            width=options.lanes or automatic_lanes(device), show=show,
+            results, pending, lambda cell: trained_by(cell.optimizer, cell.weight_decay), score, tracker, folder,
+            device=device.type, width=width, show=show,
         )  # fmt: skip
-
-
-def _said(value: Any) -> str:
-    return ",".join(f"{v:g}" for v in value) if isinstance(value, tuple) else str(value)
 
 
 if __name__ == "__main__":

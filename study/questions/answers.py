@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from study.core.metric import Metric
 from study.questions.summaries import Contrast, Summary, axis, best, summed_up, where
 from study.questions.sweep import Results, Sweep
 from study.terminal.cells import MISSING
@@ -50,7 +51,8 @@ class Answer:
 
 def answer(results: Results) -> Answer:
     """Return what the runs of a file say so far; at least one must be there."""
-    return _ANSWERS[results.sweep.question](summed_up(results.runs), results.sweep)
+    sweep = results.sweep
+    return _ANSWERS[sweep.question](summed_up(results.runs, sweep.config.metric), sweep)
 
 
 def _warmup(cells: Sequence[Summary], sweep: Sweep) -> Answer:
@@ -59,47 +61,49 @@ def _warmup(cells: Sequence[Summary], sweep: Sweep) -> Answer:
         for multiple in axis(cells, "multiple"):
             there = where(cells, schedule=name, multiple=multiple)
             lines.append(Line(f"{name}, {_times(multiple)}", tuple(axis(there, "warm-up")), tuple(there)))
-            said.append(f"{name} at {_times(multiple)}: {_best_warmup(there, sweep.epochs)}")
+            said.append(f"{name} at {_times(multiple)}: {_best_warmup(there, sweep.config.epochs)}")
     return Answer(tuple(f"{sentence}." for sentence in said), *_table(cells), tuple(lines), "warm-up, epochs")
 
 
 def _best_warmup(cells: Sequence[Summary], epochs: int) -> str:
     chosen = best(cells)
-    if chosen.validation == -math.inf:
+    if chosen.fails:
         return "most runs failed at every length"
     none = [cell for cell in cells if cell.place["warm-up"] == 0]
     length = float(chosen.place["warm-up"])
     if not none:
-        return f"a warm-up of {length:g} of {epochs} epochs is best, ending at {_accuracy(chosen.test)}"
+        return f"a warm-up of {length:g} of {epochs} epochs is best, ending at {_value(chosen, chosen.test)}"
     failed = f"{none[0].bad} of {none[0].seeds} runs failed without a warm-up"
     if length == 0:
-        return f"no warm-up is best, ending at {_accuracy(chosen.test)}; {failed}"
+        return f"no warm-up is best, ending at {_value(chosen, chosen.test)}; {failed}"
     return (
-        f"a warm-up of {length:g} of {epochs} epochs is best and ends {_versus(chosen, none[0])} none; {failed}, "
+        f"a warm-up of {length:g} of {epochs} epochs is best and ends {Contrast.of(chosen, none[0])} none; {failed}, "
         f"{chosen.bad} of {chosen.seeds} with it"
     )
 
 
 def _exponent(cells: Sequence[Summary], sweep: Sweep) -> Answer:
     tuned = [best(where(cells, power=power)) for power in axis(cells, "power")]
-    usable = [cell for cell in tuned if cell.validation > -math.inf]
+    usable = [cell for cell in tuned if not cell.fails]
     if not usable:
         return Answer(("Most runs failed at every exponent.",), *_table(cells), (), "exponent")
-    target = math.floor(100 * min(cell.validation for cell in usable)) / 100
+    metric = sweep.config.metric
+    target = _target(usable, metric)
     first = best(usable)
     straight = next((cell for cell in usable if cell.place["power"] == 1), usable[0])
-    said = f"Exponent {first.place['power']:g} ends highest"
+    said = f"Exponent {first.place['power']:g} ends best"
     if first is not straight:
-        said += f", {_versus(first, straight)} exponent {straight.place['power']:g}"
+        said += f", {Contrast.of(first, straight)} exponent {straight.place['power']:g}"
     else:
         second = best([cell for cell in usable if cell is not first] or usable)
-        said += f", {_versus(first, second)} exponent {second.place['power']:g}, the next"
+        said += f", {Contrast.of(first, second)} exponent {second.place['power']:g}, the next"
     speeds = ", ".join(
         f"{_epochs(cell.epochs_to(target))} with exponent {cell.place['power']:g}" for cell in usable
     )
+    reached = f"a validation {metric.name} of {metric.value(target)}"
     sentences = (
         f"{said}, each at the best of its base rates.",
-        f"The median run first reaches a validation accuracy of {target:.2f} after {speeds}; of {sweep.epochs} epochs.",
+        f"Of {sweep.config.epochs} epochs the median run first reaches {reached} after {speeds}.",
     )
     lines = [
         Line(_times(multiple), tuple(axis(there, "power")), tuple(there))
@@ -110,11 +114,17 @@ def _exponent(cells: Sequence[Summary], sweep: Sweep) -> Answer:
     to_target = tuple((*row, _epochs(cell.epochs_to(target))) for row, cell in zip(rows, cells, strict=True))
     return Answer(
         sentences,
-        (*columns, Column(f"epochs to {target:.2f}", "right")),
+        (*columns, Column(f"epochs to {metric.value(target)}", "right")),
         to_target,
         tuple(lines),
         "exponent",
     )
+
+
+def _target(cells: Sequence[Summary], metric: Metric) -> float:
+    """Return what every cell reaches: the worst one's end, made worse to a round number."""
+    step = 10 ** math.floor(math.log10(metric.noticeable))
+    return metric.gain(math.floor(round(min(cell.gain for cell in cells) / step, 6)) * step)
 
 
 def _rate(cells: Sequence[Summary], sweep: Sweep) -> Answer:
@@ -123,13 +133,15 @@ def _rate(cells: Sequence[Summary], sweep: Sweep) -> Answer:
     chosen = best(fixed)
     line = Line("fixed rate", tuple(axis(fixed, "rate")), tuple(fixed))
     others = [Line(str(cell.place["schedule"]), (cell.place["rate"],), (cell,)) for cell in tuned]
-    if chosen.validation == -math.inf:
+    if chosen.fails:
         return Answer(
             ("Most runs failed at every fixed rate.",), *_table(cells), (line, *others), "rate", log=True
         )
-    above = "; ".join(f"{cell.place['schedule']} ends {_versus(cell, chosen)} it" for cell in tuned)
+    above = "; ".join(f"{cell.place['schedule']} ends {Contrast.of(cell, chosen)} it" for cell in tuned)
     edge = {fixed[0].place["rate"]: "lowest", fixed[-1].place["rate"]: "highest"}.get(chosen.place["rate"])
-    ends = f"{chosen.place['rate']:g}, ends at {_accuracy(chosen.test)} after {sweep.epochs} epochs"
+    ends = (
+        f"{chosen.place['rate']:g}, ends at {_value(chosen, chosen.test)} after {sweep.config.epochs} epochs"
+    )
     sentences = [f"The best of {len(fixed)} fixed rates, {ends}; {above}."]
     if edge is not None:
         sentences.append(f"That is the {edge} rate tried: a better one may lie beyond it.")
@@ -157,11 +169,13 @@ def _by_leader(
         tuned = [best(where(there, schedule=name)) for name in axis(there, "schedule")]
         for cell in tuned:
             lines.setdefault(str(cell.place["schedule"]), []).append((value, cell))
-        ranked = sorted(tuned, key=lambda cell: -cell.validation)
+        ranked = sorted(tuned, key=lambda cell: -cell.gain)
         leaders.append(str(ranked[0].place["schedule"]))
         if len(ranked) > 1 and Contrast.of(ranked[0], ranked[1]).told:
             told.append(leaders[-1])
-        rest = f", {_versus(ranked[0], ranked[1])} {ranked[1].place['schedule']}" if len(ranked) > 1 else ""
+        rest = (
+            f", {Contrast.of(ranked[0], ranked[1])} {ranked[1].place['schedule']}" if len(ranked) > 1 else ""
+        )
         clauses.append(f"with {words(value)} {leaders[-1]} leads{rest}")
     if len(set(leaders)) == 1:
         short = f"{leaders[0]} leads with every {noun}"
@@ -205,39 +219,28 @@ def _table(cells: Sequence[Summary]) -> tuple[tuple[Column, ...], tuple[tuple[st
     )
     rows = tuple(
         (
-            *(_value(cell.place[name]) for name in axes),
+            *(_place(cell.place[name]) for name in axes),
             str(cell.seeds),
             str(cell.bad),
-            _accuracy(cell.validation),
-            _accuracy(cell.test),
-            " ".join(_accuracy(run.test) for run in cell.runs.values()),
+            _value(cell, cell.validation),
+            _value(cell, cell.test),
+            " ".join(_value(cell, run.test) for run in cell.runs.values()),
         )
         for cell in cells
     )
     return columns, rows
 
 
-def _versus(one: Summary, other: Summary) -> str:
-    """Return ``0.12 points above (-0.05 to 0.29, 5 seeds)``, or below."""
-    found = Contrast.of(one, other)
-    if math.isnan(found.mean):
-        return "(no seed on which both ran well) against"
-    if found.mean >= 0:
-        return f"{found} above"
-    turned = Contrast(-found.mean, -found.high, -found.low, found.seeds)
-    return f"{turned} below"
-
-
 def _times(multiple: float | str) -> str:
     return "its base rate" if multiple == 1 else f"{multiple:g} times its base rate"
 
 
-def _value(value: float | str) -> str:
+def _place(value: float | str) -> str:
     return value if isinstance(value, str) else f"{value:g}"
 
 
-def _accuracy(value: float) -> str:
-    return f"{value:.4f}" if math.isfinite(value) else MISSING
+def _value(cell: Summary, value: float) -> str:
+    return cell.metric.value(value) if math.isfinite(value) else MISSING
 
 
 def _epochs(count: float) -> str:

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from lrsched import Constant, Polynomial, Schedule, Warmup
 from study.core.errors import InputError
 from study.core.families import SCHEDULE_FREE, warmup_of
-from study.core.records import StudyRecord, TrialRecord, best_of
+from study.core.records import DEFAULT_PROBLEM, StudyConfig, StudyRecord, TrialRecord, best_of
 from study.questions.rescaling import rescaled
 from study.questions.sweep import Cell, Sweep
 from study.stats.leaderboard import Finalist, leaderboard
 
+#: Epochs of the runs that the questions' own times are for.
+_USUAL = 30
 #: The optimizers whose rankings are compared: name, weight decay, and how far their rates lie from plain SGD's.
 OPTIMIZERS = {
     "SGD": ("sgd", 0.0, 1.0),
@@ -89,9 +93,10 @@ def _warmup(sweep: Sweep) -> list[Cell]:
         Cell(
             {"schedule": f.name, "multiple": multiple, "warm-up": length},
             f.spec.family,
-            _warmed(_bare(of_length(f, sweep.epochs)), length),
+            _warmed(_bare(of_length(f, sweep.config.epochs)), length),
             f.spec.base_rate * multiple,
-            sweep.epochs,
+            sweep.config.epochs,
+            *sweep.by,
         )
         for f in sweep.finalists
         for multiple in sweep.multiples
@@ -101,14 +106,15 @@ def _warmup(sweep: Sweep) -> list[Cell]:
 
 def _exponent(sweep: Sweep) -> list[Cell]:
     (finalist,) = sweep.finalists
-    warmup = warmup_of(of_length(finalist, sweep.epochs))
+    warmup = warmup_of(of_length(finalist, sweep.config.epochs))
     return [
         Cell(
             {"power": power, "multiple": multiple},
             "polynomial",
-            _warmed(Polynomial(length=float(sweep.epochs), power=power, final=0.0), warmup),
+            _warmed(Polynomial(length=float(sweep.config.epochs), power=power, final=0.0), warmup),
             finalist.spec.base_rate * multiple,
-            sweep.epochs,
+            sweep.config.epochs,
+            *sweep.by,
         )
         for power in sweep.values
         for multiple in sweep.multiples
@@ -117,16 +123,24 @@ def _exponent(sweep: Sweep) -> list[Cell]:
 
 def _rate(sweep: Sweep) -> list[Cell]:
     fixed = [
-        Cell({"schedule": "fixed rate", "rate": rate}, "constant", Constant(), rate, sweep.epochs)
+        Cell(
+            {"schedule": "fixed rate", "rate": rate},
+            "constant",
+            Constant(),
+            rate,
+            sweep.config.epochs,
+            *sweep.by,
+        )
         for rate in sweep.values
     ]
     tuned = [
         Cell(
             {"schedule": f.name, "rate": f.spec.base_rate},
             f.spec.family,
-            of_length(f, sweep.epochs),
+            of_length(f, sweep.config.epochs),
             f.spec.base_rate,
-            sweep.epochs,
+            sweep.config.epochs,
+            *sweep.by,
         )
         for f in sweep.finalists
     ]
@@ -141,6 +155,7 @@ def _horizon(sweep: Sweep) -> list[Cell]:
             of_length(f, int(epochs)),
             f.spec.base_rate * multiple,
             int(epochs),
+            *sweep.by,
         )
         for epochs in sweep.values
         for f in sweep.finalists
@@ -153,9 +168,9 @@ def _optimizer(sweep: Sweep) -> list[Cell]:
         Cell(
             {"optimizer": title, "schedule": f.name, "multiple": multiple},
             f.spec.family,
-            of_length(f, sweep.epochs),
+            of_length(f, sweep.config.epochs),
             f.spec.base_rate * multiple * scale,
-            sweep.epochs,
+            sweep.config.epochs,
             optimizer,
             decay,
         )
@@ -189,7 +204,23 @@ QUESTIONS = {
 }  # fmt: skip
 
 
-def scaled_down(question: str, epochs: int, usual: int = 30) -> tuple[float, ...]:
-    """Return a question's default axis for runs of so many epochs: lengths of a warm-up shrink with the run."""
+def default_values(question: str, config: StudyConfig) -> tuple[float, ...]:
+    """Return a question's default axis for a study: times shrink with its runs, rates lie where its optimizer's do.
+
+    Args:
+        question: Name of the question.
+        config: The study's settings, with the epochs of the sweep.
+    """
     values = QUESTIONS[question].values
-    return tuple(v * epochs / usual for v in values) if question == "warmup" else values
+    if question == "warmup":
+        return tuple(v * config.epochs / _USUAL for v in values)
+    if question == "horizon":
+        return tuple(sorted({float(max(1, round(v * config.epochs / _USUAL))) for v in values}))
+    if question == "rate" and not plain(config):
+        return tuple(float(f"{v:.2g}") for v in np.geomspace(*config.base_rate, len(values)))
+    return values
+
+
+def plain(config: StudyConfig) -> bool:
+    """Whether a study trains what the questions' own values are for: LeNet by plain SGD."""
+    return (config.problem, config.optimizer, config.weight_decay) == (DEFAULT_PROBLEM, "sgd", 0.0)

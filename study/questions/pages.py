@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,29 +10,23 @@ import plotly.graph_objects as go
 
 from study.core.errors import InputError
 from study.core.files import write_text
-from study.core.records import SEARCH_IMAGES
+from study.core.records import DEFAULT_PROBLEM, StudyConfig
 from study.page.pictures import write_pictures
 from study.page.style import TEMPLATE, on_white, safe
 from study.questions.answers import Answer, Line, answer
 from study.questions.grids import QUESTIONS
-from study.questions.sweep import Results, read_results
+from study.questions.sweep import Results, Sweep, read_results
 from study.terminal.markdown import markdown_table, plain
 
-_READING = (
-    "Best is what the validation images say; accuracies and differences are of the test images, after the last epoch, "
-    "with Student's 95 % interval over the seeds that both cells share. A *bad* run diverged, learned nothing or ended "
-    "two points below the better runs of its cell on the validation images; it is counted, and the means are of the others."
-)
-#: What none of the pages shows.
+#: What none of the pages shows, besides other problems.
 _NOT_SHOWN = (
-    "Another network or other data: these runs are LeNet on Fashion-MNIST.",
     "Whether a difference among many is real: each interval is of its own comparison, and nothing corrects for their number.",
-    "The finalists' verdict: these runs train on the search's images, fewer than `study.confirm` trains on.",
+    "The finalists' verdict: these runs train on the search's data, less than `study.confirm` trains on.",
 )
 _OWN = {
     "warmup": "Whether the schedule's other parameters, tuned with a warm-up of its own, would be others with this one.",
     "exponent": "Exponents at every end and length of the decay: here it ends at 0 with the run.",
-    "rate": "A schedule at its best on these seeds: the fixed rate was chosen on their validation images, the schedule before them.",
+    "rate": "A schedule at its best on these seeds: the fixed rate was chosen by them, on the validation data, the schedule before them.",
     "horizon": "What a search at each budget would find: the schedules were tuned at one budget and stretched to the others; "
     "only their base rates are tuned again.",
     "optimizer": "What a search with each optimizer would find: the schedules were tuned for plain SGD; only their base rates are tuned again.",
@@ -49,14 +44,16 @@ def page_text(results: Results) -> str:
             [
                 f"# {question.asks}",
                 " ".join(plain(sentence) for sentence in found.sentences),
-                f"![{plain(_caption(found))}]({sweep.question}.png)",
-                _READING,
+                f"![{plain(_caption(found, sweep.config.metric.name))}]({sweep.question}.png)",
+                _reading(sweep.config),
                 markdown_table(found.columns, [[plain(cell) for cell in row] for row in found.rows]),
                 "## How it was made",
-                f"```\npython -m study.explore {sweep.question} --seeds {max(_seeds(results))}\npython -m study.explore pages\n```",
+                f"```\npython -m study.explore {sweep.question} --seeds {max(_seeds(results))}{_problem_flag(sweep)}\npython -m study.explore pages\n```",
                 _conditions(results),
                 "## What it does not show",
-                "\n".join(f"- {line}" for line in (_OWN[sweep.question], *_NOT_SHOWN)),
+                "\n".join(
+                    f"- {line}" for line in (_OWN[sweep.question], _elsewhere(sweep.config), *_NOT_SHOWN)
+                ),
             ]
         )
         + "\n"
@@ -73,10 +70,11 @@ def figure(results: Results) -> go.Figure:
     below = {"orientation": "h", "x": 0, "xanchor": "left", "y": -0.18, "yanchor": "top"}
     drawn.update_layout(template=TEMPLATE, height=480, showlegend=True, legend=below, margin_b=110)
     drawn.update_xaxes(title_text=found.x, type="log" if found.log else None)
-    drawn.update_yaxes(title_text="test accuracy", tickformat=".3f")
+    metric = results.sweep.config.metric
+    drawn.update_yaxes(title_text=f"test {metric.name}", tickformat=".3f" if metric.share else None)
     good = [run.test for line in found.lines for cell in line.cells for run in cell.good.values()]
     if good:  # bad runs may lie far below; the table has them
-        drawn.update_yaxes(range=[min(good) - 0.002, max(good) + 0.002])
+        drawn.update_yaxes(range=[min(good) - metric.noticeable / 5, max(good) + metric.noticeable / 5])
     return on_white(drawn, QUESTIONS[results.sweep.question].asks)
 
 
@@ -108,7 +106,7 @@ def files_in(folder: Path) -> list[Path]:
 
 def _conditions(results: Results) -> str:
     """Return n, date, device, versions: each as often as it differs."""
-    sweep, runs = results.sweep, results.runs
+    sweep, config, runs = results.sweep, results.sweep.config, results.runs
     seeds = _seeds(results)
     spread = f"{seeds[0]}" if seeds[0] == seeds[-1] else f"{seeds[0]} to {seeds[-1]}"
     dates = sorted({run.when for run in runs})
@@ -116,10 +114,10 @@ def _conditions(results: Results) -> str:
         ", ".join(f"{name} {version}" for name, version in run.versions.items()) for run in runs
     )
     revisions = dict.fromkeys(run.revision for run in runs)
-    few = "" if sweep.train_images >= SEARCH_IMAGES else f"**Only {sweep.train_images:,} images.** "
+    few = "" if config.whole else f"**Only {config.train_images:,} {config.noun}.** "
     return (
         f"{few}n = {len(runs)} runs, {spread} seeds a cell, {dates[0]}{'' if len(dates) == 1 else f' to {dates[-1]}'}; "
-        f"{sweep.train_images:,} training images in batches of {sweep.batch_size}, {sweep.precision}, "
+        f"{config.train_images:,} training {config.noun} in batches of {config.batch_size}, {config.precision}, "
         f"{', '.join(sorted({run.device for run in runs}))}. Schedules: "
         f"{', '.join(plain(f.name) for f in sweep.finalists)} of {plain(sweep.source)}. {'; '.join(versions)}; revision{'s' * (len(revisions) > 1)} {', '.join(revisions)}. "
         f"The runs, one a line: [{results.path.name}]({results.path.name})."
@@ -135,8 +133,28 @@ def _seeds(results: Results) -> list[int]:
     return sorted(counts.values())
 
 
-def _caption(found: Answer) -> str:
-    return f"Test accuracy over {found.x}: {', '.join(line.name for line in found.lines)}"
+def _reading(config: StudyConfig) -> str:
+    """Return how the sentences and the table are to be read."""
+    metric = config.metric
+    behind = f"{metric.difference(metric.bad_drop)} {'below' if metric.maximized else 'above'}"
+    return (
+        f"Best is what the validation {config.noun} say; {metric.name} and differences are of the test {config.noun}, after the "
+        "last epoch, with Student's 95 % interval over the seeds that both cells share. A *bad* run diverged, learned nothing or "
+        f"ended {behind} the better runs of its cell on the validation {config.noun}; it is counted, and the means are of the others."
+    )
+
+
+def _elsewhere(config: StudyConfig) -> str:
+    network = "LeNet on Fashion-MNIST" if config.problem == DEFAULT_PROBLEM else config.problem
+    return f"Another network or other data: these runs are {plain(network)}."
+
+
+def _problem_flag(sweep: Sweep) -> str:
+    return f" --problem {shlex.quote(sweep.reference)}" if sweep.reference else ""
+
+
+def _caption(found: Answer, metric: str) -> str:
+    return f"Test {metric} over {found.x}: {', '.join(line.name for line in found.lines)}"
 
 
 def _traces(line: Line, colour: str) -> Sequence[go.Scatter]:

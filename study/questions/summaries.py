@@ -1,8 +1,8 @@
 """What the runs of a sweep say, with intervals: cells summed up, and two cells compared over the seeds that they share.
 
-A run that diverged, learned nothing or ended far below its cell's better runs on the validation images is *bad* (as in
-``docs/verdict.md``): it is counted, and typical figures are of the others. What is chosen (a best base rate, a best length) is chosen by the mean
-validation accuracy; what is stated is test accuracy, which nothing was chosen by.
+A run that diverged, learned nothing or ended far behind its cell's better runs on the validation data is *bad* (as in
+``docs/verdict.md``): it is counted, and typical figures are of the others. What is chosen (a best base rate, a best length) is
+chosen by the mean on the validation data; what is stated is of the test data, which nothing was chosen by.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 from scipy import stats
 
-from study.core.metric import ACCURACY
+from study.core.metric import Metric
 from study.questions.sweep import Run
 
 LEVEL = 0.95
@@ -28,10 +28,12 @@ class Summary:
     Attributes:
         place: Where the cell stands on the grid.
         runs: Its runs, by seed.
+        metric: What they are measured by.
     """
 
     place: Mapping[str, float | str]
     runs: Mapping[int, Run]
+    metric: Metric
 
     @property
     def seeds(self) -> int:
@@ -41,11 +43,13 @@ class Summary:
     @cached_property
     def good(self) -> dict[int, Run]:
         """The runs that are not bad."""
-        ends = [end for run in self.runs.values() if not math.isnan(end := run.validation[-1])]
-        if not ends:
+        gain = self.metric.gain
+        ends = {s: gain(run.validation[-1]) for s, run in self.runs.items()}
+        finite = [end for end in ends.values() if not math.isnan(end)]
+        if not finite:
             return {}
-        least = max(ACCURACY.failed, float(np.quantile(ends, 0.75)) - ACCURACY.bad_drop)
-        return {seed: run for seed, run in self.runs.items() if run.validation[-1] >= least}
+        least = max(gain(self.metric.failed), float(np.quantile(finite, 0.75)) - self.metric.bad_drop)
+        return {seed: self.runs[seed] for seed, end in ends.items() if end >= least}
 
     @property
     def bad(self) -> int:
@@ -54,20 +58,32 @@ class Summary:
 
     @property
     def test(self) -> float:
-        """Mean test accuracy of the typical runs; NaN where there is none."""
+        """Mean of the typical runs on the test data; NaN where there is none."""
         return _mean(run.test for run in self.good.values())
 
     @property
+    def fails(self) -> bool:
+        """Whether most of its runs are bad."""
+        return 2 * self.bad > self.seeds or not self.good
+
+    @property
     def validation(self) -> float:
-        """Mean validation accuracy of the typical runs, and minus infinity for a cell that fails in most of its runs."""
-        if 2 * self.bad > self.seeds or not self.good:
-            return -math.inf
-        return _mean(run.validation[-1] for run in self.good.values())
+        """Mean of the typical runs on the validation data; NaN for a cell that fails."""
+        return math.nan if self.fails else _mean(run.validation[-1] for run in self.good.values())
+
+    @property
+    def gain(self) -> float:
+        """What cells are chosen by: ``validation``, turned so that more is better; minus infinity for one that fails."""
+        return -math.inf if self.fails else self.metric.gain(self.validation)
 
     def epochs_to(self, target: float) -> float:
-        """Return after how many epochs the median run's validation accuracy reached ``target``; infinite if it did not."""
+        """Return after how many epochs the median run reached ``target`` on the validation data; infinite if it did not."""
+        gain = self.metric.gain
         reached = [
-            next((e for e, value in enumerate(run.validation, start=1) if value >= target), math.inf)
+            next(
+                (e for e, value in enumerate(run.validation, start=1) if gain(value) >= gain(target)),
+                math.inf,
+            )
             for run in self.runs.values()
         ]
         return float(np.quantile(reached, 0.5, method="higher"))
@@ -75,15 +91,17 @@ class Summary:
 
 @dataclass(frozen=True)
 class Contrast:
-    """One cell's test accuracy minus another's, over the seeds on which both ran well.
+    """By how much one cell is better than another on the test data, over the seeds on which both ran well.
 
     Attributes:
-        mean: Mean difference.
+        metric: What they are measured by.
+        mean: Mean difference of gains: above 0 where the one is better, whichever direction is.
         low: Lower end of Student's 95 % interval of it; NaN for fewer than two seeds.
         high: Its upper end.
         seeds: Seeds.
     """
 
+    metric: Metric
     mean: float
     low: float
     high: float
@@ -93,11 +111,13 @@ class Contrast:
     def of(cls, one: Summary, other: Summary) -> Contrast:
         """Compare two cells."""
         shared = sorted(one.good.keys() & other.good.keys())
-        found = np.array([one.good[seed].test - other.good[seed].test for seed in shared])
+        gain = one.metric.gain
+        found = np.array([gain(one.good[seed].test) - gain(other.good[seed].test) for seed in shared])
         if len(found) < 2:
-            return cls(_mean(found), math.nan, math.nan, len(found))
+            return cls(one.metric, _mean(found), math.nan, math.nan, len(found))
         half = float(stats.t.ppf(0.5 + LEVEL / 2, len(found) - 1) * found.std(ddof=1) / math.sqrt(len(found)))
-        return cls(float(found.mean()), float(found.mean()) - half, float(found.mean()) + half, len(found))
+        mean = float(found.mean())
+        return cls(one.metric, mean, mean - half, mean + half, len(found))
 
     @property
     def told(self) -> bool:
@@ -105,20 +125,25 @@ class Contrast:
         return self.low > 0 or self.high < 0
 
     def __str__(self) -> str:
-        """Return ``0.12 points (-0.05 to 0.29, 5 seeds, not told from zero)``."""
+        """Return ``0.12 points (-0.05 to 0.29, 5 seeds, not told from zero) above``, or below; as numbers are, not gains."""
         if math.isnan(self.mean):
-            return "by an unknown difference (no seed on which both ran well)"
-        span = "no interval" if math.isnan(self.low) else f"{100 * self.low:.2f} to {100 * self.high:.2f}"
+            return "(no seed on which both ran well) against"
+        better = self.mean >= 0
+        mean, *ends = (self.mean, self.low, self.high) if better else (-self.mean, -self.high, -self.low)
+        number = self.metric.number
+        span = "no interval" if math.isnan(self.low) else f"{number(ends[0])} to {number(ends[1])}"
         doubt = "" if self.told or math.isnan(self.low) else ", not told from zero"
-        return f"{100 * self.mean:.2f} points ({span}, {self.seeds} seed{'s' * (self.seeds != 1)}{doubt})"
+        seeds = f"{self.seeds} seed{'s' * (self.seeds != 1)}"
+        side = "above" if better == self.metric.maximized else "below"
+        return f"{self.metric.difference(mean)} ({span}, {seeds}{doubt}) {side}"
 
 
-def summed_up(runs: Iterable[Run]) -> list[Summary]:
+def summed_up(runs: Iterable[Run], metric: Metric) -> list[Summary]:
     """Return a summary a cell, in the order in which cells first appear on the grid."""
     cells: dict[tuple[tuple[str, float | str], ...], dict[int, Run]] = {}
     for run in runs:
         cells.setdefault(tuple(run.cell.place.items()), {})[run.seed] = run
-    return [Summary(dict(place), dict(sorted(found.items()))) for place, found in cells.items()]
+    return [Summary(dict(place), dict(sorted(found.items())), metric) for place, found in cells.items()]
 
 
 def where(summaries: Sequence[Summary], **place: float | str) -> list[Summary]:
@@ -128,8 +153,8 @@ def where(summaries: Sequence[Summary], **place: float | str) -> list[Summary]:
 
 
 def best(summaries: Sequence[Summary]) -> Summary:
-    """Return the cell of best mean validation accuracy, the earlier one at a tie."""
-    return max(summaries, key=lambda s: s.validation)
+    """Return the cell of best mean on the validation data, the earlier one at a tie."""
+    return max(summaries, key=lambda s: s.gain)
 
 
 def axis(summaries: Sequence[Summary], name: str) -> list[float | str]:

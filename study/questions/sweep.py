@@ -17,12 +17,12 @@ from typing import Any
 from lrsched import Schedule, from_json
 from study.core.errors import InputError
 from study.core.files import write_text
-from study.core.records import TrialSpec
+from study.core.records import StudyConfig, TrialSpec
 from study.stats.leaderboard import Finalist
 
-VERSION = 1
-#: Runs of more epochs than this are long: they may have fewer seeds.
-LONG = 60
+VERSION = 2
+#: Runs of more epochs than so many times the sweep's are long: they may have fewer seeds.
+LONG = 2
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,9 @@ class Sweep:
         source: Where they come from, in words.
         values: The question's own axis, such as lengths of a warm-up.
         multiples: Multiples of the base rates.
-        epochs: Length of a run, unless that is what is varied.
-        batch_size: Images a minibatch.
-        train_images: Images trained on; the validation images are none of them.
-        precision: Arithmetic of the training steps.
-        data: Checksums of the data files.
+        config: The study's settings as the sweep trains by them: its problem, data, optimizer and metric; the epochs of a
+            run, unless that is what is varied; the examples trained on, none of which measures; the precision.
+        reference: The study's own problem as the user named it; empty for the default one.
     """
 
     question: str
@@ -47,34 +45,56 @@ class Sweep:
     source: str
     values: tuple[float, ...]
     multiples: tuple[float, ...]
-    epochs: int
-    batch_size: int
-    train_images: int
-    precision: str
-    data: Mapping[str, str]
+    config: StudyConfig
+    reference: str = ""
+
+    @property
+    def by(self) -> tuple[str, float]:
+        """Name of the study's optimizer and its weight decay."""
+        return self.config.optimizer, self.config.weight_decay
 
     @property
     def name(self) -> str:
         """What its records are called: ``explore warmup``."""
         return f"explore {self.question}"
 
+    @property
+    def data(self) -> Mapping[str, str]:
+        """Checksums of the data."""
+        return self.config.data
+
+    @property
+    def train_images(self) -> int:
+        """Examples trained on."""
+        return self.config.train_images
+
     def to_json(self) -> dict[str, Any]:
         """Return plain data; what MLflow shows as the parent run's parameters."""
+        trained = (
+            "epochs",
+            "batch_size",
+            "train_images",
+            "precision",
+            "data",
+            "metric",
+            "problem",
+            "optimizer",
+        )
+        config = self.config.to_json()
         return {
             "name": self.name,
-            "source": "",
+            "source": self.config.source,
             "finalists": [finalist.name for finalist in self.finalists],
             "finalists_of": self.source,
             **{name: list(getattr(self, name)) for name in ("values", "multiples")},
-            **{name: getattr(self, name) for name in ("epochs", "batch_size", "train_images", "precision")},
-            "data": dict(self.data),
+            **{name: config[name] for name in trained},
         }
 
     def header(self) -> dict[str, Any]:
         """Return the first line of the file; ``of`` reads it."""
         finalists = [{"name": f.name, "score": f.score, "asked": f.spec.to_json()} for f in self.finalists]
         kept = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {"version": VERSION, **kept, "finalists": finalists, "data": dict(self.data)}
+        return {"version": VERSION, **kept, "finalists": finalists, "config": self.config.to_json()}
 
     @classmethod
     def of(cls, header: Mapping[str, Any]) -> Sweep:
@@ -84,7 +104,8 @@ class Sweep:
             Finalist(f["name"], TrialSpec.from_json(f["asked"]), f["score"]) for f in header["finalists"]
         )
         several = {name: tuple(header[name]) for name in ("values", "multiples")}
-        return cls(**{**known, **several, "finalists": finalists})
+        config = StudyConfig.from_json(header["config"])
+        return cls(**{**known, **several, "finalists": finalists, "config": config})
 
 
 @dataclass(frozen=True)
@@ -106,8 +127,8 @@ class Cell:
     schedule: Schedule
     base_rate: float
     epochs: int
-    optimizer: str = "sgd"
-    weight_decay: float = 0.0
+    optimizer: str
+    weight_decay: float
 
     def key(self, seed: int) -> str:
         """Return what tells a run of a sweep from all others: all that is trained, and not how its place is called."""
@@ -122,8 +143,8 @@ class Run:
     Attributes:
         cell: What it trained.
         seed: Seed of its initial weights and its data order, from 1.
-        validation: Validation accuracy after each epoch; NaN where it was not finite.
-        test: Test accuracy after the last epoch; NaN for a diverged run.
+        validation: The metric on the validation data after each epoch; NaN where it was not finite.
+        test: The metric on the test data after the last epoch; NaN for a diverged run.
         train_loss: Training loss of the last epoch.
         seconds: Seconds that its epochs took, each shared among the lanes side by side.
         when: Date, ISO 8601.
@@ -156,9 +177,9 @@ class Run:
             "place": dict(self.cell.place),
             "schedule": self.cell.schedule.to_json(),
             "seed": self.seed,
-            "validation": [_kept(value, 5) for value in self.validation],
-            "test": _kept(self.test, 5),
-            "train_loss": _kept(self.train_loss, 6),
+            "validation": [_kept(value) for value in self.validation],
+            "test": _kept(self.test),
+            "train_loss": _kept(self.train_loss),
             "seconds": round(self.seconds, 2),
             "when": self.when,
             "device": self.device,
@@ -223,29 +244,30 @@ def read_results(path: Path) -> Results:
 
 
 def to_train(
-    cells: Sequence[Cell], seeds: int, runs: Iterable[Run], long_seeds: int | None = None
+    cells: Sequence[Cell], seeds: int, results: Results, long_seeds: int | None = None
 ) -> list[tuple[Cell, int]]:
     """Return the runs that have no line yet, seed by seed; a cell that stands twice is trained once.
 
     Args:
         cells: The grid.
         seeds: Seeds a cell.
-        runs: The runs that have a line.
-        long_seeds: Seeds at most of a cell of more than ``LONG`` epochs.
+        results: The sweep, and its runs that have a line.
+        long_seeds: Seeds at most of a cell that is over ``LONG`` times as long as the sweep's runs.
     """
-    known = {run.key for run in runs}
+    known = {run.key for run in results.runs}
+    long = LONG * results.sweep.config.epochs
     fewer = seeds if long_seeds is None else min(seeds, long_seeds)
     wanted = {
         cell.key(seed): (cell, seed)
         for seed in range(1, seeds + 1)
         for cell in cells
-        if seed <= (fewer if cell.epochs > LONG else seeds)
+        if seed <= (fewer if cell.epochs > long else seeds)
     }
     return [one for key, one in wanted.items() if key not in known]
 
 
-def _kept(value: float, digits: int) -> float | None:
-    return round(value, digits) if math.isfinite(value) else None
+def _kept(value: float) -> float | None:
+    return float(f"{value:.6g}") if math.isfinite(value) else None
 
 
 def _number(value: float | None) -> float:

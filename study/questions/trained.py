@@ -3,8 +3,8 @@
 Runs of one seed start from the same initial weights and see the same minibatches, so that seeds pair all cells of a sweep.
 A batch keeps a checkpoint after every epoch and goes on from there; its curves are in MLflow.
 
-The runs train on the search's training images and are measured on its validation images after every epoch. Each is
-scored once on the test images, after its last epoch: what is chosen is chosen by the validation images.
+The runs train on the search's training data and are measured on its validation data after every epoch. Each is scored
+once on the test data, after its last epoch: what is chosen is chosen by the validation data.
 """
 
 from __future__ import annotations
@@ -19,16 +19,14 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 
-import torch
-
 from study.core.provenance import git_revision, versions
 from study.core.records import EpochMetrics, TrialSpec
 from study.loops.passes import FORM, Pass, schedule_rates
 from study.loops.recording import train_recorded
-from study.problems.fashion_mnist import Images
 from study.questions.sweep import Cell, Results, Run, Sweep
 from study.store.tracking.mlflow_tracking import Tracker
-from study.training.evaluation import score_examples
+from study.training.evaluation import Scores
+from study.training.side_by_side import SideBySide
 from study.training.workload import Workload
 
 #: Added to the seeds, so that none of them is one of a search or of a confirmation.
@@ -92,10 +90,11 @@ def train_sweep(
     results: Results,
     pending: Sequence[tuple[Cell, int]],
     workload: Callable[[Cell], Workload],
-    test: Images,
+    score: Callable[[SideBySide], Mapping[int, Scores]],
     tracker: Tracker,
     folder: Path,
     *,
+    device: str,
     width: int,
     show: Callable[[int, Batch], None],
 ) -> Results:
@@ -104,10 +103,11 @@ def train_sweep(
     Args:
         results: The sweep and the runs that have a line.
         pending: Runs that have none.
-        workload: Opens what trains a cell: its optimizer on the search's images.
-        test: Test images.
+        workload: Opens what trains a cell: its optimizer on the search's data.
+        score: Scores lanes on the test data.
         tracker: Opened on the sweep's parent run.
         folder: Where checkpoints lie; each is removed when its runs have their lines.
+        device: What they are trained on, as the runs' lines say it.
         width: Runs side by side.
         show: Called after every epoch with the epochs of runs trained so far and the batch in training.
     """
@@ -129,24 +129,24 @@ def train_sweep(
 
         lanes = partial(
             opened.lanes,
-            batch_size=results.sweep.batch_size,
+            batch_size=results.sweep.config.batch_size,
             order_seed=FRESH + batch.seed,
-            bfloat16=results.sweep.precision == "bfloat16",
+            bfloat16=results.sweep.config.precision == "bfloat16",
         )
         train_recorded(one, lanes(), tracker, label, after_epoch)
         ended = lanes()
         one.load(ended)
-        scores = score_examples(ended, test)
+        scores = score(ended)
         history = one.history()
         results = results.with_runs(
-            _run(cell, batch.seed, [row[lane] for row in history], scores[lane].value, test.labels.device)
+            _run(cell, batch.seed, [row[lane] for row in history], scores[lane].value, device)
             for lane, cell in enumerate(batch.cells)
         )
         one.checkpoint.unlink(missing_ok=True)
     return results
 
 
-def _run(cell: Cell, seed: int, epochs: Sequence[EpochMetrics], test: float, device: torch.device) -> Run:
+def _run(cell: Cell, seed: int, epochs: Sequence[EpochMetrics], test: float, device: str) -> Run:
     last = epochs[-1]
     return Run(
         cell=cell,
@@ -158,7 +158,7 @@ def _run(cell: Cell, seed: int, epochs: Sequence[EpochMetrics], test: float, dev
         train_loss=last.train_loss,
         seconds=sum(epoch.seconds for epoch in epochs),
         when=f"{datetime.now(UTC):%Y-%m-%d}",
-        device=device.type,
+        device=device,
         versions=versions(),
         revision=_revision(),
     )

@@ -48,3 +48,19 @@ def choose_precision(asked: str, device: torch.device, recorded: str | None = No
             "join from another machine, give `precision` bfloat16 to compute it slowly, or `study` OTHER to start another"
         )
     return recorded
+
+
+def precision_for(asked: str, device: torch.device, source: str, recorded: str | None = None) -> str:
+    """Return what a study trains in: as ``choose_precision``, but for a user's problem ``auto`` is ``float32``.
+
+    bfloat16 is measured to change nothing for LeNet alone; for another network it has to be asked for.
+
+    Args:
+        asked: As ``--precision`` names it.
+        device: What is trained on.
+        source: SHA-256 of the problem's file; empty for the default problem.
+        recorded: What the study that is joined computes in; ``None`` for a new one.
+    """
+    if asked == AUTO and source and recorded is None:
+        return FLOAT32
+    return choose_precision(asked, device, recorded)

@@ -26,7 +26,7 @@ from study.store.urls import check_tracking, parse
 from study.terminal.progress import Progress
 from study.terminal.tables import say
 from study.training.lanes import automatic_lanes
-from study.training.precision import AUTO, FLOAT32, choose_precision
+from study.training.precision import precision_for
 from study.training.process import prepare_process
 from study.training.workload import Workload, open_workload
 from study.tuning.pruner import make_pruner
@@ -72,9 +72,8 @@ def open_search(options: SearchOptions, at: Callable[[str], None]) -> Search:
         optimizer=options.optimizer, weight_decay=options.weight_decay,
         schedule_free=SCHEDULE_FREE in options.schedules,
     )  # fmt: skip
-    precision = choose_precision(options.precision, device, recorded.precision if recorded else None)
-    if options.precision == AUTO and workload.source:
-        precision = FLOAT32  # bfloat16 is measured for LeNet alone; a user's problem has to ask for it
+    joined = recorded.precision if recorded else None
+    precision = precision_for(options.precision, device, workload.source, joined)
     config = options.config(device.type, precision, workload)
     workload.require_room(options.lanes or automatic_lanes(device), config)
     space = Space(config.schedules, config.epochs, config.base_rate)

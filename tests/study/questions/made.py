@@ -7,13 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import lrsched
+from study.core.metric import ACCURACY, Metric
 from study.questions.grids import QUESTIONS
 from study.questions.sweep import Cell, Results, Run, Sweep
 from study.stats.leaderboard import Finalist
-from tests.making import spec_of
+from tests.making import config_of, spec_of
 
 
-def sweep_of(question: str) -> Sweep:
+def sweep_of(question: str, metric: Metric = ACCURACY) -> Sweep:
     """Return a sweep of two finalists (one for the exponent) with the question's own grid."""
     linear = lrsched.Warmup(lrsched.Linear(length=30.0, start=1.0, final=0.0), 2.0)
     one = Finalist("linear #4", spec_of(4, family="linear", schedule=linear, base_rate=0.2), 0.9)
@@ -27,11 +28,9 @@ def sweep_of(question: str) -> Sweep:
         source="study made up, 2 trials of 30 epochs",
         values=asked.values,
         multiples=asked.multiples,
-        epochs=30,
-        batch_size=256,
-        train_images=50_000,
-        precision="float32",
-        data={"train": "c59f"},
+        config=config_of(
+            epochs=30, batch_size=256, train_images=50_000, data={"train": "c59f"}, metric=metric
+        ),
     )
 
 
@@ -48,10 +47,14 @@ def run_of(cell: Cell, seed: int, test: float, validation: float | None = None) 
 
 
 def results_of(
-    question: str, test: Callable[[Cell, int], float], seeds: int = 3, path: Path = Path("made.jsonl")
+    question: str,
+    test: Callable[[Cell, int], float],
+    seeds: int = 3,
+    path: Path = Path("made.jsonl"),
+    metric: Metric = ACCURACY,
 ) -> Results:
     """Return a whole sweep whose runs ended as ``test`` says."""
-    sweep = sweep_of(question)
+    sweep = sweep_of(question, metric)
     cells = QUESTIONS[question].cells(sweep)
     runs = [run_of(cell, seed, test(cell, seed)) for seed in range(1, seeds + 1) for cell in cells]
     return Results(path, sweep, tuple(runs))

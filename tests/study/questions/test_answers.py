@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 
 from study.core.errors import InputError
+from study.core.metric import ACCURACY, Metric
 from study.questions.answers import answer
 from study.questions.grids import QUESTIONS
 from study.questions.pages import figure, files_in, page_text, write_pages
@@ -30,21 +31,21 @@ def test_a_contrast_is_the_paired_t_interval() -> None:
     one, other = QUESTIONS["warmup"].cells(sweep_of("warmup"))[:2]
     ends = {1: (0.90, 0.89), 2: (0.91, 0.895), 3: (0.905, 0.9), 4: (0.90, 0.10), 5: (math.nan, 0.9)}
     runs = [run_of(cell, seed, pair[k]) for seed, pair in ends.items() for k, cell in enumerate((one, other))]
-    first, second = summed_up(runs)
+    first, second = summed_up(runs, ACCURACY)
     found = Contrast.of(first, second)
     differences = [0.01, 0.015, 0.005]
     expected = stats.ttest_1samp(differences, 0.0).confidence_interval(0.95)
     assert (found.mean, found.low, found.high) == pytest.approx((0.01, *expected))
     assert (found.seeds, first.bad, second.bad) == (3, 1, 1)
     assert str(found).startswith("1.00 points (")
-    assert str(Contrast(0.01, math.nan, math.nan, 1)) == "1.00 points (no interval, 1 seed)"
+    assert str(Contrast(ACCURACY, 0.01, math.nan, math.nan, 1)) == "1.00 points (no interval, 1 seed) above"
 
 
 def test_nothing_is_chosen_by_the_test_images() -> None:
     """A cell that is better on the test images alone is not the best, nor does a bad test score make a run bad."""
     one, other = QUESTIONS["warmup"].cells(sweep_of("warmup"))[:2]
     runs = [run_of(cell, s, t, v) for s in (1, 2) for cell, t, v in ((one, 0.95, 0.88), (other, 0.5, 0.90))]
-    chosen = best(summed_up(runs))
+    chosen = best(summed_up(runs, ACCURACY))
     assert chosen.place == other.place
     assert (chosen.bad, chosen.test) == (0, 0.5)
 
@@ -73,10 +74,10 @@ def test_the_exponent_says_end_and_speed() -> None:
 
     found = answer(results_of("exponent", ends))
     assert found.sentences[0].startswith(
-        "Exponent 2 ends highest, 0.30 points (0.30 to 0.30, 3 seeds) above exponent 1"
+        "Exponent 2 ends best, 0.30 points (0.30 to 0.30, 3 seeds) above exponent 1"
     )
-    assert "a validation accuracy of 0.90 after" in found.sentences[1]
-    assert found.columns[-1].title == "epochs to 0.90"
+    assert "a validation accuracy of 0.9000 after" in found.sentences[1]
+    assert found.columns[-1].title == "epochs to 0.9000"
     assert len(found.rows) == 15
     assert {"30 epochs", "never"} >= {row[-1] for row in found.rows}
 
@@ -130,6 +131,38 @@ def test_a_winner_that_changes_is_said_to_change() -> None:
     assert same.sentences[1] == "8 of 8 best base rates lie at an end of their grid."
 
 
+LOSS = Metric("loss", "minimize", chance=2.3, low=0.0)
+
+
+def test_of_a_loss_the_least_is_best_and_differences_read_as_numbers_do() -> None:
+    """The same ends as a share and as what it lacks of 1: the same choice, the same interval, the other side."""
+
+    def ends(cell: Cell, seed: int) -> float:
+        if cell.family != "constant":
+            return 0.95 + jitter(seed)
+        return 0.9 - 0.01 * abs(math.log(cell.base_rate / 0.15)) + jitter(seed) * cell.base_rate
+
+    lacking = Metric("error", "minimize", chance=0.9, low=0.0, high=1.0)
+    (share,) = answer(results_of("rate", ends)).sentences
+    (error,) = answer(results_of("rate", lambda c, s: 1 - ends(c, s), metric=lacking)).sentences
+    found = [each.split("linear #4 ends ")[1].split(", 3 seeds) ") for each in (share, error)]
+    assert found[0][0] == found[1][0]
+    assert [side for _, side in found] == ["above it.", "below it."]
+
+
+def test_a_run_is_bad_by_the_metric_of_its_sweep() -> None:
+    """A loss far above its siblings is bad, one far below is not; one at chance learned nothing."""
+    cell = QUESTIONS["warmup"].cells(sweep_of("warmup"))[0]
+    losses = {1: 0.5, 2: 0.51, 3: 0.9, 4: 0.3, 5: 2.3, 6: math.nan}
+    (found,) = summed_up([run_of(cell, seed, value) for seed, value in losses.items()], LOSS)
+    assert set(found.good) == {1, 2, 4}
+    assert found.gain == -found.validation == pytest.approx(-(0.5 + 0.51 + 0.3) / 3)
+    text = page_text(results_of("exponent", lambda _, seed: 0.5 + jitter(seed), metric=LOSS))
+    assert "accuracy" not in text
+    assert "first reaches a validation loss of 0.51 after" in text
+    assert "ended 0.05111 above the better runs" in text
+
+
 @pytest.mark.parametrize("question", QUESTIONS)
 @pytest.mark.parametrize("value", [0.9, 0.1, math.nan])
 def test_any_runs_make_a_page_and_a_figure(question: str, value: float) -> None:
@@ -166,7 +199,9 @@ def test_the_pages_in_docs_are_those_of_their_files(path: Path | None) -> None:
 
 def test_medians_of_epochs_are_of_whole_runs() -> None:
     cell = QUESTIONS["warmup"].cells(sweep_of("warmup"))[0]
-    (found,) = summed_up([run_of(cell, seed, end) for seed, end in enumerate((0.9, 0.6, math.nan), start=1)])
+    (found,) = summed_up(
+        [run_of(cell, seed, end) for seed, end in enumerate((0.9, 0.6, math.nan), start=1)], ACCURACY
+    )
     assert found.epochs_to(0.45) == 23
     assert found.epochs_to(0.7) == math.inf
     assert np.isfinite(found.epochs_to(0.1))

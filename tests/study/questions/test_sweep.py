@@ -13,12 +13,13 @@ import pytest
 
 import lrsched
 from study.core.errors import InputError
-from study.questions.grids import OPTIMIZERS, QUESTIONS, scaled_down
+from study.questions.grids import OPTIMIZERS, QUESTIONS, default_values
 from study.questions.outlook import outlook
 from study.questions.rescaling import rescaled
 from study.questions.sweep import Cell, Results, read_results, to_train
 from study.questions.trained import batches
 from study.tuning.space import Space
+from tests.making import config_of
 from tests.study.questions.made import results_of, run_of, sweep_of
 
 #: These move once an epoch, however long the run is: equal only where they have made the same way.
@@ -80,20 +81,35 @@ def test_a_sweep_of_another_optimizer_trains_with_it() -> None:
     assert found == {(title, name, decay) for title, (name, decay, _) in OPTIMIZERS.items()}
 
 
-def test_warm_ups_shrink_with_the_run() -> None:
-    assert scaled_down("warmup", 15) == (0.0, 0.5, 1.0, 1.5, 2.5, 4.0)
-    assert scaled_down("horizon", 15) == QUESTIONS["horizon"].values
+def test_times_shrink_with_the_run_and_rates_lie_where_the_optimizers_do() -> None:
+    short = config_of(epochs=15)
+    assert default_values("warmup", short) == (0.0, 0.5, 1.0, 1.5, 2.5, 4.0)
+    assert default_values("horizon", short) == (2.0, 5.0, 15.0, 45.0)
+    assert default_values("horizon", config_of(epochs=2)) == (1.0, 2.0, 6.0)
+    assert default_values("rate", short) == QUESTIONS["rate"].values
+    own = config_of(problem="mine", optimizer="own", base_rate=(1e-4, 1e-1))
+    rates = default_values("rate", own)
+    assert (rates[0], rates[-1], len(rates)) == (1e-4, 1e-1, 8)
+    assert np.diff(np.log(rates)) == pytest.approx(math.log(1e3) / 7, rel=0.05)
+
+
+def test_a_problem_of_the_users_is_trained_by_its_own_optimizer() -> None:
+    config = config_of(problem="mine", optimizer="own")
+    for question in sorted(set(QUESTIONS) - {"optimizer"}):
+        sweep = replace(sweep_of(question), config=config)
+        assert {(c.optimizer, c.weight_decay) for c in QUESTIONS[question].cells(sweep)} == {("own", 0.0)}
 
 
 def test_what_has_its_line_is_not_trained_again() -> None:
     """Whatever a place is called; more seeds add theirs; long runs may have fewer."""
     cells = QUESTIONS["horizon"].cells(sweep_of("horizon"))
     runs = [run_of(replace(cell, place={"renamed": "yes"}), 1, 0.9) for cell in cells]
-    assert to_train(cells, 1, runs) == []
-    pending = to_train(cells, 4, runs, long_seeds=2)
+    trained = Results(Path("made.jsonl"), sweep_of("horizon"), tuple(runs))
+    assert to_train(cells, 1, trained) == []
+    pending = to_train(cells, 4, trained, long_seeds=2)
     assert {seed for _, seed in pending} == {2, 3, 4}
     assert {seed for cell, seed in pending if cell.epochs == 90} == {2}
-    assert len(to_train([*cells, *cells], 2, runs)) == len(cells)
+    assert len(to_train([*cells, *cells], 2, trained)) == len(cells)
 
 
 def test_batches_hold_what_can_train_side_by_side() -> None:
@@ -102,7 +118,7 @@ def test_batches_hold_what_can_train_side_by_side() -> None:
         *QUESTIONS["horizon"].cells(sweep_of("horizon")),
         *QUESTIONS["optimizer"].cells(sweep_of("optimizer")),
     ]
-    pending = to_train(cells, 3, [])
+    pending = to_train(cells, 3, Results(Path("made.jsonl"), sweep_of("horizon"), ()))
     found = list(batches(pending, 4))
     assert sorted(c.key(b.seed) for b in found for c in b.cells) == sorted(c.key(s) for c, s in pending)
     assert all(len(b.cells) <= 4 for b in found)
@@ -128,16 +144,16 @@ def test_a_file_says_what_it_was_given(tmp_path: Path) -> None:
     assert len(path.read_text("utf-8").splitlines()) == 4
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"version":1}', "not json", '{"version":2}'])
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"version":2}', "not json", '{"version":9}'])
 def test_another_file_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "warmup.jsonl"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(InputError, match=r"is damaged, or no sweep of ours|is of version 2"):
+    with pytest.raises(InputError, match=r"is damaged, or no sweep of ours|is of version 9"):
         read_results(path)
 
 
 def test_a_cell_is_told_by_all_that_it_trains() -> None:
-    cell = Cell({"a": 1.0}, "constant", lrsched.Constant(), 0.1, 3)
+    cell = Cell({"a": 1.0}, "constant", lrsched.Constant(), 0.1, 3, "sgd", 0.0)
     others = [
         replace(cell, family="schedule_free"), replace(cell, schedule=lrsched.Cosine(T_max=3.0)),
         replace(cell, base_rate=0.2), replace(cell, epochs=4), replace(cell, optimizer="adamw"),
@@ -150,7 +166,7 @@ def test_the_outlook_is_by_what_runs_have_taken() -> None:
     """Kept runs took 45 s for 30 epochs; of an optimizer that none was trained with nothing is foretold."""
     results = results_of("optimizer", lambda _cell, _seed: 0.9, seeds=1)
     cells = QUESTIONS["optimizer"].cells(results.sweep)
-    pending = to_train(cells, 2, results.runs)
+    pending = to_train(cells, 2, results)
     said = outlook(results, len(cells), 2, pending)
     assert said == (
         "optimizer: 24 points, 2 seeds; 24 runs of 720 epochs to train, 24 are in made.jsonl; about 18 minutes"
