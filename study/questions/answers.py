@@ -150,7 +150,9 @@ def _rate(cells: Sequence[Summary], sweep: Sweep) -> Answer:
 
 def _horizon(cells: Sequence[Summary], sweep: Sweep) -> Answer:
     del sweep
-    return _by_leader(cells, "epochs", "budget", lambda value: f"{value:g} epochs", log=True)
+    return _by_leader(
+        cells, "epochs", "budget", lambda value: f"{value:g} epoch{'s' * (value != 1)}", log=True
+    )
 
 
 def _optimizer(cells: Sequence[Summary], sweep: Sweep) -> Answer:

@@ -213,7 +213,7 @@ def default_values(question: str, config: StudyConfig) -> tuple[float, ...]:
     """
     values = QUESTIONS[question].values
     if question == "warmup":
-        return tuple(v * config.epochs / _USUAL for v in values)
+        return tuple(float(f"{v * config.epochs / _USUAL:.3g}") for v in values)
     if question == "horizon":
         return tuple(sorted({float(max(1, round(v * config.epochs / _USUAL))) for v in values}))
     if question == "rate" and not plain(config):

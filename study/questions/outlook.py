@@ -27,7 +27,8 @@ def outlook(results: Results, points: int, seeds: int, pending: Sequence[tuple[C
     seconds = seconds_for(results, pending)
     if seconds is None:
         return f"{text}; how long, the first epochs will tell"
-    return f"{text}; about {max(1, round(seconds / 60)):,} minutes"
+    minutes = max(1, round(seconds / 60))
+    return f"{text}; about {minutes:,} minute{'s' * (minutes > 1)}"
 
 
 def seconds_for(results: Results, pending: Sequence[tuple[Cell, int]]) -> float | None:

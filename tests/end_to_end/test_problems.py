@@ -15,6 +15,7 @@ import pytest
 
 from study.core.records import StudyRecord
 from study.problems.loading import load_problem
+from study.questions.sweep import read_results
 from study.store import optuna_storage as store
 from tests.running import run_command
 
@@ -74,6 +75,43 @@ def test_an_example_from_search_to_verdict(name: str, tmp_path: Path) -> None:
     assert "lanes are fused" in page
     assert "What pruning cost" in run_command(
         tmp_path, "study.audit", "--study", name, "--problem", reference
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "flags"), [("digits_mlp", ["--epochs", "4"]), ("char_transformer", SMALL["char_transformer"][0])]
+)
+def test_a_question_is_asked_of_an_example(name: str, flags: list[str], tmp_path: Path) -> None:
+    """Fixed rates over the problem's own range, by its metric; its page; continued, and refused when its file has changed."""
+    shutil.copy(EXAMPLES / f"{name}.py", tmp_path)
+    few = ["--schedules", "cosine,constant", "--trials", "2", "--pruner", "none"]
+    reference = f"{name}.py:problem"
+    run_command(tmp_path, "study.search", "--problem", reference, *few, *flags, "--device", "cpu")
+    problem = load_problem(f"{EXAMPLES}/{reference}").problem
+    asked = ["--problem", reference, "--device", "cpu"]
+    printed = run_command(tmp_path, "study.explore", "rate", *asked, "--seeds", "1")
+    assert "9 points, 1 seeds; 9 runs" in printed
+    assert "lanes are fused" in printed
+    results = read_results(tmp_path / "docs" / "results" / "rate.jsonl")
+    rates = [run.cell.base_rate for run in results.runs if run.cell.family == "constant"]
+    assert (min(rates), max(rates)) == pytest.approx(problem.base_rate, rel=0.01)
+    assert {run.cell.optimizer for run in results.runs} == {"own"}
+    assert all(np.isfinite(run.test) for run in results.runs if np.isfinite(run.validation[-1]))
+    printed = run_command(tmp_path, "study.explore", "rate", *asked, "--seeds", "2")
+    assert "9 runs of" in printed
+    run_command(tmp_path, "study.explore", "pages", "--no-figures")
+    page = (tmp_path / "docs" / "results" / "rate.md").read_text("utf-8")
+    assert f"python -m study.explore rate --seeds 2 --problem {reference}" in page
+    assert f"; {problem.measured.name} and differences are of the test examples" in page
+    assert ("accuracy" in page) == (problem.measured.name == "accuracy")
+    assert "optimizer varies schedules of LeNet" in run_command(
+        tmp_path, "study.explore", "optimizer", *asked, code=2
+    )
+    with (tmp_path / f"{name}.py").open("a", encoding="utf-8") as file:
+        file.write("# changed\n")
+    assert "the file of its problem has changed since" in run_command(
+        tmp_path, "study.explore", "rate", *asked, code=2
     )
 
 
