@@ -147,7 +147,10 @@ def cost_table(costs: Sequence[Cost]) -> tuple[list[Column], list[list[str]]]:
 
 def print_replay(record: StudyRecord, rows: int, orders: int, out: Path | None, *, markdown: bool) -> None:
     """Replay every setting over whole curves; print the table, draw it, recommend one."""
+    from rich.console import Console
+
     from study.stats.replay import curves, in_other_orders, judge, leaders, recommend
+    from study.terminal.progress import Progress
 
     data = curves(record)
 
@@ -155,7 +158,12 @@ def print_replay(record: StudyRecord, rows: int, orders: int, out: Path | None, 
     def shuffled(setting: Setting) -> list[Replay]:
         return in_other_orders(setting, data, orders)
 
-    replays = [judge(setting, data) for setting in settings_of(data, record.config.epochs)]
+    settings = list(settings_of(data, record.config.epochs))
+    replays = []
+    with Progress(len(settings), "replay", unit="settings", console=Console(stderr=True)) as progress:
+        for number, setting in enumerate(settings, start=1):
+            replays.append(judge(setting, data))
+            progress.update(number, {"pruner": setting.pruner})
     chosen = recommend(replays, lambda replay: shuffled(replay.setting))
     shown = leaders(replays, rows, also=chosen)
     columns, cells = replay_table(shown, [shuffled(r.setting) for r in shown])

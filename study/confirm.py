@@ -170,6 +170,7 @@ def _confirm(options: ConfirmOptions) -> None:
     from study.page.confirmed import Certified, conclude, standing_facts
     from study.stats.certificate import Examples
     from study.terminal.progress import Progress
+    from study.terminal.tables import say
 
     record, confirmation, workload, examination = _prepare(options)
     with ExitStack() as held:
@@ -185,10 +186,11 @@ def _confirm(options: ConfirmOptions) -> None:
                     s.total,
                 ),
                 Limit(options.budget),
+                progress.within,
             )  # fmt: skip
         if judged is None:
             first = confirmation.plan.looks[0]
-            click.echo(f"The time is up before the first look at {first} seeds; the same command goes on.")
+            say(f"The time is up before the first look at {first} seeds; the same command goes on.")
             return
         rates = None if options.rates is None else _base_rates(options, confirmation, workload, tracker)
         certified = Certified(
@@ -210,6 +212,7 @@ def _prepare(options: ConfirmOptions) -> tuple[StudyRecord, Confirmation, Worklo
     from study.stats.leaderboard import choose_finalists
     from study.store import optuna_storage as store
     from study.store.urls import check_tracking
+    from study.terminal.tables import say
     from study.training.precision import precision_for
     from study.training.process import prepare_process
     from study.training.reopening import reopen_workload
@@ -247,7 +250,7 @@ def _prepare(options: ConfirmOptions) -> tuple[StudyRecord, Confirmation, Worklo
     confirmation = Confirmation(config, chosen, plan, options.checkpoints / folder_of(record.config.name))
     _announce(record.config, confirmation, examination)
     if workload.source:
-        click.echo(workload.facts["lanes"])
+        say(workload.facts["lanes"])
     return record, confirmation, workload, examination
 
 
@@ -265,14 +268,16 @@ def _publish(options: ConfirmOptions, record: StudyRecord, tracker: Tracker) -> 
 
 def _announce(searched: StudyConfig, confirmation: Confirmation, examination: Examination) -> None:
     """Say who is trained on what, and when they are judged."""
+    from study.terminal.tables import say
+
     train, whole, noun, metric = examination.train, examination.whole, searched.noun, searched.metric
     if not searched.whole:
-        click.echo(f"note: the search saw {searched.train_images:,} {noun} only; this trains on {train:,}")
+        say(f"note: the search saw {searched.train_images:,} {noun} only; this trains on {train:,}")
     if train < whole:
-        click.echo(f"a quick look: trained on {train:,} of {whole:,} {noun}, no verdict on the whole")
+        say(f"a quick look: trained on {train:,} of {whole:,} {noun}, no verdict on the whole")
     scores = ", ".join(f"{f.name} ({metric.value(f.score)} in the search)" for f in confirmation.finalists)
     looks, level = ", ".join(map(str, confirmation.plan.looks)), f"{100 * confirmation.plan.level:g} %"
-    click.echo(f"finalists: {scores}\njudged after {looks} seeds at {level} over all; stops when settled")
+    say(f"finalists: {scores}\njudged after {looks} seeds at {level} over all; stops when settled")
 
 
 def _open_tracker(confirmation: Confirmation, tracking_uri: str) -> Tracker:
@@ -311,6 +316,7 @@ def _base_rates(
         return train_base_rates(
             runs, workload.lanes, tracker,
             lambda done, seed: progress.update(done, {"seed": f"{seed} of {runs.seeds}"}),
+            progress.within,
         )  # fmt: skip
 
 

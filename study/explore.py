@@ -152,6 +152,7 @@ def _sweep(options: ExploreOptions) -> None:
     from study.questions.outlook import outlook
     from study.questions.sweep import to_train
     from study.store.urls import check_tracking
+    from study.terminal.tables import say
     from study.training.process import prepare_process
 
     prepare_process()
@@ -159,9 +160,9 @@ def _sweep(options: ExploreOptions) -> None:
     examination = workload.examination()
     cells = QUESTIONS[options.question].cells(results.sweep)
     pending = to_train(cells, options.seeds, results, options.long_seeds)
-    click.echo(outlook(results, len(cells), options.seeds, pending))
+    say(outlook(results, len(cells), options.seeds, pending))
     if workload.source:
-        click.echo(workload.facts["lanes"])
+        say(workload.facts["lanes"])
     if options.dry_run:
         return
     if pending:
@@ -172,10 +173,8 @@ def _sweep(options: ExploreOptions) -> None:
             said = answer(results)
             tracker.log_text("\n".join(said.sentences) + "\n", "answer.txt")
     for sentence in answer(results).sentences:
-        click.echo(sentence)
-    click.echo(
-        f"{len(results.runs)} runs are in {results.path}; python -m study.explore pages writes its page"
-    )
+        say(sentence)
+    say(f"{len(results.runs)} runs are in {results.path}; python -m study.explore pages writes its page")
 
 
 def _open_tracker(sweep: Sweep, options: ExploreOptions, folder: Path) -> Tracker:
@@ -233,7 +232,7 @@ def _train(
 
         return train_sweep(
             results, pending, lambda cell: trained_by(cell.optimizer, cell.weight_decay), score, tracker, folder,
-            device=device.type, width=width, show=show,
+            device=device.type, width=width, show=show, within=progress.within,
         )  # fmt: skip
 
 

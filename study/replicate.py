@@ -119,9 +119,10 @@ def main(options: ReplicateOptions) -> None:
     --corrected does.
     """
     from study.loops.recording import alone_in, closing
+    from study.terminal.markdown import Section
     from study.terminal.tables import print_table
     from study.textbook.curves_figure import curves_figure
-    from study.textbook.result_tables import Section, as_markdown, tables
+    from study.textbook.result_tables import as_markdown, tables
 
     section = None if options.markdown is None else Section(options.markdown, f"replicate {options.source}")
     if section is not None:
@@ -224,7 +225,7 @@ def _train(replication: Replication, split: Split, tracker: Tracker) -> None:
                 progress.update(trained, {**about, **facts})
 
             label = partial(replication.label, seed=seed)
-            train_recorded(one, replication.lanes(split, seed), tracker, label, show)
+            train_recorded(one, replication.lanes(split, seed), tracker, label, show, progress.within)
 
 
 def _size(replication: Replication) -> str:

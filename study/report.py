@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,6 +20,9 @@ from study.terminal.command import (
 )
 from study.terminal.problem_option import problem_option
 
+if TYPE_CHECKING:
+    from study.page.gather import Page
+
 
 @dataclass(frozen=True)
 class Options:
@@ -32,6 +35,7 @@ class Options:
     out: Path
     figures: Path | None
     export: Path | None
+    markdown: Path | None
     publish: bool
     tracking_uri: str
 
@@ -67,6 +71,11 @@ def path_option(
     help="Also write every figure as a PNG file into this folder; needs Chromium or Chrome.",
 )
 @path_option("--export", help="Also write one row a trial; .csv, .parquet or .json.")
+@path_option(
+    "--markdown",
+    help="Also put the answer into this file, a README say, between the lines <!-- begin answer --> and <!-- end answer -->; "
+    "its pictures go beside the certificate.",
+)
 @option(
     "--publish",
     is_flag=True,
@@ -86,7 +95,7 @@ def report(options: Options) -> None:
     """Gather the page once; write it, and what else is asked for."""
     from study.core.files import whole_file
     from study.outside.passwords import hidden
-    from study.page.gather import confirmation, gather
+    from study.page.gather import CERTIFICATE, confirmation, gather
     from study.page.html import render
     from study.store import optuna_storage as store
     from study.store.run_links import run_links
@@ -101,6 +110,8 @@ def report(options: Options) -> None:
     confirmed = confirmation(record.config.name, options.certificate)
     links = run_links(opened, options.tracking_uri)
     page = gather(record, confirmed, links)
+    if options.markdown is not None:
+        _put_answer(page, options.certificate or CERTIFICATE, options.markdown)
     if options.export is not None:
         from study.page.export import export
 
@@ -126,6 +137,18 @@ def report(options: Options) -> None:
         click.echo("put the page and the notes into MLflow and optuna-dashboard")
 
 
+def _put_answer(page: Page, certificate: Path, document: Path) -> None:
+    """Put the answer into a document, and its pictures beside the certificate."""
+    from study.page.answer import SECTION, answer, answer_pictures
+    from study.page.pictures import write_pictures
+    from study.terminal.markdown import Section
+
+    text = answer(page, certificate, document)
+    write_pictures(answer_pictures(page, certificate), named="`markdown`")
+    Section(document, SECTION).write(text)
+    click.echo(f"wrote the section {SECTION!r} of {document}, and its pictures")
+
+
 def _require_places(options: Options) -> None:
     """Refuse what could not be written in the end, before anything is read."""
     from study.core.files import require_folder, require_writable
@@ -133,6 +156,11 @@ def _require_places(options: Options) -> None:
     for path, named in ((options.out, "`out`"), (options.export, "`export`")):
         if path is not None:
             require_writable(path, named)
+    if options.markdown is not None:
+        from study.page.answer import SECTION
+        from study.terminal.markdown import Section
+
+        Section(options.markdown, SECTION).check()
     if options.figures is not None:
         require_folder(options.figures, "`figures`")
     if options.export is not None:

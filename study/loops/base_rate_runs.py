@@ -17,7 +17,7 @@ import numpy as np
 
 from study.core.records import EpochMetrics, StudyConfig
 from study.loops.passes import FORM, Pass, schedule_rates
-from study.loops.recording import train_recorded
+from study.loops.recording import Within, train_recorded, unseen
 from study.stats.base_rates import BaseRates
 from study.stats.leaderboard import Finalist
 from study.store.tracking.mlflow_tracking import Tracker
@@ -82,7 +82,11 @@ class BaseRateRuns:
 
 
 def train_base_rates(
-    runs: BaseRateRuns, make: MakeLanes, tracker: Tracker, show: Callable[[int, int], None]
+    runs: BaseRateRuns,
+    make: MakeLanes,
+    tracker: Tracker,
+    show: Callable[[int, int], None],
+    within: Within = unseen,
 ) -> BaseRates:
     """Train what is not trained yet and return how the finalists fare.
 
@@ -91,6 +95,7 @@ def train_base_rates(
         make: Makes empty lanes that are measured on the validation data, ``Workload.lanes``.
         tracker: Opened on the confirmation's parent run.
         show: Called after every epoch with the epochs of runs trained so far and the seed in training.
+        within: Called after every step.
     """
     passes = runs.passes()
     done = sum(one.trained() for one in passes) * len(runs.runs)
@@ -112,7 +117,7 @@ def train_base_rates(
             done += len(row)
             show(done, seed)
 
-        train_recorded(one, runs.lanes(make, seed), tracker, label, after_epoch)
+        train_recorded(one, runs.lanes(make, seed), tracker, label, after_epoch, within)
     last = [one.history()[-1] for one in passes]
     width = len(runs.multiples)
     return BaseRates(

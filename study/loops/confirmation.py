@@ -26,7 +26,7 @@ from study.core.errors import InputError
 from study.core.files import write_text
 from study.core.records import EpochMetrics, StudyConfig
 from study.loops.passes import FORM, Pass, schedule_rates
-from study.loops.recording import is_recorded, train_recorded
+from study.loops.recording import Within, is_recorded, train_recorded, unseen
 from study.loops.score_files import read_scores, write_scores
 from study.stats.comparison import Bools
 from study.stats.example_sums import ExampleSums
@@ -191,6 +191,7 @@ def confirm(
     tracker: Tracker,
     show: Callable[[Standing], None],
     limit: Limit,
+    within: Within = unseen,
 ) -> tuple[Verdict | None, NDArray[np.float64]]:
     """Train and judge until it is settled, the plan is at its end, or the time is up.
 
@@ -200,6 +201,7 @@ def confirm(
         tracker: Opened on the confirmation's parent run.
         show: Called after every epoch, and after every look.
         limit: Time that training may take; a seed that would end beyond it is not begun.
+        within: Called after every step.
 
     Returns:
         The verdict of the last look, ``None`` before the first one; and the test values, seeds x finalists.
@@ -218,7 +220,7 @@ def confirm(
                 if not limit.allows_another():
                     return judged, runs.table
                 started = limit.clock()
-                _train(confirmation, one, seed, judged, examination, tracker, show)
+                _train(confirmation, one, seed, judged, examination, tracker, show, within)
                 limit.took(limit.clock() - started)
         confirmation.keep_plan()
         confirmation.keep_test(examination.digests())
@@ -239,6 +241,7 @@ def _train(
     examination: Examination,
     tracker: Tracker,
     show: Callable[[Standing], None],
+    within: Within,
 ) -> None:
     """Train and record the pass of a seed."""
     there = [f for f in confirmation.finalists if judged is None or f.name in judged.contenders]
@@ -252,7 +255,7 @@ def _train(
         last = {f.name: epoch for f, epoch in zip(there, row, strict=True)}
         show(_standing(confirmation, seed - 1, judged, (row[0].epoch + 1) * len(row), last))
 
-    train_recorded(one, confirmation.lanes(examination, seed), tracker, label, after_epoch)
+    train_recorded(one, confirmation.lanes(examination, seed), tracker, label, after_epoch, within)
 
 
 def _standing(

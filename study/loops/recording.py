@@ -26,7 +26,17 @@ Label = Callable[[int], tuple[str, Mapping[str, str]]]
 Show = Callable[[Sequence[EpochMetrics]], None]
 
 
-def train_recorded(one: Pass, lanes: SideBySide, tracker: Tracker, label: Label, show: Show) -> None:
+#: Called after every step with the epochs of runs that are under way, a fraction of them.
+Within = Callable[[float], None]
+
+
+def unseen(_: float) -> None:
+    """Show nothing within an epoch."""
+
+
+def train_recorded(
+    one: Pass, lanes: SideBySide, tracker: Tracker, label: Label, show: Show, within: Within = unseen
+) -> None:
     """Train a pass that is not finished yet, recording each of its runs.
 
     What an earlier process left unfinished, be it training or recording, is recorded from its first epoch
@@ -38,6 +48,7 @@ def train_recorded(one: Pass, lanes: SideBySide, tracker: Tracker, label: Label,
         tracker: Opened on the parent run.
         label: Names the runs.
         show: Called after every epoch trained here.
+        within: Called after every step of it.
     """
     if is_recorded(one):
         return
@@ -59,6 +70,7 @@ def train_recorded(one: Pass, lanes: SideBySide, tracker: Tracker, label: Label,
         _mark(one).parent.mkdir(parents=True, exist_ok=True)
         _mark(one).touch()
         children.extend(map(tracker.start, specs))
+    lanes.on_step = lambda share: within(share * len(one.runs))
     one.train(lanes, on_epoch)
     with held_back():
         for lane, child in enumerate(children):

@@ -22,7 +22,7 @@ from pathlib import Path
 from study.core.provenance import git_revision, versions
 from study.core.records import EpochMetrics, TrialSpec
 from study.loops.passes import FORM, Pass, schedule_rates
-from study.loops.recording import train_recorded
+from study.loops.recording import Within, train_recorded, unseen
 from study.questions.sweep import Cell, Results, Run, Sweep
 from study.store.tracking.mlflow_tracking import Tracker
 from study.training.evaluation import Scores
@@ -97,6 +97,7 @@ def train_sweep(
     device: str,
     width: int,
     show: Callable[[int, Batch], None],
+    within: Within = unseen,
 ) -> Results:
     """Train what is pending; return the file's new content.
 
@@ -110,6 +111,7 @@ def train_sweep(
         device: What they are trained on, as the runs' lines say it.
         width: Runs side by side.
         show: Called after every epoch with the epochs of runs trained so far and the batch in training.
+        within: Called after every step.
     """
     done = 0
     for batch in batches(pending, width):
@@ -133,7 +135,7 @@ def train_sweep(
             order_seed=FRESH + batch.seed,
             bfloat16=results.sweep.config.precision == "bfloat16",
         )
-        train_recorded(one, lanes(), tracker, label, after_epoch)
+        train_recorded(one, lanes(), tracker, label, after_epoch, within)
         ended = lanes()
         one.load(ended)
         scores = score(ended)

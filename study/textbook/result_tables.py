@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from study.core.errors import InputError
-from study.core.files import require_writable, write_text
 from study.terminal.cells import MISSING
 from study.terminal.markdown import markdown_table
 from study.terminal.tables import Column
@@ -105,51 +102,3 @@ def as_markdown(found: Sequence[Table]) -> str:
         if table.sentences:
             parts.append("\n".join(f"- {sentence}" for sentence in table.sentences) + "\n")
     return "\n".join(parts)
-
-
-@dataclass(frozen=True)
-class Section:
-    """The part of a Markdown file that one replication owns: what stands between its two marks.
-
-    Attributes:
-        path: The file; where there is none, it is made with this section alone.
-        name: Name in the marks.
-    """
-
-    path: Path
-    name: str
-
-    @property
-    def _marks(self) -> tuple[str, str]:
-        return f"<!-- begin {self.name} -->", f"<!-- end {self.name} -->"
-
-    def check(self) -> None:
-        """Refuse a file that cannot be written or has no such section, before anything is trained.
-
-        Raises:
-            InputError: The folder is missing, or the marks are not there, once each and in order.
-        """
-        require_writable(self.path, "`markdown`")
-        if self.path.exists():
-            self._split()
-
-    def write(self, text: str) -> None:
-        """Put ``text`` between the marks; the rest of the file stays as it is."""
-        before, after = self._split() if self.path.exists() else ("", "\n")
-        begin, end = self._marks
-        write_text(self.path, f"{before}{begin}\n\n{text.strip()}\n\n{end}{after}", "`markdown`")
-
-    def _split(self) -> tuple[str, str]:
-        """Return the file before its begin mark and after its end mark."""
-        begin, end = self._marks
-        try:
-            text = self.path.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"`markdown` {self.path}: cannot be read ({error})") from None
-        before, found, rest = text.partition(begin)
-        between, closed, after = rest.partition(end)
-        if not (found and closed) or begin in between + after:
-            raise InputError(
-                f"`markdown` {self.path}: needs the lines {begin!r} and {end!r}, once each, in order"
-            )
-        return before, after

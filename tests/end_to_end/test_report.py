@@ -184,7 +184,10 @@ def reported(tmp_path_factory: pytest.TempPathFactory, config: StudyConfig) -> P
         folder, dataclasses.replace(config, name=NASTY), kinds * 7 + ["diverged", "finished", "finished"]
     )
     make_certificate(record, folder / "certificate.json")
-    done = report(folder, "--export", "trials.csv", "--figures", "figures")
+    (folder / "README.md").write_text(
+        "before\n<!-- begin answer -->\nstale\n<!-- end answer -->\nafter\n", "utf-8"
+    )
+    done = report(folder, "--export", "trials.csv", "--figures", "figures", "--markdown", "README.md")
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -467,6 +470,23 @@ def test_any_state_of_a_study_gives_a_page(
     assert page.locator("figure[data-figure]").evaluate_all(UNDRAWN) == []
 
 
+def test_the_answer_stands_in_a_document_between_its_marks(reported: Path) -> None:
+    """Headline, figures, finalists, code, how to check it; names that do harm are text; pictures beside the certificate."""
+    text = (reported / "README.md").read_text("utf-8")
+    assert text.startswith("before\n<!-- begin answer -->\n\n**")
+    assert text.endswith("\n<!-- end answer -->\nafter\n")
+    assert "stale" not in text
+    verdict = certificate.judged(certificate.read(reported / "certificate.json"))
+    rows = [line for line in text.splitlines() if " of 6 | 6 |" in line]
+    assert len(rows) == len(verdict.finalists)
+    assert "<script" not in text
+    pictures = re.findall(r'<img src="([^"]+)" width="49%" alt="[^"]+">', text)
+    assert pictures == ["confirmed.png", "winner-curve.png"]
+    assert all((reported / picture).stat().st_size > 10_000 for picture in pictures)
+    assert "`python -m study.confirm --check certificate.json`" in text
+    assert "As code: `" in text
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -478,6 +498,7 @@ def test_any_state_of_a_study_gives_a_page(
         (["--out", "no/such/report.html"], "--out 'no/such/report.html': there is no folder 'no/such'"),
         (["--export", "trials.xlsx"], "--export 'trials.xlsx' must end in .csv, .parquet or .json"),
         (["--figures", "report.html/figures"], "--figures 'report.html/figures': "),
+        (["--markdown", "trials.csv"], "--markdown trials.csv: needs the lines '<!-- begin answer -->'"),
     ],
 )
 def test_what_cannot_be_used_is_refused_in_one_line(reported: Path, arguments: list[str], said: str) -> None:

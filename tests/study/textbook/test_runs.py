@@ -13,7 +13,8 @@ import torch
 from study.core.errors import InputError
 from study.problems.fashion_mnist import Split
 from study.terminal.cells import MISSING
-from study.textbook.result_tables import Section, as_markdown, tables
+from study.terminal.markdown import Section
+from study.textbook.result_tables import as_markdown, tables
 from study.textbook.runs import ARTICLE, CHAPTER, SOURCES, Replication, Source, epoch_rates
 from study.textbook.statistics import Measured
 
