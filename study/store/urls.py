@@ -89,6 +89,25 @@ def is_made(url: sqlalchemy.URL, named: str, owner: Owner) -> bool:
     return False
 
 
+def _probe(url: sqlalchemy.URL) -> sqlalchemy.Engine:
+    """Return an engine that looks at a server once; text comes as UTF-8, whatever the database keeps it in."""
+    # Without it psycopg hands out bytes where a PostgreSQL database is in SQL_ASCII, which SQLAlchemy cannot read.
+    more = {"client_encoding": "utf8"} if url.get_driver_name() == "psycopg" else {}
+    return sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool, **more)
+
+
+def _require_unicode(engine: sqlalchemy.Engine, shown: str) -> None:
+    """Refuse a PostgreSQL database that cannot hold every name."""
+    if engine.dialect.name != "postgresql":
+        return
+    with engine.connect() as connection:
+        encoding = connection.execute(sqlalchemy.text("SHOW server_encoding")).scalar()
+    if encoding != "UTF8":
+        raise InputError(
+            f"{shown} keeps text as {encoding}, which does not hold every name: make the database with ENCODING 'UTF8'"
+        )
+
+
 def tables(url: sqlalchemy.URL, named: str) -> frozenset[str]:
     """Return the names of the database's tables; none where the file does not exist yet.
 
@@ -99,11 +118,14 @@ def tables(url: sqlalchemy.URL, named: str) -> frozenset[str]:
     if is_sqlite(url):
         return _sqlite_tables(sqlite_path(url), shown)
     try:
-        engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+        engine = _probe(url)
         try:
+            _require_unicode(engine, shown)
             return frozenset(sqlalchemy.inspect(engine).get_table_names())
         finally:
             engine.dispose()
+    except InputError:
+        raise
     except SQLAlchemyError as error:
         lines = str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__]
         raise InputError(f"{shown} cannot be reached: {lines[0]}") from None

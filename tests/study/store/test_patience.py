@@ -150,6 +150,35 @@ def test_postgres_gone_for_good_is_one_line(
 
 @pytest.mark.postgres
 @pytest.mark.slow
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_a_database_that_does_not_hold_every_name_is_refused(
+    server: Postgres, config: StudyConfig, encoding: str
+) -> None:
+    """Before anything is made there: a name beyond it would break a study in the middle."""
+    import psycopg
+    import sqlalchemy
+
+    name = encoding.lower()
+    with psycopg.connect(f"{server.url.replace('+psycopg', '')}/postgres", autocommit=True) as connection:
+        connection.execute(
+            f"CREATE DATABASE {name} ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+        )
+    url = f"{server.url}/{name}"
+    with pytest.raises(InputError, match=rf"^`storage` .* keeps text as {encoding}, .*ENCODING 'UTF8'$"):
+        store.open_study(url, config)
+    assert tables_of(url) == set()
+
+
+def tables_of(url: str) -> set[str]:
+    import psycopg
+
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+        rows = connection.execute("SELECT tablename::bytea FROM pg_tables WHERE schemaname = 'public'")
+        return {str(row[0]) for row in rows}
+
+
+@pytest.mark.postgres
+@pytest.mark.slow
 def test_what_postgres_refuses_is_one_line(
     server: Postgres, postgres: Callable[[str], str], config: StudyConfig
 ) -> None:
