@@ -156,7 +156,6 @@ def test_a_database_that_does_not_hold_every_name_is_refused(
 ) -> None:
     """Before anything is made there: a name beyond it would break a study in the middle."""
     import psycopg
-    import sqlalchemy
 
     name = encoding.lower()
     with psycopg.connect(f"{server.url.replace('+psycopg', '')}/postgres", autocommit=True) as connection:
