@@ -57,7 +57,7 @@ reference: $(INSTALLED) data ## Repeat the reference study to its verdict, into 
 	$(BIN)/python -m study.archive --save docs/reference $(call records,build/reference) \
 	  --certificate build/reference/certificate.json
 	$(BIN)/python -m study.report $(call records,build/reference) \
-	  --certificate docs/reference/certificate.json --out build/reference/report.html
+	  --certificate docs/reference/certificate.json --out build/reference/report.html --markdown README.md
 
 demo: $(INSTALLED) ## Open the finished reference study in MLflow and optuna-dashboard; nothing is trained
 	@rm -rf build/demo && mkdir -p build/demo

@@ -110,21 +110,22 @@ def settings(pruner: str) -> StudyConfig:
 
 
 class Stopwatch:
-    """Processor seconds spent under each name; what is timed within another is taken off it."""
+    """Seconds spent under each name, by default of the processor; what is timed within another is taken off it."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.process_time) -> None:
+        self.clock = clock
         self.seconds: dict[str, float] = defaultdict(float)
         self._inner: list[float] = []
 
     @contextmanager
     def running(self, name: str) -> Iterator[None]:
         """Count the time of a block."""
-        began = time.process_time()
+        began = self.clock()
         self._inner.append(0.0)
         try:
             yield
         finally:
-            taken = time.process_time() - began
+            taken = self.clock() - began
             self.seconds[name] += taken - self._inner.pop()
             if self._inner:
                 self._inner[-1] += taken
