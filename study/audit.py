@@ -147,8 +147,6 @@ def cost_table(costs: Sequence[Cost]) -> tuple[list[Column], list[list[str]]]:
 
 def print_replay(record: StudyRecord, rows: int, orders: int, out: Path | None, *, markdown: bool) -> None:
     """Replay every setting over whole curves; print the table, draw it, recommend one."""
-    from rich.console import Console
-
     from study.stats.replay import curves, in_other_orders, judge, leaders, recommend
     from study.terminal.progress import Progress
 
@@ -160,7 +158,7 @@ def print_replay(record: StudyRecord, rows: int, orders: int, out: Path | None, 
 
     settings = list(settings_of(data, record.config.epochs))
     replays = []
-    with Progress(len(settings), "replay", unit="settings", console=Console(stderr=True)) as progress:
+    with Progress(len(settings), "replay", unit="settings", aside=True) as progress:
         for number, setting in enumerate(settings, start=1):
             replays.append(judge(setting, data))
             progress.update(number, {"pruner": setting.pruner})

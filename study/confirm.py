@@ -257,7 +257,7 @@ def _prepare(options: ConfirmOptions) -> tuple[StudyRecord, Confirmation, Worklo
 def _publish(options: ConfirmOptions, record: StudyRecord, tracker: Tracker) -> None:
     """Keep the study's page with the verdict in optuna-dashboard and with the confirmation's parent run."""
     from study.page.gather import confirmation, gather
-    from study.page.publish import publish
+    from study.page.outputs.publish import publish
     from study.store import optuna_storage as store
 
     opened = store.existing_study(options.storage, record.config.name)

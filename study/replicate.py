@@ -273,7 +273,7 @@ def _check_figure(path: Path) -> None:
 
 def _write_figure(figure: Figure, path: Path) -> None:
     from study.core.files import whole_file
-    from study.page.pictures import write_pictures
+    from study.page.outputs.pictures import write_pictures
 
     if path.suffix == ".html":
         with whole_file(path, "`figure`") as part:

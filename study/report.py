@@ -113,12 +113,12 @@ def report(options: Options) -> None:
     if options.markdown is not None:
         _put_answer(page, options.certificate or CERTIFICATE, options.markdown)
     if options.export is not None:
-        from study.page.export import export
+        from study.page.outputs.export import export
 
         export(record, options.export)
         click.echo(f"wrote {options.export}")
     if options.figures is not None:
-        from study.page.pictures import pictures, write_pictures
+        from study.page.outputs.pictures import pictures, write_pictures
 
         files = {options.figures / f"{name}.png": figure for name, figure in pictures(page).items()}
         write_pictures(files, named="`figures`")
@@ -131,7 +131,7 @@ def report(options: Options) -> None:
             f"its trials are linked to optuna-dashboard alone: {hidden(options.tracking_uri)} does not hold their runs"
         )
     if options.publish:
-        from study.page.publish import publish
+        from study.page.outputs.publish import publish
 
         publish(opened, page, options.tracking_uri)
         click.echo("put the page and the notes into MLflow and optuna-dashboard")
@@ -139,8 +139,8 @@ def report(options: Options) -> None:
 
 def _put_answer(page: Page, certificate: Path, document: Path) -> None:
     """Put the answer into a document, and its pictures beside the certificate."""
-    from study.page.answer import SECTION, answer, answer_pictures
-    from study.page.pictures import write_pictures
+    from study.page.outputs.answer import SECTION, answer, answer_pictures
+    from study.page.outputs.pictures import write_pictures
     from study.terminal.markdown import Section
 
     text = answer(page, certificate, document)
@@ -157,14 +157,14 @@ def _require_places(options: Options) -> None:
         if path is not None:
             require_writable(path, named)
     if options.markdown is not None:
-        from study.page.answer import SECTION
+        from study.page.outputs.answer import SECTION
         from study.terminal.markdown import Section
 
         Section(options.markdown, SECTION).check()
     if options.figures is not None:
         require_folder(options.figures, "`figures`")
     if options.export is not None:
-        from study.page.export import require_format
+        from study.page.outputs.export import require_format
 
         require_format(options.export)
         if options.export.absolute() == options.out.absolute():

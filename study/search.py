@@ -224,7 +224,7 @@ def _run(options: SearchOptions) -> None:
 
     with stages() as at:
         at("loading PyTorch, Optuna and MLflow")
-        from study.loops.searching.search_run import open_search, train
+        from study.loops.searching.search_run import open_search, tidy, train
         from study.store import optuna_storage as store
 
         search = open_search(options, at)
@@ -232,6 +232,7 @@ def _run(options: SearchOptions) -> None:
     try:
         if search.to_do:
             train(search, options)
+        tidy(search, options)
         outcome = "finished"
     finally:
         with held_back():

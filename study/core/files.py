@@ -10,6 +10,11 @@ from pathlib import Path
 from study.core.errors import InputError
 
 
+def part_of(path: Path) -> Path:
+    """Return what a file is written into before it takes its place; a process that is killed meanwhile leaves it."""
+    return path.with_name(f".part-{path.name}")
+
+
 @contextmanager
 def whole_file(path: Path, named: str = "") -> Iterator[Path]:
     """Yield a path to write to, in the folder of ``path`` and with its suffix; at the end it takes its place.
@@ -24,7 +29,7 @@ def whole_file(path: Path, named: str = "") -> Iterator[Path]:
     Raises:
         InputError: It cannot be written.
     """
-    part = path.with_name(f".part-{path.name}")
+    part = part_of(path)
     try:
         yield part
         with part.open("rb+") as written:
@@ -60,7 +65,7 @@ def require_writable(path: Path, named: str = "") -> None:
             raise InputError(f"{named} {str(path)!r}: there is no folder {str(path.parent)!r}".lstrip())
         if path.exists() and _is_database(path):
             raise InputError(f"{named} {str(path)!r} is a database: name another file".lstrip())
-        part = path.with_name(f".part-{path.name}")
+        part = part_of(path)
         part.touch()
         part.unlink()
     except OSError as error:

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from study.core.errors import InputError
 from study.core.files import write_text
 from study.core.records import DEFAULT_PROBLEM, StudyConfig
-from study.page.pictures import write_pictures
+from study.page.outputs.pictures import write_pictures
 from study.page.style import TEMPLATE, on_white, safe
 from study.questions.answers import Answer, Line, answer
 from study.questions.grids import QUESTIONS

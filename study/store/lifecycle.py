@@ -109,6 +109,11 @@ def running(study: optuna.Study) -> frozenset[int]:
     return frozenset(trial.number for trial in _trials(study, TrialState.RUNNING))
 
 
+def is_over(study: optuna.Study) -> bool:
+    """Return whether no trial is in training or waits to be."""
+    return not _trials(study, TrialState.WAITING, TrialState.RUNNING)
+
+
 def was_begun(trial: optuna.Trial) -> tuple[int, ...]:
     """Return the numbers under which an earlier process began a trial that was just asked for or taken."""
     known = kept(trial.study._storage.get_trial(trial._trial_id))  # noqa: SLF001 - a trial in training hides half of it

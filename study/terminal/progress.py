@@ -91,7 +91,8 @@ class Progress:
         total: Units to do; ``update`` may change it when work falls away.
         title: What is being done, in a word or two.
         unit: What a unit is called, in the plural.
-        console: Where to write; by default stdout.
+        aside: Whether to write to stderr, where what the command prints may be piped elsewhere.
+        console: Where to write instead.
         every: Seconds between two plain lines.
         clock: Seconds that only grow, for tests.
     """
@@ -102,6 +103,7 @@ class Progress:
         title: str,
         *,
         unit: str = "epochs",
+        aside: bool = False,
         console: Console | None = None,
         every: float = 30.0,
         clock: Callable[[], float] = time.monotonic,
@@ -109,7 +111,7 @@ class Progress:
         from rich.console import Console
         from rich.live import Live
 
-        self.console = console or Console(highlight=False)
+        self.console = console or Console(highlight=False, stderr=aside)
         self.title, self.unit, self.every, self.clock = title, unit, every, clock
         self.pace = Pace(total)
         self.facts: dict[str, str] = {}

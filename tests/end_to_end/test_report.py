@@ -22,7 +22,7 @@ from playwright.sync_api import Browser, Page
 import lrsched
 from study.core.records import EpochMetrics, Outcome, StudyConfig, StudyRecord
 from study.page.look.palette import ACCURACY_COLOURS, COLOUR_BINS
-from study.page.publish import ABOUT_IMPORTANCE
+from study.page.outputs.publish import ABOUT_IMPORTANCE
 from study.stats import certificate
 from study.stats.leaderboard import leaderboard
 from study.stats.verdict import Plan, verdict

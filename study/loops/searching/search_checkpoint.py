@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -22,7 +23,7 @@ from typing import Any
 import torch
 
 from study.core.errors import InputError
-from study.core.files import whole_file, write_text
+from study.core.files import part_of, whole_file, write_text
 from study.core.records import EpochMetrics, TrialSpec
 from study.training.side_by_side import SideBySide
 
@@ -108,6 +109,7 @@ class Slot:
         """Remove what is kept here: the study is complete."""
         for file in (self._lanes, self._decisions):
             file.unlink(missing_ok=True)
+            part_of(file).unlink(missing_ok=True)
 
     def _decided(self, clock: int) -> dict[int, str] | None:
         if not self._decisions.exists():
@@ -135,11 +137,32 @@ def free_slot(folder: Path) -> Iterator[Slot]:
     try:
         yield Slot(folder, number)
     finally:
-        (folder / f"lock-{number}").unlink(missing_ok=True)  # while it is ours
-        os.close(lock)
-        for each in (folder, *(above for above in folder.parents if not above.is_absolute())):
-            with suppress(OSError):  # not empty
-                each.rmdir()
+        _release(folder, number, lock)
+
+
+def clear_slots(folder: Path) -> None:
+    """Remove what processes that are gone left in the folder of a study that is complete, and the folder with it."""
+    found = (re.search(r"(?:lanes|lock)-(\d+)", file.name) for file in folder.glob("*"))
+    for number in {int(name[1]) for name in found if name is not None}:
+        held = _hold(folder, number)
+        if held is not None:
+            Slot(folder, number).clear()
+            _release(folder, *held)
+    _remove_empty(folder)
+
+
+def _release(folder: Path, number: int, lock: int) -> None:
+    """Give a slot up, and remove its folder where it holds nothing."""
+    (folder / f"lock-{number}").unlink(missing_ok=True)  # while it is ours
+    os.close(lock)
+    _remove_empty(folder)
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove a folder that holds nothing, and those above it that a relative path names."""
+    for each in (folder, *(above for above in folder.parents if not above.is_absolute())):
+        with suppress(OSError):  # not empty
+            each.rmdir()
 
 
 def _hold(folder: Path, number: int) -> tuple[int, int] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import click
 import optuna
@@ -12,7 +13,7 @@ from study.core.families import SCHEDULE_FREE
 from study.core.provenance import git_revision, provenance
 from study.core.records import StudyConfig
 from study.core.signals import held_back
-from study.loops.searching.search_checkpoint import free_slot
+from study.loops.searching.search_checkpoint import clear_slots, free_slot
 from study.loops.searching.search_display import progress_facts, what_runs
 from study.loops.searching.search_loop import SearchLoop, next_clock
 from study.loops.searching.search_options import SearchOptions
@@ -109,7 +110,7 @@ def train(search: Search, options: SearchOptions) -> None:
         click.echo(line)
     with (
         Progress(options.trials * config.epochs, config.name) as progress,
-        free_slot(options.checkpoints / search.study.user_attrs["key"][:12]) as slot,
+        free_slot(_checkpoints(search, options)) as slot,
     ):
         progress.update(known.epochs_trained, {})
         lanes.on_step = lambda share: progress.within(share * len(lanes.keys))
@@ -117,6 +118,16 @@ def train(search: Search, options: SearchOptions) -> None:
             search.study, config, search.space, search.tracker, lanes, slot, width=width, total=options.trials,
             show=lambda tally: progress.update(tally.trained, progress_facts(tally, config), tally.expected),
         ).run()  # fmt: skip
+
+
+def tidy(search: Search, options: SearchOptions) -> None:
+    """Remove the checkpoints of a complete study that a process left which was killed between its last trial and its end."""
+    if lifecycle.is_over(search.study):
+        clear_slots(_checkpoints(search, options))
+
+
+def _checkpoints(search: Search, options: SearchOptions) -> Path:
+    return options.checkpoints / str(search.study.user_attrs["key"])[:12]
 
 
 def _open_tracker(study: optuna.Study, config: StudyConfig, options: SearchOptions) -> Tracker:

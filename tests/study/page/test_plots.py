@@ -12,7 +12,7 @@ import pytest
 
 from study.core.records import StudyRecord, TrialRecord, best_of
 from study.page.look.palette import COLOUR_BINS
-from study.page.pictures import grid
+from study.page.outputs.pictures import grid
 from study.page.plots.base_rate_cloud import base_rate_figure, by_base_rate
 from study.page.plots.expected_best_curve import by_family, expected_best_figure
 from study.page.plots.importance_bars import importance_figure

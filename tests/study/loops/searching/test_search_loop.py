@@ -17,7 +17,7 @@ import pytest
 
 from study.core.errors import InputError
 from study.core.records import StudyConfig, StudyRecord, TrialRecord
-from study.loops.searching.search_checkpoint import free_slot
+from study.loops.searching.search_checkpoint import clear_slots, free_slot
 from study.loops.searching.search_loop import SearchLoop, Tally, initial_seed, next_clock
 from study.problems.fashion_mnist import Images, Split
 from study.store import lifecycle as life
@@ -222,6 +222,22 @@ def test_each_process_has_a_slot_of_its_own(tmp_path: Path) -> None:
     with free_slot(tmp_path / "study") as again:
         assert again._lanes.name == "lanes-0.pt"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_dead_processes_kept_goes_when_the_study_is_complete(tmp_path: Path) -> None:
+    """Those that nobody holds; a process that still works keeps its own."""
+    with free_slot(tmp_path / "study") as mine, free_slot(tmp_path / "study"):
+        for number in range(3):
+            (tmp_path / "study" / f"lanes-{number}.pt").touch()
+        for name in ("lanes-2.json", ".part-lanes-2.json", "lock-3", ".part-lanes-11.pt"):
+            (tmp_path / "study" / name).touch()
+        clear_slots(tmp_path / "study")
+        left = {file.name for file in (tmp_path / "study").iterdir()}
+        assert left == {"lanes-0.pt", "lanes-1.pt", "lock-0", "lock-1"}
+        mine.clear()
+    clear_slots(tmp_path / "study")
+    assert list(tmp_path.iterdir()) == []
+    clear_slots(tmp_path / "never made")
 
 
 @pytest.mark.slow

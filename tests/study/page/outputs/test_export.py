@@ -15,7 +15,7 @@ import pytest
 from study.core.errors import InputError
 from study.core.metric import Metric
 from study.core.records import StudyRecord
-from study.page.export import COLUMNS, PARAMETER, documented, export, frame, rows
+from study.page.outputs.export import COLUMNS, PARAMETER, documented, export, frame, rows
 
 Maker = Callable[..., StudyRecord]
 

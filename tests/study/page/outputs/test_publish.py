@@ -11,8 +11,8 @@ import pytest
 import lrsched
 from study.core.records import StudyRecord
 from study.page.family_table import Results
+from study.page.outputs.publish import sparkline, study_note, trial_note
 from study.page.plots.rate_curves import rate_curve
-from study.page.publish import sparkline, study_note, trial_note
 from study.page.text import VerdictText, hardly_tried, notices
 from study.terminal.markdown import markdown_table, plain
 from study.terminal.tables import Column

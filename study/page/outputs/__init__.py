@@ -1,0 +1,1 @@
+"""Where a page goes: rows, pictures, a section of a document, MLflow and optuna-dashboard."""
