@@ -127,7 +127,7 @@ def _prepare() -> None:
     from study.problems.fashion_mnist import Images, Split
     from study.training import workload
 
-    for name in ("search", "confirm", "replicate", "page.closing", "page.confirmed", "page.publish", "page.gather",
+    for name in ("search", "confirm", "replicate", "page.closing", "page.confirmed", "page.outputs.publish", "page.gather",
                  "loops.searching.search_run", "loops.base_rate_runs", "textbook.curves_figure", "textbook.result_tables"):  # fmt: skip
         import_module(f"study.{name}")
     for name in (
