@@ -167,7 +167,7 @@ def _sweep(options: ExploreOptions) -> None:
         return
     if pending:
         check_tracking(options.tracking_uri)
-        folder = options.checkpoints / options.question
+        folder = options.checkpoints / f"{options.question}-{results.sweep.digest}"
         with alone_in(folder), closing(_open_tracker(results.sweep, options, folder)) as tracker:
             results = _train(options, results, pending, workload, examination.score, tracker, folder)
             said = answer(results)

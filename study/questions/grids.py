@@ -216,11 +216,11 @@ def default_values(question: str, config: StudyConfig) -> tuple[float, ...]:
         return tuple(float(f"{v * config.epochs / _USUAL:.3g}") for v in values)
     if question == "horizon":
         return tuple(sorted({float(max(1, round(v * config.epochs / _USUAL))) for v in values}))
-    if question == "rate" and not plain(config):
+    if question == "rate" and not is_default(config):
         return tuple(float(f"{v:.2g}") for v in np.geomspace(*config.base_rate, len(values)))
     return values
 
 
-def plain(config: StudyConfig) -> bool:
+def is_default(config: StudyConfig) -> bool:
     """Whether a study trains what the questions' own values are for: LeNet by plain SGD."""
     return (config.problem, config.optimizer, config.weight_decay) == (DEFAULT_PROBLEM, "sgd", 0.0)

@@ -10,7 +10,7 @@ import torch
 
 from study.core.errors import InputError
 from study.problems.fashion_mnist import choose_device
-from study.questions.grids import QUESTIONS, default_values, plain
+from study.questions.grids import QUESTIONS, default_values, is_default
 from study.questions.options import ExploreOptions
 from study.questions.sweep import Results, Sweep, read_results
 from study.store import optuna_storage as store
@@ -66,7 +66,7 @@ def _new(options: ExploreOptions, device: torch.device, path: Path) -> tuple[Res
     """Return a sweep with no runs yet of a study's finalists, and what trains it."""
     record = store.load(options.storage, options.study)
     question, searched = QUESTIONS[options.question], record.config
-    if options.question == "optimizer" and not plain(searched):
+    if options.question == "optimizer" and not is_default(searched):
         raise InputError(
             f"study {searched.name!r}: optimizer varies schedules of LeNet trained by plain SGD only"
         )

@@ -7,6 +7,7 @@ line is not trained again.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -57,6 +58,11 @@ class Sweep:
     def name(self) -> str:
         """What its records are called: ``explore warmup``."""
         return f"explore {self.question}"
+
+    @property
+    def digest(self) -> str:
+        """What tells it from all other sweeps."""
+        return hashlib.sha256(json.dumps(self.header(), sort_keys=True).encode()).hexdigest()[:12]
 
     @property
     def data(self) -> Mapping[str, str]:

@@ -52,7 +52,7 @@ def test_a_sweep_that_is_cut_off_is_continued_and_makes_its_page(tmp_path: Path)
     assert len({run.key for run in results.runs}) == len(results.runs) == 8
     assert {run.cell.optimizer for run in results.runs} == {"sgd", "momentum", "adamw"}
     assert all(0 <= run.test <= 1 and len(run.validation) == 2 for run in results.runs)
-    assert not list(tmp_path.glob("runs/explore/optimizer/*.pt"))
+    assert not list(tmp_path.glob("runs/explore/**/*.pt"))
 
     (tmp_path / "optuna.db").unlink()  # the file says it all
     again = run_command(tmp_path, "study.explore", "optimizer", "--seeds", "2", "--device", "cpu")
