@@ -70,6 +70,11 @@ def _new(options: ExploreOptions, device: torch.device, path: Path) -> tuple[Res
         raise InputError(
             f"study {searched.name!r}: optimizer varies schedules of LeNet trained by plain SGD only"
         )
+    if not searched.metric.scaled:
+        raise InputError(
+            f"study {searched.name!r}: {searched.metric.name} has a chance level of 0 and no bound, which says nothing of when "
+            "a run failed; give the problem's chance or bounds"
+        )
     if options.values is not None and not question.values:
         raise InputError(f"`values`: {options.question} has none to choose")
     reference = record.attributes.get("problem_reference", "")
