@@ -9,6 +9,11 @@ from pathlib import Path
 import pytest
 
 from study.__main__ import COMMANDS, Commands
+from study.loops import archived_study
+from study.page.gather import confirmation, gather
+from study.page.outputs.answer import answer
+from study.stats import certificate
+from study.store import optuna_storage as store
 from tests.running import run_python
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -77,3 +82,16 @@ def test_the_readmes_python_is_an_example() -> None:
     examples = [example.read_text("utf-8") for example in EXAMPLES]
     assert blocks
     assert [block for block in blocks if not any(block in example for example in examples)] == []
+
+
+def test_the_answer_is_what_the_reference_says(tmp_path: Path) -> None:
+    """Nobody typed it: headline, figures and finalists are those of the study and the certificate in the repository."""
+    reference = ROOT / "docs" / "reference"
+    kept = reference / "certificate.json"
+    record = store.record(archived_study.restore(reference, f"sqlite:///{tmp_path}/optuna.db"))
+    page = gather(record, confirmation(record.config.name, kept))
+    before, text = README.split("<!-- begin answer -->\n\n")
+    assert text.partition("\n\n<!-- end answer -->")[0] == answer(page, kept, ROOT / "README.md")
+    assert before.count("\n") <= 4  # on the first screen
+    assert certificate.check(certificate.read(kept)) == []
+    assert sum(path.stat().st_size for path in reference.iterdir()) < 2e6
