@@ -19,9 +19,10 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.request
 from collections.abc import Callable
 from functools import partial
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from tests.end_to_end.conftest import serving
@@ -37,10 +38,10 @@ class Asker:
 
     Attributes:
         answered: Questions answered.
-        failed: What went wrong.
+        failed: What went wrong after its first answer.
     """
 
-    def __init__(self, ask: Callable[[], bytes], every: float) -> None:
+    def __init__(self, ask: Callable[[], None], every: float) -> None:
         self.answered, self.failed = 0, list[str]()
         self._ask, self._every, self._done = ask, every, threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -52,7 +53,8 @@ class Asker:
                 self._ask()
                 self.answered += 1
             except OSError as error:
-                self.failed.append(str(error))
+                if self.answered:  # before, the study is not made yet
+                    self.failed.append(str(error))
 
     def stop(self) -> None:
         """Ask nothing more."""
@@ -68,17 +70,26 @@ def once(way: str, every: float) -> tuple[float, int, list[str]]:
         subprocess.run(
             first, cwd=folder, check=True, capture_output=True
         )  # so that there is something to serve
-        mlflow, optuna = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
-        ui = [script("mlflow"), "ui", "--workers", "1", "--port", mlflow.rpartition(":")[2]]
-        port = optuna.rpartition(":")[2]
-        dashboard = [script("optuna-dashboard"), "--host", "127.0.0.1", "--port", port, "sqlite:///optuna.db"]
-        with serving(ui, folder, f"{mlflow}/health"), serving(dashboard, folder, f"{optuna}/dashboard/"):
+        mlflow, optuna = free_port(), free_port()
+        ui = [script("mlflow"), "ui", "--workers", "1", "--port", str(mlflow)]
+        dashboard = [
+            script("optuna-dashboard"),
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(optuna),
+            "sqlite:///optuna.db",
+        ]
+        with (
+            serving(ui, folder, f"http://127.0.0.1:{mlflow}/health"),
+            serving(dashboard, folder, f"http://127.0.0.1:{optuna}/dashboard/"),
+        ):
             askers = []
             if way == "asked":
-                body = json.dumps({"experiment_ids": ["1"], "max_results": 100}).encode()
+                body = json.dumps({"experiment_ids": ["1"], "max_results": 100})
                 asked = (
-                    partial(fetch, f"{mlflow}/api/2.0/mlflow/runs/search", body),
-                    partial(fetch, f"{optuna}/api/studies/2?after=0"),
+                    partial(fetch, mlflow, "/api/2.0/mlflow/runs/search", body),
+                    partial(fetch, optuna, "/api/studies/2?after=0"),
                 )
                 askers = [Asker(ask, every) for ask in asked]
             started = time.perf_counter()
@@ -90,15 +101,30 @@ def once(way: str, every: float) -> tuple[float, int, list[str]]:
                 asker.stop()
         logs = done.stdout + done.stderr + "".join(log.read_text("utf-8") for log in folder.glob("*.log"))
         wrong = [error for asker in askers for error in asker.failed]
+        wrong += ["a server never answered"] * any(not asker.answered for asker in askers)
         wrong += ["a database was locked"] * ("locked" in logs)
         return seconds, sum(asker.answered for asker in askers), wrong
 
 
-def fetch(url: str, body: bytes | None = None) -> bytes:
-    """Return a server's answer."""
-    asked = urllib.request.Request(url, body, {"Content-Type": "application/json"})  # noqa: S310 - ours
-    with urllib.request.urlopen(asked, timeout=60) as answer:  # noqa: S310 - ours
-        return bytes(answer.read())
+def fetch(port: int, path: str, body: str | None = None) -> None:
+    """Ask a server of this machine, and read its answer.
+
+    Raises:
+        OSError: It does not answer, or not with what was asked for.
+    """
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        connection.request(
+            "GET" if body is None else "POST", path, body, {"Content-Type": "application/json"}
+        )
+        answer = connection.getresponse()
+        answer.read()
+        if answer.status != HTTPStatus.OK:
+            raise OSError(f"{path}: {answer.status} {answer.reason}")
+    except HTTPException as error:
+        raise OSError(f"{path}: {error!r}") from error
+    finally:
+        connection.close()
 
 
 def main() -> int:

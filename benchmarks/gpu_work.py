@@ -104,7 +104,7 @@ def lanes_of(split: Split, width: int, *, graphs: bool = True, constant: bool = 
     prepare_process()
     side_by_side = Lanes(split, batch_size=BATCH, order_seed=0, constant=constant, **how)
     if not graphs:
-        side_by_side._recorder = None  # noqa: SLF001 - the study itself has no reason to do without
+        side_by_side._recorder = None  # noqa: SLF001 - a switch in Lanes would serve this row of a benchmark alone
     for key in range(width):
         side_by_side.add(key, seed=key)
     return side_by_side
@@ -243,7 +243,7 @@ def textbook_step(
     """Train on a minibatch; return its loss, as the textbook adds it up."""
     sgd.zero_grad()
     loss = functional.cross_entropy(network(pixels), labels)
-    loss.backward()  # type: ignore[no-untyped-call]  # torch has no type for it
+    torch.autograd.backward(loss)
     sgd.step()
     return loss.item()
 
