@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,10 @@ from study.terminal.values import Choice, Duration, Numbers, Real, Whole
 if TYPE_CHECKING:
     from study.core.records import StudyConfig, StudyRecord
     from study.loops.confirmation import Confirmation
+    from study.loops.validation_runs import ValidationRuns
     from study.stats.base_rates import BaseRates
+    from study.stats.comparison import Floats
+    from study.stats.leaderboard import Finalist
     from study.store.tracking.mlflow_tracking import Tracker
     from study.training.evaluation import Examination
     from study.training.workload import Workload
@@ -52,6 +56,15 @@ if TYPE_CHECKING:
     default="constant",
     group="Finalists",
     help="Family whose best trial is always among them.",
+)
+@option(
+    "--heats",
+    type=Whole(0),
+    default=None,
+    show_default="3; 0 before a plan of fewer than 20 seeds",
+    group="Finalists",
+    help="Seeds that thrice as many candidates are trained with before, three of a family, on the search's data: "
+    "the best in the mean are the finalists. 0: the search's scores choose.",
 )
 @option(
     "--train-images",
@@ -142,23 +155,15 @@ def main(options: ConfirmOptions) -> int:
 
     Every finalist is trained on all data but the test's with the same seeds (initial weights and data order).
     At planned numbers of seeds the test data judges them; who is excluded is dropped, and as soon as it is
-    settled training stops. Interrupted, the same command continues.
+    settled training stops. Heats choose them before, for one lucky run makes no finalist. Interrupted, the same
+    command continues.
     """
     if options.check is not None:
-        return _check(options.check)
+        from study.page.confirmed import recheck
+
+        return recheck(options.check)
     _confirm(options)
     return 0
-
-
-def _check(path: Path) -> int:
-    """Recompute a certificate's looks and verdict; return the exit code: 0 if they hold."""
-    from study.stats import certificate
-
-    problems = certificate.check(certificate.read(path))
-    for problem in problems:
-        click.echo(problem)
-    click.echo(f"{path}: the verdict {'does NOT follow' if problems else 'follows'} from its figures")
-    return 1 if problems else 0
 
 
 def _confirm(options: ConfirmOptions) -> None:
@@ -166,7 +171,7 @@ def _confirm(options: ConfirmOptions) -> None:
     from contextlib import ExitStack
 
     from study.loops.confirmation import Limit, confirm
-    from study.loops.recording import alone_in, closing
+    from study.loops.recording import alone_in, closing, open_parent
     from study.page.confirmed import Certified, conclude, standing_facts
     from study.stats.certificate import Examples
     from study.terminal.progress import Progress
@@ -176,7 +181,8 @@ def _confirm(options: ConfirmOptions) -> None:
     with ExitStack() as held:
         held.enter_context(alone_in(confirmation.place))
         confirmation.check_plan()
-        tracker = held.enter_context(closing(_open_tracker(confirmation, options.tracking_uri)))
+        opened = open_parent(options.tracking_uri, confirmation.config, confirmation.place, "confirm")
+        tracker = held.enter_context(closing(opened))
         with Progress(confirmation.epochs_at_most, f"confirm {confirmation.config.name}") as progress:
             judged, table = confirm(
                 confirmation, examination, tracker,
@@ -208,7 +214,9 @@ def _prepare(options: ConfirmOptions) -> tuple[StudyRecord, Confirmation, Worklo
     from study.core.files import require_writable
     from study.loops.confirmation import Confirmation
     from study.outside.study_names import folder_of
+    from study.page.confirmed import announce
     from study.problems.fashion_mnist import choose_device
+    from study.stats.certificate import Examples
     from study.stats.leaderboard import choose_finalists
     from study.store import optuna_storage as store
     from study.store.urls import check_tracking
@@ -228,12 +236,7 @@ def _prepare(options: ConfirmOptions) -> tuple[StudyRecord, Confirmation, Worklo
     plan = options.plan(metric)
     if options.rates is not None and not metric.scaled:
         raise InputError(f"`rates` needs a chance level other than 0, or bounds; {metric.name} has neither")
-    chosen = choose_finalists(
-        record,
-        finalists=options.finalists,
-        per_family=options.per_family,
-        baseline=None if options.baseline == "none" else options.baseline,
-    )
+    chosen = choose_finalists(record, options.choice)
     recorded = record.attributes.get("problem_reference", "")
     workload = reopen_workload(
         record.config,
@@ -246,12 +249,56 @@ def _prepare(options: ConfirmOptions) -> tuple[StudyRecord, Confirmation, Worklo
     examination = workload.examination(options.train_images)
     precision = precision_for(options.precision, where, workload.source)
     config = replace(record.config, device=where.type, precision=precision, train_images=examination.train)
-    workload.require_room(len(chosen) * len(options.rates or (1,)), config, what="the runs side by side,")
-    confirmation = Confirmation(config, chosen, plan, options.checkpoints / folder_of(record.config.name))
-    _announce(record.config, confirmation, examination)
+    widest = max(len(chosen), min(len(chosen), options.finalists) * len(options.rates or (1,)))
+    workload.require_room(widest, config, what="the runs side by side,")
     if workload.source:
         say(workload.facts["lanes"])
+    folder = options.checkpoints / folder_of(record.config.name)
+    if options.choice.heats:
+        chosen = _heats(
+            options, replace(config, train_images=workload.train_images), chosen, workload, folder
+        )
+    confirmation = Confirmation(config, chosen, plan, folder)
+    announce(record.config, chosen, plan, Examples(examination.train, examination.whole))
     return record, confirmation, workload, examination
+
+
+def _heats(
+    options: ConfirmOptions,
+    config: StudyConfig,
+    candidates: tuple[Finalist, ...],
+    workload: Workload,
+    folder: Path,
+) -> tuple[Finalist, ...]:
+    """Train the candidates with a few seeds, on the search's data, validation measured; return who goes through."""
+    from study.loops.recording import alone_in, closing, open_parent
+    from study.loops.validation_runs import ValidationRuns
+    from study.stats.leaderboard import through_heats
+    from study.terminal.tables import say
+
+    heats = options.choice.heats
+    runs = ValidationRuns("heats", config, candidates, heats, folder)
+    say(f"heats: {len(candidates)} candidates with {heats} seeds each, on the validation {config.noun}")
+    with (
+        alone_in(runs.place),
+        closing(open_parent(options.tracking_uri, config, runs.place, "heats")) as tracker,
+    ):
+        values = _validated(runs, f"heats of {config.name}", workload, tracker)
+    return through_heats(candidates, values, options.choice, config.metric)
+
+
+def _validated(
+    runs: ValidationRuns, title: str, workload: Workload, tracker: Tracker
+) -> Mapping[str, Floats]:
+    """Train runs under a progress bar; return their validation values by finalist, ``[seeds, multiples]``."""
+    from study.loops.validation_runs import train_validated
+    from study.terminal.progress import Progress
+
+    with Progress(runs.epochs, title) as progress:
+        return train_validated(
+            runs, workload.lanes, tracker,
+            lambda done, seed: progress.update(done, {"seed": f"{seed} of {runs.seeds}"}), progress.within,
+        )  # fmt: skip
 
 
 def _publish(options: ConfirmOptions, record: StudyRecord, tracker: Tracker) -> None:
@@ -266,58 +313,22 @@ def _publish(options: ConfirmOptions, record: StudyRecord, tracker: Tracker) -> 
     store.close(opened)
 
 
-def _announce(searched: StudyConfig, confirmation: Confirmation, examination: Examination) -> None:
-    """Say who is trained on what, and when they are judged."""
-    from study.terminal.tables import say
-
-    train, whole, noun, metric = examination.train, examination.whole, searched.noun, searched.metric
-    if not searched.whole:
-        say(f"note: the search saw {searched.train_images:,} {noun} only; this trains on {train:,}")
-    if train < whole:
-        say(f"a quick look: trained on {train:,} of {whole:,} {noun}, no verdict on the whole")
-    scores = ", ".join(f"{f.name} ({metric.value(f.score)} in the search)" for f in confirmation.finalists)
-    looks, level = ", ".join(map(str, confirmation.plan.looks)), f"{100 * confirmation.plan.level:g} %"
-    say(f"finalists: {scores}\njudged after {looks} seeds at {level} over all; stops when settled")
-
-
-def _open_tracker(confirmation: Confirmation, tracking_uri: str) -> Tracker:
-    """Open the parent run that earlier processes of this confirmation recorded in, or a new one."""
-    from study.core.provenance import provenance
-    from study.loops.recording import recording_key
-    from study.store.tracking.mlflow_tracking import Tracker
-
-    noted = confirmation.place / "mlflow-run"  # by an earlier version
-    return Tracker.open(
-        tracking_uri,
-        confirmation.config,
-        attributes=provenance(confirmation.config.device),
-        key=recording_key(confirmation.place),
-        resume_run_id=noted.read_text("utf-8") if noted.exists() else None,
-        kind="confirm",
-        name=f"confirm {confirmation.config.name}",
-    )
-
-
 def _base_rates(
     options: ConfirmOptions, confirmation: Confirmation, workload: Workload, tracker: Tracker
 ) -> BaseRates:
     """Train the finalists at multiples of their base rates; on the search's data, validation measured."""
     from dataclasses import replace
 
-    from study.loops.base_rate_runs import BaseRateRuns, train_base_rates
-    from study.terminal.progress import Progress
+    from study.loops.validation_runs import ValidationRuns
+    from study.stats.base_rates import BaseRates
 
     config = replace(confirmation.config, train_images=workload.train_images)
-    runs = BaseRateRuns(
-        config, confirmation.finalists, options.rates or (), options.rate_seeds, confirmation.folder
+    multiples = options.rates or ()
+    runs = ValidationRuns(
+        "rates", config, confirmation.finalists, options.rate_seeds, confirmation.folder, multiples
     )
-    total = config.epochs * len(runs.runs) * runs.seeds
-    with Progress(total, f"base rates of {config.name}") as progress:
-        return train_base_rates(
-            runs, workload.lanes, tracker,
-            lambda done, seed: progress.update(done, {"seed": f"{seed} of {runs.seeds}"}),
-            progress.within,
-        )  # fmt: skip
+    values = _validated(runs, f"base rates of {config.name}", workload, tracker)
+    return BaseRates(multiples, values, config.train_images, config.metric, config.noun)
 
 
 if __name__ == "__main__":

@@ -128,7 +128,7 @@ def _prepare() -> None:
     from study.training import workload
 
     for name in ("search", "confirm", "replicate", "page.closing", "page.confirmed", "page.outputs.publish", "page.gather",
-                 "loops.searching.search_run", "loops.base_rate_runs", "textbook.curves_figure", "textbook.result_tables"):  # fmt: skip
+                 "loops.searching.search_run", "loops.validation_runs", "textbook.curves_figure", "textbook.result_tables"):  # fmt: skip
         import_module(f"study.{name}")
     for name in (
         "mlflow",

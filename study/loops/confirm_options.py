@@ -10,6 +10,7 @@ from study.core.errors import InputError
 
 if TYPE_CHECKING:
     from study.core.metric import Metric
+    from study.stats.leaderboard import Choice
     from study.stats.verdict import Plan
 
 #: Looks unless others are planned: the first, then twice as many seeds each time, and the most seeds.
@@ -25,6 +26,7 @@ class ConfirmOptions:
     finalists: int
     per_family: int
     baseline: str
+    heats: int | None
     looks: tuple[int, ...] | None
     max_seeds: int | None
     seeds: int | None
@@ -57,6 +59,16 @@ class ConfirmOptions:
         most = self.max_seeds or (self.looks[-1] if self.looks else MAX_SEEDS)
         looks = self.looks or tuple(FIRST_LOOK * 2**k for k in range(most.bit_length()))
         return (*(look for look in looks if look < most), most)
+
+    @property
+    def choice(self) -> Choice:
+        """How the finalists are chosen."""
+        from study.stats.leaderboard import Choice, usual_heats
+
+        heats = usual_heats(self.planned[-1]) if self.heats is None else self.heats
+        return Choice(
+            self.finalists, self.per_family, None if self.baseline == "none" else self.baseline, heats
+        )
 
     def plan(self, metric: Metric) -> Plan:
         """Return when the finalists are judged, and how strictly."""

@@ -37,8 +37,9 @@ from study.store.tracking.mlflow_tracking import Tracker
 from study.training.evaluation import Each, Examination, Scores
 from study.training.side_by_side import SideBySide
 
-#: Added to a confirmation's seeds, so that none of them is one that the search used.
-FRESH = 1_000_000
+#: Added to a confirmation's seeds, so that none of them is one of a search, nor one of those whose runs (of version 3,
+#: from 1,000,000 on) had been seen when the rules of version 4 were made.
+FRESH = 5_000_000
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Confirmation:
     @cached_property
     def place(self) -> Path:
         """The folder of this confirmation alone."""
-        about = [FORM, self.config.to_json(), [[f.name, f.spec.to_json()] for f in self.finalists]]
+        about = [FORM, FRESH, self.config.to_json(), [[f.name, f.spec.to_json()] for f in self.finalists]]
         digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
         return self.folder / digest[:12]
 

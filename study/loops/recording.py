@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from study.core.errors import InputError
 from study.core.files import write_text
-from study.core.records import EpochMetrics, Outcome
+from study.core.provenance import provenance
+from study.core.records import EpochMetrics, Outcome, StudyConfig
 from study.core.signals import held_back
 from study.loops.passes import Pass
 from study.store.tracking.mlflow_tracking import RunSpec, Tracker
@@ -89,6 +90,20 @@ def recording_key(place: Path) -> str:
     if not file.exists():
         write_text(file, uuid.uuid4().hex)
     return file.read_text("utf-8")
+
+
+def open_parent(tracking_uri: str, config: StudyConfig, place: Path, kind: str) -> Tracker:
+    """Open the parent run that earlier processes recorded the passes of a folder in, or a new one."""
+    noted = place / "mlflow-run"  # by an earlier version
+    return Tracker.open(
+        tracking_uri,
+        config,
+        attributes=provenance(config.device),
+        key=recording_key(place),
+        resume_run_id=noted.read_text("utf-8") if noted.exists() else None,
+        kind=kind,
+        name=f"{kind} {config.name}",
+    )
 
 
 @contextmanager

@@ -67,6 +67,7 @@ class Finalist(_Part):
     name: Name
     family: Name | None = None
     score: Figure | None = None
+    heats: Annotated[list[Figure | None], Field(max_length=1000)] = []
     asked: Asked | None = None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,8 +19,8 @@ from study.page.style import Floats
 from study.stats import certificate
 from study.stats.base_rates import BaseRates
 from study.stats.certificate import Examples
-from study.stats.leaderboard import Finalist
-from study.stats.verdict import Verdict
+from study.stats.leaderboard import Finalist, heats_mean
+from study.stats.verdict import Plan, Verdict
 from study.stats.verdict_record import Difference
 from study.stats.verdict_words import closest, sentences
 from study.store.tracking.mlflow_tracking import Tracker
@@ -58,10 +59,30 @@ class Certified:
         )
         finalists = [
             {"name": f.name, "family": f.spec.family, "score": f.score, "asked": f.spec.to_json()}
+            | ({"heats": [value if math.isfinite(value) else None for value in f.heats]} if f.heats else {})
             for f in self.finalists
         ]
         rates = None if self.rates is None else self.rates.to_json()
         return certificate.build(conditions, finalists, self.table, self.judged, rates=rates)
+
+
+def announce(searched: StudyConfig, finalists: Sequence[Finalist], plan: Plan, examples: Examples) -> None:
+    """Say who is trained on what, and when they are judged."""
+    train, whole, noun, metric = examples.train, examples.whole, searched.noun, searched.metric
+    if not searched.whole:
+        say(f"note: the search saw {searched.train_images:,} {noun} only; this trains on {train:,}")
+    if train < whole:
+        say(f"a quick look: trained on {train:,} of {whole:,} {noun}, no verdict on the whole")
+    told = [f"{f.name} ({_chosen_by(f, metric)})" for f in finalists]
+    looks, level = ", ".join(map(str, plan.looks)), f"{100 * plan.level:g} %"
+    say(f"finalists: {', '.join(told)}\njudged after {looks} seeds at {level} over all; stops when settled")
+
+
+def _chosen_by(finalist: Finalist, metric: Metric) -> str:
+    """Return the figures that a finalist was chosen by."""
+    if not finalist.heats:
+        return f"{metric.value(finalist.score)} in the search"
+    return f"{metric.value(heats_mean(finalist.heats, metric))} in the heats"
 
 
 def standing_facts(
@@ -95,6 +116,15 @@ def conclude(found: Certified, tracker: Tracker, out: Path) -> None:
         say(sentence)
     click.echo(f"\n{'The winner' if judged.winner else 'The leader, no winner,'} as code:\n\n{code}")
     click.echo(f"wrote {out}; python -m study.confirm --check {shlex.quote(str(out))} recomputes it")
+
+
+def recheck(path: Path) -> int:
+    """Recompute a certificate's looks and verdict; return the exit code: 0 if they hold."""
+    problems = certificate.check(certificate.read(path))
+    for problem in problems:
+        click.echo(problem)
+    click.echo(f"{path}: the verdict {'does NOT follow' if problems else 'follows'} from its figures")
+    return 1 if problems else 0
 
 
 def print_verdict(judged: Verdict, examples: Examples) -> None:

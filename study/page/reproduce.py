@@ -12,7 +12,7 @@ from lrsched.pasteable import to_torch_code
 from study.core.errors import InputError
 from study.core.families import SCHEDULE_FREE, as_trained, momentum_of, schedule_free_code, warmup_of
 from study.core.records import DEFAULT_PROBLEM, SEARCH_IMAGES, StudyConfig, StudyRecord, TrialSpec
-from study.stats.leaderboard import choose_finalists
+from study.stats.leaderboard import Choice, choose_finalists, usual_heats
 from study.stats.sequential import LEVEL, LOOKS
 from study.tuning.classic import CLASSIC
 
@@ -100,9 +100,13 @@ def _chosen(record: StudyRecord, confirmed: Confirmation) -> list[str]:
     most = max(Counter(families).values())
     words = ["--finalists", str(count)] if count != USUAL_FINALISTS else []
     words += ["--per-family", str(most)] if most > 1 else []
+    heats = max((len(f.get("heats", ())) for f in confirmed.finalists.values()), default=0)
+    words += ["--heats", str(heats)] if heats != usual_heats(confirmed.verdict.plan.seeds) else []
+    if heats:  # the runs of those who did not go through are not here: who they were is not known
+        return words + ([] if USUAL_BASELINE in families else ["--baseline", "none"])
     for baseline in (USUAL_BASELINE, None, *families):
         try:
-            chosen = choose_finalists(record, finalists=count, per_family=most, baseline=baseline)
+            chosen = choose_finalists(record, Choice(count, most, baseline))
         except InputError:  # no trial of it finished
             continue
         if sorted(f.name for f in chosen) == names:

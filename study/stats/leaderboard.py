@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from operator import attrgetter
 from typing import Any
 
-from study.core.errors import InputError
-from study.core.records import StudyRecord, TrialRecord, TrialSpec, best_of
+import numpy as np
 
-_SCORE = attrgetter("score")
+from study.core.errors import InputError
+from study.core.metric import Metric
+from study.core.records import StudyRecord, TrialRecord, TrialSpec, best_of
+from study.stats.comparison import Floats, counted
+
+#: Seeds of the heats unless others are asked for; none before a plan of fewer seeds than ``HEATS_FROM``.
+HEATS, HEATS_FROM = 3, 20
+#: Candidates that a finalist's place is between, in the heats.
+_RIVALS = 3
+
+
+def usual_heats(seeds: int) -> int:
+    """Return how many heats there are before a plan of so many seeds at most, unless others are asked for."""
+    return HEATS if seeds >= HEATS_FROM else 0
 
 
 @dataclass(frozen=True)
@@ -91,48 +102,99 @@ class Finalist:
         name: What it is called: its family and its trial's number.
         spec: What its trial was asked.
         score: Its search score, a validation value.
+        heats: Validation values with further seeds, by which it became a finalist; NaN for a diverged run.
     """
 
     name: str
     spec: TrialSpec
     score: float
+    heats: tuple[float, ...] = ()
 
     def run(self, seed: int, lanes: int) -> TrialSpec:
         """Return it as a run of a confirmation: same schedule and rate, a fresh seed, beside other lanes."""
         return replace(self.spec, seed=seed, offset=0, lanes=lanes, params={})
 
 
-def choose_finalists(
-    record: StudyRecord, *, finalists: int, per_family: int, baseline: str | None
-) -> tuple[Finalist, ...]:
-    """Return the finalists, best search score first, the baseline among them.
+@dataclass(frozen=True)
+class Choice:
+    """How finalists are chosen.
 
-    Args:
-        record: The study.
+    Attributes:
         finalists: How many in all.
         per_family: Trials taken of one family at most.
         baseline: Family whose best trial is always among them; ``None`` for none.
+        heats: Seeds that candidates are trained with before; 0: the search's scores choose.
+    """
+
+    finalists: int
+    per_family: int
+    baseline: str | None
+    heats: int = 0
+
+    @property
+    def candidates(self) -> Choice:
+        """How those are chosen that the heats choose from: thrice as many, three of a family."""
+        return replace(self, finalists=_RIVALS * self.finalists, per_family=_RIVALS * self.per_family)
+
+
+def choose_finalists(record: StudyRecord, choice: Choice) -> tuple[Finalist, ...]:
+    """Return the finalists by search score, best first, the baseline among them; before heats, their candidates.
 
     Raises:
         InputError: The study has fewer than two finished trials to compare, or none of the baseline.
     """
-    by_family = {row.family: _best(record, row.family, per_family) for row in leaderboard(record)}
-    name = record.config.name
-    if baseline is not None and not by_family.get(baseline):
+    name, baseline = record.config.name, choice.baseline
+    finished = [t for t in record.trials if t.value is not None]
+    if baseline is not None and not any(t.family == baseline for t in finished):
         raise InputError(
             f"`baseline` {baseline}: study {name!r} has no finished trial of it; search it, or `baseline` none"
         )
-    ranked = sorted((t for trials in by_family.values() for t in trials), key=_SCORE, reverse=True)
-    base = [] if baseline is None else by_family[baseline][:1]
-    chosen = [t for t in ranked if t not in base][: finalists - len(base)] + base
+    scores = {t.spec.name: t.score for t in finished}
+    found = [_finalist(t) for t in finished]
+    chosen = _ranked(found, choice, scores, baselines=1)
     if len(chosen) < 2:
-        raise InputError(f"study {name!r} has {len(ranked)} finished trials to compare; two are needed")
-    return tuple(_finalist(trial) for trial in sorted(chosen, key=_SCORE, reverse=True))
+        raise InputError(f"study {name!r} has {len(finished)} finished trials to compare; two are needed")
+    return _ranked(found, choice.candidates, scores, baselines=_RIVALS) if choice.heats else chosen
 
 
-def _best(record: StudyRecord, family: str, count: int) -> list[TrialRecord]:
-    finished = [t for t in record.by_family[family] if t.value is not None]
-    return sorted(finished, key=_SCORE, reverse=True)[:count]
+def through_heats(
+    candidates: Sequence[Finalist], values: Mapping[str, Floats], choice: Choice, metric: Metric
+) -> tuple[Finalist, ...]:
+    """Return the candidates of best mean over the heats as finalists, best first, the baseline among them.
+
+    A search's best trial is the best of many noisy ones, each of one seed: with a rate at the edge it may fail with
+    most other seeds. Its search score has no say here, for it is what made it a candidate.
+
+    Args:
+        candidates: Who ran.
+        values: Validation values by name, ``[seeds, 1]``; NaN for a diverged run, which counts as chance.
+        choice: How many go through.
+        metric: What the values are of.
+    """
+    ran = [replace(f, heats=tuple(values[f.name][:, 0].tolist())) for f in candidates]
+    means = {f.name: metric.gain(heats_mean(f.heats, metric)) for f in ran}
+    return _ranked(ran, choice, means, baselines=1)
+
+
+def heats_mean(heats: Sequence[float], metric: Metric) -> float:
+    """Return a candidate's mean value over its heats; a diverged run counts as chance."""
+    gains = np.array([metric.gain(value) for value in heats])
+    return metric.gain(float(counted(gains, metric).mean()))
+
+
+def _ranked(
+    found: Sequence[Finalist], choice: Choice, scores: Mapping[str, float], *, baselines: int
+) -> tuple[Finalist, ...]:
+    """Return the best by their scores, so many of the baseline always among them, best first."""
+    taken: Counter[str] = Counter()
+    within = []
+    for finalist in sorted(found, key=lambda f: scores[f.name], reverse=True):
+        taken[finalist.spec.family] += 1
+        if taken[finalist.spec.family] <= choice.per_family:
+            within.append(finalist)
+    base = [f for f in within if f.spec.family == choice.baseline][:baselines]
+    chosen = [f for f in within if f not in base][: max(choice.finalists - len(base), 0)] + base
+    return tuple(sorted(chosen, key=lambda f: scores[f.name], reverse=True))
 
 
 def _finalist(trial: TrialRecord) -> Finalist:

@@ -13,9 +13,9 @@ from mlflow import MlflowClient
 
 from study.core.errors import InputError
 from study.core.records import StudyConfig, TrialSpec
-from study.loops.base_rate_runs import BaseRateRuns, train_base_rates
 from study.loops.confirmation import FRESH, Confirmation, Limit, Standing, confirm
 from study.loops.searching.search_loop import initial_seed
+from study.loops.validation_runs import ValidationRuns, train_validated
 from study.problems.fashion_mnist import Split
 from study.stats.leaderboard import Finalist
 from study.stats.verdict import Plan, Verdict
@@ -253,15 +253,19 @@ def test_base_rates_are_multiplied_and_measured_on_the_validation_images(
     confirmation: Confirmation, few: Split, tracker: Tracker
 ) -> None:
     """One lane a finalist and multiple, all with a pass's seed; run again, nothing is trained."""
-    runs = BaseRateRuns(confirmation.config, confirmation.finalists[:2], (0.5, 1.0), 2, confirmation.folder)
+    runs = ValidationRuns(
+        "rates", confirmation.config, confirmation.finalists[:2], 2, confirmation.folder, (0.5, 1.0)
+    )
     first, second = runs.passes()
     assert [round(r.base_rate, 6) for r in first.runs] == [0.05, 0.1, 0.1, 0.2]
     assert len({r.seed for r in (*first.runs, *second.runs)}) == 2
     shown: list[tuple[int, int]] = []
     make = lanes_of(few)
-    found = train_base_rates(runs, make, tracker, lambda done, seed: shown.append((done, seed)))
+    found = train_validated(runs, make, tracker, lambda done, seed: shown.append((done, seed)))
     assert shown == [(4 * n, 1 + (n > EPOCHS)) for n in range(1, 2 * EPOCHS + 1)]
     last = second.history()[-1]
-    assert found.values["cosine #1"][1].tolist() == [last[2].val_accuracy, last[3].val_accuracy]
-    again = train_base_rates(runs, make, tracker, lambda *_: pytest.fail("trained again"))
-    assert again.to_json() == found.to_json()
+    assert found["cosine #1"][1].tolist() == [last[2].val_accuracy, last[3].val_accuracy]
+    again = train_validated(runs, make, tracker, lambda *_: pytest.fail("trained again"))
+    assert {name: table.tolist() for name, table in again.items()} == {
+        name: table.tolist() for name, table in found.items()
+    }

@@ -20,7 +20,7 @@ from study.loops.searching.search_options import SearchOptions
 from study.page import reproduce
 from study.page.verdict_text import Confirmation
 from study.stats.base_rates import BaseRates
-from study.stats.leaderboard import choose_finalists
+from study.stats.leaderboard import Choice, choose_finalists
 from study.stats.verdict import Plan, verdict
 from study.training.workload import OPTIMIZERS, Workload
 from study.tuning.classic import CLASSIC
@@ -105,7 +105,7 @@ def test_a_users_problem_is_named_and_brings_its_optimizer() -> None:
 
 def confirmed(record: StudyRecord, plan: Plan, **chosen: Any) -> Confirmation:
     """Return a confirmation of a study's finalists with made-up figures."""
-    finalists = choose_finalists(record, **chosen)
+    finalists = choose_finalists(record, Choice(**chosen))
     names = [finalist.name for finalist in finalists]
     table = 0.9 + np.random.default_rng(0).normal(0, 0.002, (plan.looks[-1], len(names)))
     rates = BaseRates((0.5, 1.0, 2.0), {name: np.full((4, 3), 0.9) for name in names}, 50_000)
@@ -132,12 +132,7 @@ def test_the_confirmations_line_chooses_and_judges_as_it_did(
         **read_back(confirm_command_module.main, reproduce.confirm_command(record, made))
     )
     assert options.plan(record.config.metric) == plan
-    again = choose_finalists(
-        record,
-        finalists=options.finalists,
-        per_family=options.per_family,
-        baseline=None if options.baseline == "none" else options.baseline,
-    )
+    again = choose_finalists(record, options.choice)
     assert {f.name for f in again} == set(made.finalists)
     assert (options.train_images, options.rates, options.rate_seeds) == (12_000, (0.5, 1.0, 2.0), 4)
     assert (options.device, options.precision) == ("cuda", "bfloat16")

@@ -1,6 +1,8 @@
-"""Finalists trained at multiples of their base rates, measured on the validation data alone.
+"""Finalists trained on the search's data with fresh seeds, measured on the validation data alone.
 
-The test set is not opened for this: a multiple that looks better on it would be a temptation.
+Two things are asked that way: who of a search's best deserves to be a finalist (``heats``), and how finalists fare at
+multiples of their base rates (``base_rates``). The test set is opened for neither: what looks better on it would be
+a temptation.
 """
 
 from __future__ import annotations
@@ -8,62 +10,72 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from study.core.records import EpochMetrics, StudyConfig
 from study.loops.passes import FORM, Pass, schedule_rates
 from study.loops.recording import Within, train_recorded, unseen
-from study.stats.base_rates import BaseRates
 from study.stats.leaderboard import Finalist
 from study.store.tracking.mlflow_tracking import Tracker
 from study.training.side_by_side import SideBySide
 
 MakeLanes = Callable[..., SideBySide]
-#: Added to the seeds, so that none of them is one of a search or of a confirmation.
-FRESH = 2_000_000
+#: Added to the seeds, so that none of them is one of a search, of a confirmation or of the other kind.
+FRESH = {"rates": 2_000_000, "heats": 4_000_000}
 
 
 @dataclass(frozen=True)
-class BaseRateRuns:
+class ValidationRuns:
     """What is trained. Seeds count from 1.
 
     Attributes:
+        kind: What for.
         config: The study's settings; ``train_images`` of the search's training data are trained on.
-        finalists: Whose rates are multiplied.
-        multiples: By what.
+        finalists: Who is trained.
         seeds: How often each.
         folder: Where checkpoints lie.
+        multiples: What each one's base rate is multiplied by.
     """
 
+    kind: Literal["rates", "heats"]
     config: StudyConfig
     finalists: tuple[Finalist, ...]
-    multiples: tuple[float, ...]
     seeds: int
     folder: Path
+    multiples: tuple[float, ...] = (1.0,)
 
     @property
     def runs(self) -> tuple[tuple[Finalist, float], ...]:
         """The runs of a seed, lane by lane."""
         return tuple((f, multiple) for f in self.finalists for multiple in self.multiples)
 
+    @property
+    def epochs(self) -> int:
+        """Epochs of runs in all."""
+        return self.config.epochs * len(self.runs) * self.seeds
+
     @cached_property
     def place(self) -> Path:
         """The folder of these runs alone; more seeds add to it."""
         runs = [[f.spec.to_json(), multiple] for f, multiple in self.runs]
         about = json.dumps([FORM, self.config.to_json(), runs], sort_keys=True)
-        return self.folder / f"rates-{hashlib.sha256(about.encode()).hexdigest()[:12]}"
+        return self.folder / f"{self.kind}-{hashlib.sha256(about.encode()).hexdigest()[:12]}"
 
     def passes(self) -> list[Pass]:
         """Return one pass a seed, all finalists and multiples side by side."""
         return [
             Pass(
                 [
-                    replace(f.run(FRESH + seed, len(self.runs)), base_rate=f.spec.base_rate * multiple)
+                    replace(
+                        f.run(FRESH[self.kind] + seed, len(self.runs)), base_rate=f.spec.base_rate * multiple
+                    )
                     for f, multiple in self.runs
                 ],
                 schedule_rates,
@@ -76,41 +88,49 @@ class BaseRateRuns:
         """Return empty lanes with a seed's data order."""
         return make(
             batch_size=self.config.batch_size,
-            order_seed=FRESH + seed,
+            order_seed=FRESH[self.kind] + seed,
             bfloat16=self.config.precision == "bfloat16",
         )
 
+    def label(self, lane: int, seed: int) -> tuple[str, dict[str, str]]:
+        """Return a run's name and tags in MLflow."""
+        finalist, multiple = self.runs[lane]
+        tags = {
+            "finalist": finalist.name,
+            "trial": str(finalist.spec.number),
+            "lanes": str(len(self.runs)),
+            "confirm_seed": str(seed),
+        }
+        if self.kind == "heats":
+            return f"heat {finalist.name} seed {seed}", tags
+        return f"{finalist.name} x{multiple:g} seed {seed}", tags | {"base_rate_multiple": f"{multiple:g}"}
 
-def train_base_rates(
-    runs: BaseRateRuns,
+
+def train_validated(
+    runs: ValidationRuns,
     make: MakeLanes,
     tracker: Tracker,
     show: Callable[[int, int], None],
     within: Within = unseen,
-) -> BaseRates:
-    """Train what is not trained yet and return how the finalists fare.
+) -> Mapping[str, NDArray[np.float64]]:
+    """Train what is not trained yet and return the validation value of each run after its last epoch.
 
     Args:
         runs: What is trained.
         make: Makes empty lanes that are measured on the validation data, ``Workload.lanes``.
-        tracker: Opened on the confirmation's parent run.
+        tracker: Opened on the parent run.
         show: Called after every epoch with the epochs of runs trained so far and the seed in training.
         within: Called after every step.
+
+    Returns:
+        By finalist's name, ``[seeds, multiples]``; NaN for a diverged run.
     """
     passes = runs.passes()
     done = sum(one.trained() for one in passes) * len(runs.runs)
     for seed, one in enumerate(passes, start=1):
 
         def label(lane: int, seed: int = seed) -> tuple[str, dict[str, str]]:
-            finalist, multiple = runs.runs[lane]
-            tags = {
-                "finalist": finalist.name,
-                "trial": str(finalist.spec.number),
-                "lanes": str(len(runs.runs)),
-                "confirm_seed": str(seed),
-                "base_rate_multiple": f"{multiple:g}",
-            }
-            return f"{finalist.name} x{multiple:g} seed {seed}", tags
+            return runs.label(lane, seed)
 
         def after_epoch(row: Sequence[EpochMetrics], seed: int = seed) -> None:
             nonlocal done
@@ -118,20 +138,9 @@ def train_base_rates(
             show(done, seed)
 
         train_recorded(one, runs.lanes(make, seed), tracker, label, after_epoch, within)
-    last = [one.history()[-1] for one in passes]
-    width = len(runs.multiples)
-    return BaseRates(
-        runs.multiples,
-        {
-            finalist.name: np.array(
-                [[_value(row[place * width + m]) for m in range(width)] for row in last], dtype=np.float64
-            )
-            for place, finalist in enumerate(runs.finalists)
-        },
-        runs.config.train_images,
-        runs.config.metric,
-        runs.config.noun,
-    )
+    last = np.array([[_value(epoch) for epoch in one.history()[-1]] for one in passes], dtype=np.float64)
+    table = last.reshape(runs.seeds, len(runs.finalists), len(runs.multiples))
+    return {finalist.name: table[:, place] for place, finalist in enumerate(runs.finalists)}
 
 
 def _value(epoch: EpochMetrics) -> float:
