@@ -5,7 +5,8 @@
 Each repetition draws a table of seeds x finalists and sends it through ``study.stats.sequential.walk``, the code
 that judges a real confirmation, at looks after 5, 10, 20 and 40 seeds. Accuracies: 90 % plus the planted lead,
 plus an effect shared by all finalists of a seed, plus normal noise of the given spread; "heavy" lets each run,
-on its own, end 5 to 10 points lower with a chance of one in ten.
+on its own, end 5 to 10 points lower with a chance of one in ten. Finalists that fail with chances of their own learn nothing
+in a run that fails.
 
 The last table has two sources of noise, seeds and images. Its images are those of a real confirmation:
 ``data/image_scores.npz`` holds for each of 3 finalists, 5 seeds and 10,000 test images whether it was right.
@@ -34,6 +35,7 @@ Bools = NDArray[np.bool_]
 
 SPREAD = 0.25
 FAR = -4.0
+CHANCE = 0.1
 LOOKS = (5, 10, 20, 40)
 SCORES = Path(__file__).parent / "data" / "image_scores.npz"
 
@@ -48,6 +50,7 @@ class World:
         spreads: Each finalist's standard deviation from seed to seed.
         seed_effect: Standard deviation of the effect that a seed has on all finalists.
         tails: ``normal`` noise, or ``t3``: Student's with 3 degrees, scaled to the same quartiles.
+        fails: Each finalist's chance that a run learns nothing.
     """
 
     name: str
@@ -55,11 +58,14 @@ class World:
     spreads: tuple[float, ...] = (SPREAD,) * 5
     seed_effect: float = 0.0
     tails: str = "normal"
+    fails: tuple[float, ...] = (0.0,) * 5
 
     @property
     def best(self) -> Bools:
-        """Who is best, alone or with others, ``[F]``."""
-        best: Bools = np.array(self.leads) == max(self.leads)
+        """Who is best in a typical run, alone or with others, of those that fail least, ``[F]``."""
+        fails = np.array(self.fails[: len(self.leads)])
+        leads = np.where(fails == fails.min(), np.array(self.leads), -np.inf)
+        best: Bools = leads == leads.max()
         return best
 
 
@@ -78,6 +84,21 @@ NOBODY = (
     NOISY,
     World("2 equal at .5, 3 near (.5 behind) at .25", (0.0, 0.0, -0.5, -0.5, -0.5), NOISY.spreads),
 )
+#: Failing with chances of their own: first those among whom nobody is best alone.
+ALIKE = tuple(
+    World(f"2 equal, both failing 1 in {n}", (0.0, 0.0), (SPREAD,) * 2, fails=(1 / n, 1 / n))
+    for n in (20, 10, 5, 3)
+)
+FAILING = (
+    World("1 failing 1 in 5, 1 steady and equal", (0.0, 0.0), (SPREAD,) * 2, fails=(0.2, 0.0)),
+    World("1 failing 1 in 5 and .2 ahead, 1 steady", (0.2, 0.0), (SPREAD,) * 2, fails=(0.2, 0.0)),
+    World("1 failing 1 in 3 and .2 ahead, 1 steady", (0.2, 0.0), (SPREAD,) * 2, fails=(1 / 3, 0.0)),
+    World(
+        "1 failing 1 in 5, 3 near (.5 behind), 1 steady",
+        (0.0, 0.0, -0.5, -0.5, -0.5),
+        fails=(0.2, 0.0, 0.0, 0.0, 0.0),
+    ),
+)
 AHEAD = tuple(World(f"1 ahead by {lead}", (lead, 0.0, 0.0, 0.0, 0.0)) for lead in (0.2, 0.4, 0.8))
 
 
@@ -90,7 +111,10 @@ def draw(world: World, seeds: int, heavy: float, repetitions: int, rng: np.rando
     points = np.array(world.leads) + np.array(world.spreads) * noise
     points += world.seed_effect * rng.normal(size=(repetitions, seeds, 1))
     points -= (rng.random(shape) < heavy) * rng.uniform(5, 10, size=shape)
-    return 0.9 + points / 100
+    values: Floats = 0.9 + points / 100
+    if any(world.fails):
+        values = np.where(rng.random(shape) < np.array(world.fails[: shape[2]]), CHANCE, values)
+    return values
 
 
 @dataclass(frozen=True)
@@ -129,12 +153,14 @@ def generator(world: World, heavy: float) -> np.random.Generator:
     return np.random.default_rng([len(world.name), round(100 * sum(world.leads)) % 1000, round(10 * heavy)])
 
 
-def false_and_true(worlds: Sequence[World], repetitions: int) -> Iterator[str]:
-    """Yield a table: one line for each world and kind of noise."""
+def false_and_true(
+    worlds: Sequence[World], repetitions: int, kinds: Sequence[float] = (0.0, 0.1)
+) -> Iterator[str]:
+    """Yield a table: one line for each world and chance of a heavy run."""
     yield "| finalists | runs | false winner | true winner | best kept | the same at 40 seeds at once | runs trained |"
     yield "|---|---|---|---|---|---|---|"
     for world in worlds:
-        for heavy in (0.0, 0.1):
+        for heavy in kinds:
             y = draw(world, LOOKS[-1], heavy, repetitions, generator(world, heavy))
             ends, fixed = judged(world, y, Plan(LOOKS)), judged(world, y, Plan(LOOKS[-1:]))
             alone = world.best.sum() == 1
@@ -268,6 +294,7 @@ def main() -> None:
     sections = {
         "False winners": lambda n: false_and_true(NOBODY, n),
         "True winners": lambda n: false_and_true(AHEAD, n),
+        "Failing": lambda n: false_and_true((*ALIKE, *FAILING), n, (0.0,)),
         "No difference that matters": equivalence,
         "Looks that nobody planned": peeking,
         "Plans of one look": short,

@@ -28,10 +28,11 @@ Ints = NDArray[np.int64]
 #: A run this far below its finalist's better runs is bad: ``Metric.bad_drop``, or so many robust standard
 #: deviations where that is more.
 BAD_SPREADS = 8.0
-#: A leader with at least this share of bad runs does not win over a finalist that fails less often.
+#: Who has at least this share of bad runs does not lead while anybody has less, and wins over nobody who fails less often.
 FAILS_TOO_OFTEN = 0.1
-#: A finalist that failed in more than this share of its runs is out before any comparison.
-HOPELESS_SHARE = 0.5
+#: A finalist is out before any comparison that failed in more than this share of its runs, and in so many that one
+#: failing in a third would do it with a chance below ``HOPELESS_P``, or in all.
+HOPELESS_SHARE, HOPELESS_P = 0.5, 0.001
 #: Seeds from which on a pair is judged by its own variance alone.
 OWN_VARIANCE_FROM = 10
 #: Variances below this share of the squared size of the values are rounding: accuracies come in steps of 1e-4.
@@ -43,7 +44,7 @@ class Comparison:
     """The leader against each finalist, in R tables. Shapes ``[R, F]`` unless said.
 
     Attributes:
-        leader: Index of the finalist with the highest typical gain, ``[R]``.
+        leader: Index of the finalist with the highest typical gain of those that do not fail too often, ``[R]``.
         bad: Runs set aside as bad, ``[R, S, F]``.
         mean: Mean gain over all runs, bad ones and diverged ones (as ``counted`` counts them) included.
         out: The finalist failed too often to be compared.
@@ -52,12 +53,15 @@ class Comparison:
         error: Standard error of the difference.
         freedom: Degrees of freedom of ``error``.
         statistic: ``(difference - ahead_by) / error``.
-        p: Two-sided p-value of ``statistic`` (1 where it is not positive).
+        fails_p: Two-sided p-value of failing more often than the leader; NaN where that is not asked.
+        p: Two-sided p-value of ``statistic`` (1 where it is not positive); where ``fails_p`` is asked for, twice the
+            smaller of the two (Bonferroni).
         needed: What ``p`` had to be below, by the finalist's step of Holm's procedure.
         low: Lower end of the interval of the difference, at the two-sided level ``1 - needed``: it lies
-            above ``ahead_by`` exactly when ``p`` is below ``needed``. Minus infinity where not comparable.
+            above ``ahead_by`` exactly when ``p`` is below ``needed`` (level and share of ``p`` are halved where
+            ``fails_p`` is asked for). Minus infinity where not comparable.
         high: Its upper end.
-        told: Told from the leader in a typical run, or out.
+        told: Told from the leader, in a typical run or in how often it fails; or out.
         excluded: Told, and neither steadier nor ahead of the leader in the mean over all runs.
     """
 
@@ -70,6 +74,7 @@ class Comparison:
     error: Floats
     freedom: Floats
     statistic: Floats
+    fails_p: Floats
     p: Floats
     needed: Floats
     low: Floats
@@ -209,6 +214,33 @@ def one_look(alpha: float, finalists: int) -> Floats:
     return alpha / np.maximum(np.arange(finalists), 1)
 
 
+def hopeless(bad: Bools) -> Bools:
+    """Say who failed in so many runs, ``[R, S, F]``, that it is out: not by the bad luck of a few, ``[R, F]``."""
+    seeds, failed = bad.shape[1], bad.sum(1)
+    chance = stats.binom.sf(failed - 1, seeds, 1 / 3)
+    most: Bools = (failed > HOPELESS_SHARE * seeds) & ((chance < HOPELESS_P) | (failed == seeds))
+    return most
+
+
+def fails_more(bad: Bools, leader: Ints) -> Floats:
+    """Return the two-sided p-value of each finalist failing more often than the leader, paired by seed.
+
+    Of the seeds with which exactly one of the two failed, each is as likely the one as the other if they fail
+    equally often: the exact sign test of McNemar (1947). 1 where the finalist fails no more often.
+
+    Args:
+        bad: ``[R, S, F]``.
+        leader: ``[R]``.
+
+    Returns:
+        ``[R, F]``.
+    """
+    leads = bad[np.arange(len(bad)), :, leader][:, :, None]
+    more, less = (bad & ~leads).sum(1), (~bad & leads).sum(1)
+    p: Floats = np.minimum(2 * stats.binom.sf(more - 1, more + less, 0.5), 1.0)
+    return np.where(more > less, p, 1.0)
+
+
 def compare(
     y: Floats,
     needed: Floats,
@@ -216,18 +248,23 @@ def compare(
     *,
     ahead_by: float = 0.0,
     own_from: int = OWN_VARIANCE_FROM,
+    former: bool = False,
 ) -> Comparison:
     """Compare the leader of each table with every other finalist.
 
-    The leader has the highest effect in ``fit`` over the good runs. Its lead over finalist f has the
+    The leader has the highest effect in ``fit`` over the good runs, among those that fail in less than
+    ``FAILS_TOO_OFTEN`` of their runs; among all if none does. Its lead over finalist f has the
     standard error ``sqrt(v / n)``: n is the number of shared seeds (the equivalent number where runs
     are missing). From ``own_from`` seeds on, v is the variance of this pair's differences, with n - 1
     degrees of freedom: the paired t-test. With fewer, that variance is small by luck too often, and v is the
     larger of it and twice the residual variance of all finalists, with the degrees of freedom of the whole
     table, ``(n - 1) (F - 1)``: never smaller than what this pair showed.
 
+    A finalist that fails too often, beside a leader that does not, is asked a second question: does it fail more
+    often than the leader (``fails_more``)? It may be ahead in a typical run.
+
     A finalist is excluded when three things hold: it is behind by more than ``ahead_by`` beyond chance
-    (Holm), or failed in most of its runs; its mean over all runs, the bad ones included, is not above
+    (Holm), or fails more often, likewise, or failed in most of its runs; its mean over all runs, the bad ones included, is not above
     the leader's; and the leader fails in less than ``FAILS_TOO_OFTEN`` of its runs, or no more often
     than this finalist.
 
@@ -237,14 +274,19 @@ def compare(
         metric: What they are gains of.
         ahead_by: Lead that does not count.
         own_from: Seeds from which on a pair is judged by its own variance alone.
+        former: Treat failing as the rules of versions 1 to 3 did: the best in a typical run leads, however often
+            it fails; nobody is excluded for failing more often than another; and who failed in more than
+            ``HOPELESS_SHARE`` of its runs is out, however few they were.
     """
     bad = bad_runs(y, metric)
     mean = counted(y, metric).mean(1)
     fails = bad.mean(1)
-    out = fails > HOPELESS_SHARE
+    out = (fails > HOPELESS_SHARE) if former else hopeless(bad)
     good: Bools = ~bad & ~out[:, None, :]
     model = fit(y, good)
-    leader = np.where(out, -np.inf, model.effect).argmax(1)
+    often = fails >= FAILS_TOO_OFTEN
+    barred = often & ~often.all(1, keepdims=True) & (not former)
+    leader = np.where(out | barred, -np.inf, model.effect).argmax(1)
     rows = np.arange(len(y))
 
     own, shared = pair_variance(y, good, leader)
@@ -261,11 +303,14 @@ def compare(
     size = 1.0 if metric.share else np.abs(np.where(good, y, 0.0)).max((1, 2))[:, None]
     statistic = studentise(difference - ahead_by, error, size)
     comparable: Bools = shared >= 2
-    p = np.where(comparable, np.minimum(2 * stats.t.sf(np.maximum(statistic, 0), freedom), 1.0), 1.0)
+    behind = np.where(comparable, np.minimum(2 * stats.t.sf(np.maximum(statistic, 0), freedom), 1.0), 1.0)
+    fails_p = np.where(barred & ~out, fails_more(bad, leader), np.nan)
+    p = np.where(np.isnan(fails_p), behind, np.minimum(2 * np.fmin(behind, fails_p), 1.0))
     tested = ~out
     tested[rows, leader] = False
     rejected, thresholds = holm(p, tested, needed)
-    half = np.where(comparable, stats.t.isf(thresholds / 2, freedom) * error, np.inf)
+    share = np.where(np.isnan(fails_p), 1.0, 0.5)
+    half = np.where(comparable, stats.t.isf(share * thresholds / 2, freedom) * error, np.inf)
     told: Bools = out | rejected
     leader_fails = fails[rows, leader][:, None]
     steady = (leader_fails < FAILS_TOO_OFTEN) | (leader_fails <= fails)
@@ -281,6 +326,7 @@ def compare(
         error=error,
         freedom=freedom,
         statistic=statistic,
+        fails_p=fails_p,
         p=p,
         needed=thresholds,
         low=difference - half,

@@ -27,6 +27,8 @@ from study.core.errors import InputError
 from study.core.metric import ACCURACY, Metric
 from study.stats.comparison import Bools, Comparison, Floats, Ints, compare
 
+#: Version of the rules that finalists are judged by: that of the first certificates that were judged so.
+RULES = 4
 #: After how many seeds finalists are judged, unless the user plans otherwise.
 LOOKS = (5, 10, 20, 40)
 LEVEL = 0.95
@@ -47,14 +49,15 @@ class Plan:
         looks: Seeds at each look, rising; the last is the most that are trained.
         level: Confidence level over all looks and finalists.
         margin: Difference that does not matter, in the metric's own unit (0.001 is 0.1 points of accuracy).
-        former: Judge as certificates of version 1 were: a pair's variance never below the pooled one, however
-            many seeds there are, and a lead within the margin is no win.
+        rules: Judge as certificates of this version were. Before 4, failing was judged otherwise (``compare``). In 1,
+            moreover, a pair's variance is never below the pooled one, however many seeds there are, and a lead
+            within the margin is no win.
     """
 
     looks: tuple[int, ...] = LOOKS
     level: float = LEVEL
     margin: float = MARGIN
-    former: bool = False
+    rules: int = RULES
 
     def __post_init__(self) -> None:
         """Refuse what cannot be judged by."""
@@ -154,7 +157,8 @@ class Look:
         comparison: The leader against each of them.
         remaining: Who remains after it, the leader among them, ``[R, F]``.
         won: Nobody but the leader remains, ``[R]``.
-        equal: Not won, and all who remain are within the margin of the leader, both ways, ``[R]``.
+        equal: Not won, and all who remain are within the margin of the leader, both ways, and fail no more
+            often than it may, ``[R]``.
     """
 
     number: int
@@ -198,14 +202,12 @@ def walk(y: Floats, plan: Plan, metric: Metric = ACCURACY) -> Iterator[Look]:
 
 def _judge(y: Floats, plan: Plan, metric: Metric, number: int, rows: Ints, columns: Ints) -> Look:
     needed = plan.needed(number, y.shape[2])
-    if plan.former:
-        c = compare(y, needed, metric, ahead_by=plan.margin, own_from=y.shape[1] + 1)
-    else:
-        c = compare(y, needed, metric)
+    first = {"ahead_by": plan.margin, "own_from": y.shape[1] + 1} if plan.rules == 1 else {}
+    c = compare(y, needed, metric, former=plan.rules < RULES, **first)
     remaining = ~c.excluded
     remaining[np.arange(len(y)), c.leader] = True
     won = remaining.sum(1) == 1
-    within = (-plan.margin < c.low) & (c.high < plan.margin)
+    within = (-plan.margin < c.low) & (c.high < plan.margin) & np.isnan(c.fails_p)
     within[np.arange(len(y)), c.leader] = True
     return Look(number, rows, columns, c, remaining, won, ~won & (within | ~remaining).all(1))
 

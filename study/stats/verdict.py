@@ -166,6 +166,7 @@ def _difference(
         "out": bool(c.out[0, f]),
         "excluded": bool(c.excluded[0, f]),
         "examples": examples,
+        "fails_p": _number(c.fails_p[0, f]),
     }
     if not c.comparable[0, f]:
         nothing: dict[str, Any] = dict.fromkeys(("lead", "low", "high", "t", "freedom", "p", "needed"))
@@ -180,7 +181,7 @@ def _difference(
         freedom=float(c.freedom[0, f]),
         p=float(c.p[0, f]),
         needed=float(c.needed[0, f]),
-        equal=-margin < low and high < margin,
+        equal=-margin < low and high < margin and bool(np.isnan(c.fails_p[0, f])),
     )
 
 

@@ -79,14 +79,16 @@ class Difference:
         high: Its upper end.
         t: The lead in standard errors.
         freedom: Degrees of freedom of ``t``.
-        p: Two-sided p-value of ``t``.
+        fails_p: Two-sided p-value of failing more often than the leader, of a finalist that fails too often to
+            lead; ``None`` of any other.
+        p: Two-sided p-value of ``t``; where there is ``fails_p``, twice the smaller of the two.
         needed: What ``p`` had to be below, at this look and in this step of Holm's procedure.
         mean_lead: Lead in the mean over all runs, bad ones included.
         ahead: Seeds on which the leader was ahead, of those with which both ran well.
         shared: Those seeds.
-        told_apart: Behind the leader in a typical run beyond chance, or out.
+        told_apart: Beyond chance behind the leader in a typical run or failing more often; or out.
         out: Failed in so many runs that it was not compared.
-        equal: The whole interval lies within the margin on both sides.
+        equal: The whole interval lies within the margin on both sides, and it does not fail too often to lead.
         excluded: Told apart, and bad runs do not speak for it (``comparison.compare``): it is dropped.
         examples: The lead over seeds and test examples; ``None`` where scores of single examples are not known.
     """
@@ -97,6 +99,7 @@ class Difference:
     high: float | None
     t: float | None
     freedom: float | None
+    fails_p: float | None
     p: float | None
     needed: float | None
     mean_lead: float
@@ -108,6 +111,11 @@ class Difference:
     excluded: bool
     examples: OverExamples | None
 
+    @property
+    def by_failing(self) -> bool:
+        """Whether it is told apart by how often it fails alone: a typical run of it may be the better one."""
+        return self.told_apart and not self.out and (self.low is None or self.low <= 0)
+
 
 @dataclass(frozen=True)
 class LookRecord:
@@ -115,7 +123,7 @@ class LookRecord:
 
     Attributes:
         seeds: Seeds of each finalist that was still there.
-        leader: The best of them in a typical run.
+        leader: The best in a typical run of those that do not fail too often.
         differences: The leader against each other of them.
         ending: What this look ended with; ``undecided`` goes on to the next look, if there is one.
     """
@@ -165,7 +173,7 @@ class Verdict:
 
     @property
     def leader(self) -> str:
-        """The best in a typical run at the last look, winner or not."""
+        """Who leads at the last look, winner or not."""
         return self.looks[-1].leader
 
     @property

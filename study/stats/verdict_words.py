@@ -31,6 +31,8 @@ def _headline(v: Verdict) -> str:
     if v.outcome == "winner":
         if rival is None:
             return f"{v.leader} wins: all others failed."
+        if rival.by_failing:
+            return f"{v.leader} wins: {rival.name} fails too often."
         return f"{v.leader} wins, {v.metric.difference(rival.lead or 0.0)} ahead of {rival.name}."
     if v.outcome == "equal":
         among = listed(v.contenders) if len(v.contenders) == 2 else f"{len(v.contenders)} finalists"
@@ -54,6 +56,8 @@ def _seeds(v: Verdict) -> tuple[str, ...]:
         f"The lead of {v.leader} over {rival.name} is {v.metric.number(rival.lead or 0.0)}{v.metric.named_unit}, over seeds "
         f"{v.metric.span(rival.low, rival.high)} ({surely}); it was ahead on {rival.ahead} of {rival.shared} seeds."
     )
+    if rival.fails_p is not None:
+        told = told.replace(" seeds.", " seeds with which both ran well.")
     if v.outcome == "winner":
         return (told,)
     return (f"After {basis}, {listed(v.contenders)} cannot be told apart as the best. {told}",)
@@ -68,7 +72,7 @@ def _examples(v: Verdict) -> tuple[str, ...]:
     spans = [
         (d.name, d.examples.low, d.examples.high)
         for d in rivals
-        if d.examples is not None and (v.outcome == "winner" or not d.excluded)
+        if d.examples is not None and not d.by_failing and (v.outcome == "winner" or not d.excluded)
     ]
     if not spans:
         return ()
@@ -112,6 +116,7 @@ def _bad_runs(v: Verdict) -> tuple[str, ...]:
         for f in v.finalists
         if f.bad_runs and f.name in v.contenders
     ]
+    said += _fail_more(v)
     kept = _kept_by_failures(v)
     if kept:
         said.append(
@@ -119,6 +124,22 @@ def _bad_runs(v: Verdict) -> tuple[str, ...]:
             "often or has the lower mean: that is no win."
         )
     return tuple(said)
+
+
+def _fail_more(v: Verdict) -> list[str]:
+    """Say who is judged by how often it fails, for it fails too often to lead."""
+    runs = {f.name: f"{f.bad_runs} of {f.runs} runs" for f in v.finalists}
+    said = []
+    for look in v.looks:
+        for d in look.differences:
+            if d.fails_p is None or not (d.excluded or look == v.looks[-1]) or (d.low or 0.0) > 0:
+                continue
+            often = "more often" if d.by_failing else "too often to lead, but not surely more often"
+            said.append(
+                f"{d.name} fails {often} than {look.leader}: {runs[d.name]} against {runs[look.leader]} "
+                f"(p = {d.fails_p:.2g}, sign test over seeds)."
+            )
+    return said
 
 
 def _kept_by_failures(v: Verdict) -> list[str]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from study.stats.sequential import RULES
+
 FORMAT = "learning-rate schedule certificate"
-VERSION = 3
+VERSION = RULES
 #: What every certificate holds, with its JSON type.
 COMMON: dict[str, type | tuple[type, ...]] = {
     "format": str,
@@ -26,6 +28,7 @@ FIELDS: dict[int, dict[str, type | tuple[type, ...]]] = {
     2: {"accuracies": dict, "plan": dict, "test_images": (int, type(None))},
     3: {"values": dict, "plan": dict, "metric": dict, "examples": dict},
 }
+FIELDS[4] = FIELDS[3]
 
 
 def misfits(data: Any) -> list[str]:
@@ -51,7 +54,7 @@ def _wrong_types(data: Mapping[str, Any], fields: Mapping[str, type | tuple[type
 def _wrong_shapes(data: Mapping[str, Any]) -> list[str]:
     """Return what is wrong with the table of a certificate that has all its fields."""
     seeds, finalists = data["seeds"], data["finalists"]
-    runs = data["values" if data["version"] == VERSION else "accuracies"]
+    runs = data["accuracies" if "accuracies" in FIELDS[data["version"]] else "values"]
     if not all(isinstance(f, dict) and isinstance(f.get("name"), str) for f in finalists):
         return ["each finalist needs a name"]
     if len(seeds) != len(set(map(str, seeds))):

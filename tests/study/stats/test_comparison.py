@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from study.stats.comparison import OWN_VARIANCE_FROM, bad_runs, compare, holm, one_look
+from study.stats.comparison import (
+    FAILS_TOO_OFTEN,
+    OWN_VARIANCE_FROM,
+    bad_runs,
+    compare,
+    fails_more,
+    holm,
+    hopeless,
+    one_look,
+)
 
 Floats = NDArray[np.float64]
 Make = Callable[..., Floats]
@@ -57,7 +66,7 @@ def test_leads_and_pooled_variance_are_those_of_the_two_way_model(normal_table: 
     rows, columns = np.indices(table.shape).reshape(2, -1)
     frame = pd.DataFrame({"y": table.ravel(), "seed": rows, "finalist": columns})[good]
     model = smf.ols("y ~ C(seed) + C(finalist)", frame).fit()
-    result = compare(table[None], one_look(0.05, 5), own_from=11)
+    result = compare(table[None], one_look(0.05, 5), own_from=11, former=True)
     effects = np.array([0.0, *(model.params[f"C(finalist)[T.{f}]"] for f in range(1, 5))])
     assert result.bad[0].ravel().tolist() == (~good).tolist()
     assert result.leader[0] == 0
@@ -105,3 +114,61 @@ def test_a_run_far_below_its_siblings_is_bad(normal_table: Make) -> None:
 
 def test_plain_noise_has_no_bad_runs(simulated: Make) -> None:
     assert bad_runs(simulated((0.0,) * 5, 10)).mean() < 1e-4
+
+
+TABLES = st.integers(0, 10_000)
+
+
+def failing_table(seed: int, seeds: int = 20) -> Floats:
+    """One table of five finalists, each failing with a chance of its own."""
+    rng = np.random.default_rng(seed)
+    table = 0.9 + rng.normal(0, 0.002, (seeds, 5)) + rng.choice([0.0, 0.004], 5)
+    fails = rng.choice([0.0, 0.05, 0.2, 0.7], 5)
+    return np.where(rng.random(table.shape) < fails, 0.1, table)
+
+
+@settings(max_examples=100)
+@given(TABLES, st.sampled_from([5, 10, 20]))
+def test_who_fails_too_often_leads_only_where_all_do(seed: int, seeds: int) -> None:
+    """And is never excluded without a reason: behind, failing more often, or out."""
+    table = failing_table(seed, seeds)
+    c = compare(table[None], one_look(0.05, 5))
+    fails, leader = c.bad[0].mean(0), int(c.leader[0])
+    assert fails[leader] < FAILS_TOO_OFTEN or (fails >= FAILS_TOO_OFTEN).all()
+    asked = ~np.isnan(c.fails_p[0])
+    steady = fails[leader] < FAILS_TOO_OFTEN
+    assert (asked == (steady & (fails >= FAILS_TOO_OFTEN) & ~c.out[0])).all()
+    for f in set(range(5)) - {leader}:
+        behind, more = bool(c.low[0, f] > 0), bool(asked[f] and 2 * c.fails_p[0, f] < c.needed[0, f])
+        assert c.told[0, f] == (c.out[0, f] or behind or more)
+        assert not c.excluded[0, f] or c.mean[0, f] <= c.mean[0, leader]
+
+
+@settings(max_examples=50)
+@given(TABLES)
+def test_failing_more_often_is_the_sign_test_over_seeds(seed: int) -> None:
+    bad = failing_table(seed)[None] < 0.5
+    for leader in range(5):
+        found = fails_more(bad, np.array([leader]))[0]
+        for f in range(5):
+            more = int((bad[0, :, f] & ~bad[0, :, leader]).sum())
+            less = int((~bad[0, :, f] & bad[0, :, leader]).sum())
+            by_hand = stats.binomtest(more, more + less).pvalue if more > less else 1.0
+            assert found[f] == pytest.approx(by_hand, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("failed", "seeds", "expected"),
+    [
+        (4, 5, False),
+        (5, 5, True),
+        (2, 2, True),
+        (8, 10, False),
+        (9, 10, True),
+        (13, 20, False),
+        (14, 20, True),
+    ],
+)
+def test_a_few_failures_of_a_few_runs_put_nobody_out(failed: int, seeds: int, *, expected: bool) -> None:
+    bad = (np.arange(seeds) < failed)[None, :, None]
+    assert hopeless(bad).tolist() == [[expected]]

@@ -199,12 +199,42 @@ class TestBadRuns:
         assert decide(table).winner == "cosine"
         table[4, 0] -= 0.08
         v = decide(table)
-        assert (v.outcome, v.winner, v.leader) == ("undecided", None, "cosine")
-        assert all(d.told_apart and not d.excluded for d in v.differences)
+        assert (v.outcome, v.winner, v.leader) == ("undecided", None, "one_cycle")
+        last = next(d for d in v.differences if d.name == "cosine")
+        assert (last.lead or 0) < 0
+        assert last.fails_p == 1.0
+        assert not last.told_apart
         said = sentences(v)
-        assert said[0] == "Undecided: cosine leads, but fails too often."
         assert any(each.startswith("cosine failed in 1 of 10 runs") for each in said)
+        assert any(each.startswith("cosine fails too often to lead, but not surely more") for each in said)
         assert v.settled_at is None
+
+    def test_by_the_rules_of_version_3_it_leads_and_nobody_can_be_excluded(self, normal_table: Make) -> None:
+        table = normal_table(22, leads=(1.0, 0, 0, 0, 0))
+        table[4, 0] -= 0.08
+        v = verdict(table, NAMES, Plan((10,), rules=3))
+        assert (v.outcome, v.leader) == ("undecided", "cosine")
+        assert all(d.told_apart and not d.excluded for d in v.differences)
+        assert sentences(v)[0] == "Undecided: cosine leads, but fails too often."
+
+    def test_who_fails_more_often_beyond_chance_does_not_keep_the_steady_one_from_winning(
+        self, normal_table: Make
+    ) -> None:
+        table = normal_table(28, seeds=20, leads=(0.2, 0.0))
+        table[:9, 0] = 0.1
+        v = verdict(table, NAMES[:2], Plan((20,)))
+        (d,) = v.differences
+        assert (v.winner, d.by_failing, d.excluded) == (NAMES[1], True, True)
+        assert d.fails_p == pytest.approx(2 * 0.5**9)
+        said = sentences(v)
+        assert said[0] == f"{NAMES[1]} wins: cosine fails too often."
+        assert "9 of 20 runs against 0 of 20 runs (p = 0.0039, sign test over seeds)" in " ".join(said)
+
+    def test_who_fails_too_often_is_no_equal(self, normal_table: Make) -> None:
+        table = normal_table(29, seeds=20, leads=(0.0, 0.0))
+        assert verdict(table, NAMES[:2], Plan((20,), margin=0.01)).outcome == "equal"
+        table[:3, 0] = 0.1
+        assert verdict(table, NAMES[:2], Plan((20,), margin=0.01)).outcome == "undecided"
 
     def test_one_bad_run_in_twenty_does_not_where_the_mean_still_leads(self, normal_table: Make) -> None:
         table = normal_table(23, seeds=20, leads=(1.0, 0, 0, 0, 0))
