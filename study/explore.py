@@ -80,6 +80,15 @@ PAGES = "pages"
     help="Schedules that are varied: the best trial of each of so many families.",
 )
 @option(
+    "--certificate",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=None,
+    group="Sweep",
+    help="A confirmation of the study: those are varied that it puts first, not those of the best search score, each of "
+    "which may be one lucky run.",
+)
+@option(
     "--epochs",
     type=Whole(1),
     default=None,
@@ -131,7 +140,8 @@ def main(options: ExploreOptions) -> None:
     """Train a small sweep over seeds that answers one question, or build the pages of those trained.
 
     warmup: how long should it last? exponent: what does the polynomial's do? rate: what does a fixed one give? horizon: does
-    the winner change with the budget? optimizer: does the ranking change with it? The schedules are the best of a study.
+    the winner change with the budget? optimizer: does the ranking change with it? The schedules are the best of a study,
+    or of its confirmation.
     Runs are kept one a line in DIR/QUESTION.jsonl, from which the same command continues on any machine.
     """
     from study.questions.pages import write_pages

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from lrsched import Constant, Polynomial, Schedule, Warmup
 from study.core.errors import InputError
 from study.core.families import SCHEDULE_FREE, warmup_of
-from study.core.records import DEFAULT_PROBLEM, StudyConfig, StudyRecord, TrialRecord, best_of
+from study.core.records import DEFAULT_PROBLEM, StudyConfig, StudyRecord, TrialRecord
 from study.questions.rescaling import rescaled
 from study.questions.sweep import Cell, Sweep
 from study.stats.leaderboard import Finalist, leaderboard
@@ -48,25 +48,28 @@ class Question:
     cells: Callable[[Sweep], list[Cell]]
     family: str | None = None
 
-    def choose(self, record: StudyRecord, count: int | None) -> tuple[Finalist, ...]:
-        """Return the best trial of each of the best families, by search score; the constant rate is none of them.
+    def choose(
+        self, record: StudyRecord, count: int | None, confirmed: Sequence[TrialRecord] | None = None
+    ) -> tuple[Finalist, ...]:
+        """Return who is varied; the constant rate is none of them.
+
+        Args:
+            record: The study.
+            count: How many; by default as many as the question has.
+            confirmed: The trials of its confirmation, the leader first; by default the best trial of each family,
+                best search score first.
 
         Raises:
-            InputError: The study has no finished trial to take.
+            InputError: There is none to take.
         """
-        name = record.config.name
+        best = [row.best for row in leaderboard(record) if row.best is not None]
+        ranked = best if confirmed is None else list(confirmed)
         if self.family is not None:
-            best = best_of(record.by_family.get(self.family, ()))
-            if best is None:
-                raise InputError(f"study {name!r} has no finished trial of {self.family}, which this varies")
-            return (_finalist(best),)
-        found = [
-            row.best
-            for row in leaderboard(record)
-            if row.best is not None and row.family not in {"constant", SCHEDULE_FREE}
-        ]
+            ranked = [trial for trial in (*ranked, *best) if trial.family == self.family][:1]
+        found = [trial for trial in ranked if trial.family not in {"constant", SCHEDULE_FREE}]
         if not found:
-            raise InputError(f"study {name!r} has no finished trial of a schedule: search it first")
+            of = f"{self.family}, which this varies" if self.family else "a schedule: search it first"
+            raise InputError(f"study {record.config.name!r} has no finished trial of {of}")
         return tuple(_finalist(trial) for trial in found[: count or self.finalists])
 
 

@@ -9,10 +9,12 @@ from typing import Any
 import torch
 
 from study.core.errors import InputError
+from study.core.records import StudyRecord, TrialRecord
 from study.problems.fashion_mnist import choose_device
 from study.questions.grids import QUESTIONS, default_values, is_default
 from study.questions.options import ExploreOptions
 from study.questions.sweep import Results, Sweep, read_results
+from study.stats import certificate
 from study.store import optuna_storage as store
 from study.training.precision import precision_for
 from study.training.reopening import reopen_workload
@@ -54,10 +56,12 @@ def _continued(options: ExploreOptions, path: Path) -> Results:
                 f"`{name}` {_said(given)}: {path} holds a sweep with {_said(value)}; leave it out to continue, or name another "
                 "`results` folder"
             )
-    if options.finalists not in {None, len(sweep.finalists)} or options.study is not None:
+    others = options.study is not None or options.certificate is not None
+    if options.finalists not in {None, len(sweep.finalists)} or others:
         names = ", ".join(f.name for f in sweep.finalists)
         raise InputError(
-            f"{path} holds a sweep of {names}; leave out `study` and `finalists` to continue it, or name another `results` folder"
+            f"{path} holds a sweep of {names}; leave out `study`, `certificate` and `finalists` to continue it, or name "
+            "another `results` folder"
         )
     return found
 
@@ -90,16 +94,38 @@ def _new(options: ExploreOptions, device: torch.device, path: Path) -> tuple[Res
         device=device.type,
         precision=precision_for(options.precision or "float32", device, workload.source),
     )
+    confirmed = None if options.certificate is None else confirmed_trials(options.certificate, record)
+    made_by = f"study {searched.name}, {len(record.ended)} trials of {searched.epochs} epochs"
     sweep = Sweep(
         question=options.question,
-        finalists=question.choose(record, options.finalists),
-        source=f"study {searched.name}, {len(record.ended)} trials of {searched.epochs} epochs",
+        finalists=question.choose(record, options.finalists, confirmed),
+        source=made_by if confirmed is None else f"{made_by}, as its confirmation ranks them",
         values=options.values or default_values(options.question, config),
         multiples=options.multiples or question.multiples,
         config=config,
         reference=options.problem or "",
     )
     return Results(path, sweep, ()), workload
+
+
+def confirmed_trials(path: Path, record: StudyRecord) -> tuple[TrialRecord, ...]:
+    """Return the trials that a certificate ranks, its leader first.
+
+    Raises:
+        InputError: It does not follow from its own figures, or is of another study.
+    """
+    data = certificate.read(path)
+    problems = certificate.check(data)
+    if problems:
+        raise InputError(f"`certificate` {path}: {problems[0]}")
+    data, trials = certificate.today(data), {t.spec.name: t for t in record.trials}
+    asked = {f["name"]: f.get("asked") for f in data["finalists"]}
+    for name, spec in asked.items():
+        if name not in trials or spec != trials[name].spec.to_json():
+            raise InputError(
+                f"`certificate` {path}: its finalist {name} is none of study {record.config.name!r}"
+            )
+    return tuple(trials[f.name] for f in certificate.judged(data).ranked)
 
 
 def _said(value: Any) -> str:

@@ -16,6 +16,7 @@ class ExploreOptions:
     values: tuple[float, ...] | None
     multiples: tuple[float, ...] | None
     finalists: int | None
+    certificate: Path | None
     epochs: int | None
     train_images: int | None
     precision: str | None

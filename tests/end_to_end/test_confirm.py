@@ -7,6 +7,7 @@ import random
 import shutil
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -58,13 +59,13 @@ def confirmed(study: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
     return folder, run(folder, "confirm", *SMALL)
 
 
-def children(folder: Path) -> list[Any]:
-    """MLflow's runs of the confirmation."""
+def children(folder: Path, kind: str = "confirm") -> list[Any]:
+    """MLflow's runs of the confirmation, or of the heats before it."""
     from mlflow import MlflowClient
 
     client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
     experiments = [e.experiment_id for e in client.search_experiments()]
-    found = client.search_runs(experiments, "tags.kind = 'confirm'")
+    found = client.search_runs(experiments, f"tags.kind = '{kind}'")
     return [run for run in found if "mlflow.parentRunId" in run.data.tags]
 
 
@@ -74,6 +75,35 @@ def parent_names(folder: Path, runs: list[Any]) -> set[str]:
 
     client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
     return {str(client.get_run(r.data.tags["mlflow.parentRunId"]).info.run_name) for r in runs}
+
+
+@pytest.mark.slow
+def test_heats_choose_the_finalists(study: Path, tmp_path: Path) -> None:
+    """All four trials run twice on validation images; the best of each family goes through; again, nothing is trained."""
+    folder = tmp_path / "study"
+    shutil.copytree(study, folder)
+    said = run(folder, "confirm", *SMALL, "--heats", "2")
+    assert "heats: 4 candidates with 2 seeds each, on the validation images" in said
+    heats = children(folder, "heats")
+    assert Counter(r.data.tags["finalist"] for r in heats) == dict.fromkeys(
+        (r.data.tags["finalist"] for r in heats), 2
+    )
+    assert len(heats) == 8
+    assert parent_names(folder, heats) == {"heats lr-schedules"}
+    ran: dict[str, list[float]] = {}
+    for r in sorted(heats, key=lambda r: int(r.data.tags["confirm_seed"])):
+        ran.setdefault(r.data.tags["finalist"], []).append(r.data.metrics["val_accuracy"])
+    best = {
+        max((n for n in ran if n.startswith(family)), key=lambda n: sum(ran[n]))
+        for family in ("constant", "cosine")
+    }
+    finalists = certificate(folder)["finalists"]
+    assert {f["name"] for f in finalists} == best
+    assert {f["name"]: f["heats"] for f in finalists} == {name: pytest.approx(ran[name]) for name in best}
+    again = run(folder, "confirm", *SMALL, "--heats", "2")
+    assert "in the heats" in again
+    assert len(children(folder, "heats")) == 8
+    run(folder, "confirm", "--check", "certificate.json")
 
 
 @pytest.mark.slow

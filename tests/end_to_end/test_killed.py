@@ -40,7 +40,7 @@ SEARCH = (
 )  # fmt: skip
 COMMANDS = {
     "search": SEARCH,
-    "confirm": ("--finalists", "2", "--train-images", "1024", "--looks", "2", "--rates", "1,2", "--rate-seeds", "1", "--device", "cpu"),
+    "confirm": ("--finalists", "2", "--heats", "1", "--train-images", "1024", "--looks", "2", "--rates", "1,2", "--rate-seeds", "1", "--device", "cpu"),
     "replicate": ("--seeds", "2", "--epochs", "2", "--train-images", "256", "--both", "--device", "cpu"),
 }  # fmt: skip
 
@@ -130,8 +130,10 @@ def check_search(folder: Path, whole: Path) -> None:
 
 def check_runs(folder: Path, kind: str, whole: Path) -> None:
     """Hold the law of a command that trains a fixed list of runs: those of an undisturbed one, with its figures."""
-    ended = [n for n, _, tags in runs(whole) if tags.get("kind") == kind and "mlflow.parentRunId" in tags]
-    check_mlflow(folder, kind, ended)
+    for each in (kind, "heats") if kind == "confirm" else (kind,):
+        ended = [n for n, _, tags in runs(whole) if tags.get("kind") == each and "mlflow.parentRunId" in tags]
+        assert ended
+        check_mlflow(folder, each, ended)
     assert results(folder, kind) == results(whole, kind)
     assert list(folder.rglob(".part-*")) == []
 
@@ -140,7 +142,8 @@ def results(folder: Path, kind: str) -> Any:
     """What the command found: the certificate's figures, or what every epoch of every run gave."""
     if kind == "confirm":
         certificate = json.loads((folder / "certificate.json").read_text("utf-8"))
-        return [certificate[name] for name in ("values", "verdict", "rates")]
+        heats = [finalist["heats"] for finalist in certificate["finalists"]]
+        return [heats, *(certificate[name] for name in ("values", "verdict", "rates"))]
     return [
         [
             {**epoch, "seconds": 0}
