@@ -100,9 +100,9 @@ def _chosen(record: StudyRecord, confirmed: Confirmation) -> list[str]:
     most = max(Counter(families).values())
     words = ["--finalists", str(count)] if count != USUAL_FINALISTS else []
     words += ["--per-family", str(most)] if most > 1 else []
-    heats = max((len(f.get("heats", ())) for f in confirmed.finalists.values()), default=0)
-    words += ["--heats", str(heats)] if heats != usual_heats(confirmed.verdict.plan.seeds) else []
-    if heats:  # the runs of those who did not go through are not here: who they were is not known
+    usual = usual_heats(confirmed.verdict.plan.seeds)
+    words += ["--heats", str(confirmed.heats)] if confirmed.heats != usual else []
+    if confirmed.heats:  # the runs of those who did not go through are not here: who they were is not known
         return words + ([] if USUAL_BASELINE in families else ["--baseline", "none"])
     for baseline in (USUAL_BASELINE, None, *families):
         try:

@@ -90,6 +90,11 @@ class Confirmation:
         )
 
     @property
+    def heats(self) -> int:
+        """Seeds that its finalists had run with before; 0 where the search's scores chose them."""
+        return max((len(finalist.get("heats", ())) for finalist in self.finalists.values()), default=0)
+
+    @property
     def leader(self) -> Mapping[str, Any] | None:
         """What the leader, winner or not, was asked to train, if the certificate says it."""
         spec: Mapping[str, Any] | None = self.finalists[self.verdict.leader].get("asked")
@@ -117,6 +122,10 @@ class Confirmation:
             )
         if self.rates is not None:
             said += self.rates.sentences
+        if self.heats:
+            said.append(
+                f"The finalists came first in heats: {self.heats} seeds each for thrice as many candidates, on the validation {noun}."
+            )
         return VerdictText(
             "winner" if self.verdict.winner is not None else "tie",
             headline,

@@ -102,19 +102,19 @@ def serving(arguments: Sequence[str], folder: Path, url: str) -> Iterator[str]:
             os.killpg(process.pid, signal.SIGTERM)
 
 
-@pytest.fixture(scope="session")
-def mlflow_ui(small_study: Finished) -> Iterator[str]:
+@contextmanager
+def serving_mlflow(folder: Path) -> Iterator[str]:
     """``mlflow ui`` as it comes, but for the port and the number of its processes."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     arguments = [script("mlflow"), "ui", "--workers", "1", "--port", str(port)]
-    with serving(arguments, small_study.folder, f"{url}/health"):
+    with serving(arguments, folder, f"{url}/health"):
         yield url
 
 
-@pytest.fixture(scope="session")
-def dashboard(small_study: Finished) -> Iterator[str]:
-    """``optuna-dashboard`` on the study's database."""
+@contextmanager
+def serving_dashboard(folder: Path) -> Iterator[str]:
+    """``optuna-dashboard`` on a folder's database."""
     port = free_port()
     url = f"http://127.0.0.1:{port}/dashboard"
     arguments = [
@@ -125,7 +125,21 @@ def dashboard(small_study: Finished) -> Iterator[str]:
         str(port),
         "sqlite:///optuna.db",
     ]
-    with serving(arguments, small_study.folder, f"{url}/"):
+    with serving(arguments, folder, f"{url}/"):
+        yield url
+
+
+@pytest.fixture(scope="session")
+def mlflow_ui(small_study: Finished) -> Iterator[str]:
+    """MLflow on the small study."""
+    with serving_mlflow(small_study.folder) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def dashboard(small_study: Finished) -> Iterator[str]:
+    """optuna-dashboard on the small study."""
+    with serving_dashboard(small_study.folder) as url:
         yield url
 
 

@@ -11,7 +11,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.running import run_command
+from tests.end_to_end.conftest import serving_dashboard, serving_mlflow
+from tests.running import ROOT, run_command
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -100,6 +101,26 @@ def test_the_dashboard_shows_the_study_and_its_trials(
     page.goto(f"{page.url}?numbers=3")
     page.get_by_text("owner").first.wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= 2000, "an attribute makes the page wide"
+
+
+def test_the_demo_shows_the_reference_studys_rate_curves(window: BrowserContext, tmp_path: Path) -> None:
+    """The databases that ``make demo`` makes of the kept data, in both programs; nothing is trained."""
+    said = run_command(tmp_path, "study.archive", "--restore", str(ROOT / "docs" / "reference"))
+    assert "nothing was trained here" in said
+    (link,) = re.findall(r"http://127\.0\.0\.1:5000/(#/\S+)", said)
+    page = window.new_page()
+    with serving_mlflow(tmp_path) as url:
+        page.goto(f"{url}/{link}")
+        drawn = chart(page, "lr")
+        page.screenshot(path=tmp_path / "demo-mlflow.png")
+        assert len(drawn["traces"]) >= 10
+        assert all(len(trace["y"]) > 2 for trace in drawn["traces"])
+    with serving_dashboard(tmp_path) as url:
+        page.goto(f"{url}/")
+        page.get_by_text("lr-schedules", exact=False).first.click()
+        page.locator(".js-plotly-plot path.js-line").first.wait_for()
+        page.goto(page.url.rstrip("/") + "/trials")
+        expect(page.get_by_text("100 Trials")).to_be_visible()
 
 
 def test_the_reports_links_open_the_very_trial(

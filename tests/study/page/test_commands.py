@@ -138,6 +138,20 @@ def test_the_confirmations_line_chooses_and_judges_as_it_did(
     assert (options.device, options.precision) == ("cuda", "bfloat16")
 
 
+@pytest.mark.parametrize(("heats", "words"), [(0, "--heats 0"), (2, "--heats 2"), (3, None)])
+def test_the_confirmations_line_says_heats_that_are_not_the_usual_ones(
+    made_up: Maker, heats: int, words: str | None
+) -> None:
+    record = made_up(100)
+    made = confirmed(record, Plan(), finalists=5, per_family=1, baseline="constant")
+    ran = {name: {**f, "heats": [0.9] * heats} if heats else f for name, f in made.finalists.items()}
+    made = dataclasses.replace(made, finalists=ran)
+    line = reproduce.confirm_command(record, made)
+    assert ("--heats" in line) == (words is not None)
+    assert words is None or words in line
+    assert any("in heats" in sentence for sentence in made.text().sentences) == bool(heats)
+
+
 def test_the_revision_is_the_studys_own_where_it_says_one(made_up: Maker) -> None:
     record = made_up(12)
     assert reproduce.commands(record, None, "abc+changed").startswith("git checkout abc\n")
