@@ -18,6 +18,8 @@ from study.questions.grids import QUESTIONS
 from study.questions.sweep import Results, Sweep, read_results
 from study.terminal.markdown import markdown_table, plain
 
+#: The page that lists the others.
+INDEX = "questions.md"
 #: What none of the pages shows, besides other problems.
 _NOT_SHOWN = (
     "Whether a difference among many is real: each interval is of its own comparison, and nothing corrects for their number.",
@@ -87,16 +89,27 @@ def write_pages(folder: Path, *, figures: bool) -> list[Path]:
     found = [read_results(path) for path in files_in(folder)]
     if not found:
         raise InputError(f"`results` {str(folder)!r} holds no sweep: train one first")
-    written = []
-    for results in (one for one in found if one.runs):
-        path = results.path.with_suffix(".md")
-        write_text(path, page_text(results), "`results`")
-        written.append(path)
+    trained = [one for one in found if one.runs]
+    texts = {one.path.with_suffix(".md"): page_text(one) for one in trained}
+    if trained:
+        texts[folder / INDEX] = index_text(trained)
+    for path, text in texts.items():
+        write_text(path, text, "`results`")
+    written = list(texts)
     if figures and written:
-        pictures = {one.path.with_suffix(".png"): figure(one) for one in found if one.runs}
+        pictures = {one.path.with_suffix(".png"): figure(one) for one in trained}
         write_pictures(pictures, named="`results`", width=900)
         written.extend(pictures)
     return written
+
+
+def index_text(found: Sequence[Results]) -> str:
+    """Return the page that lists questions, each with its answer's first sentence, as Markdown."""
+    lines = [
+        f"- [{QUESTIONS[one.sweep.question].asks}]({one.path.stem}.md) {plain(answer(one).sentences[0])}"
+        for one in found
+    ]
+    return "# Questions that the sources leave open\n\n" + "\n".join(lines) + "\n"
 
 
 def files_in(folder: Path) -> list[Path]:

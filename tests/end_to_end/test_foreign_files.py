@@ -15,6 +15,7 @@ import pytest
 from study.outside.printable import LONGEST_LINE
 from study.stats import certificate as certificates
 from study.stats.base_rates import BaseRates
+from study.stats.certificate.fields import VERSION
 from study.stats.sequential import Plan
 from study.stats.verdict import verdict
 from study.terminal.command import Command
@@ -57,7 +58,7 @@ TEXTS = (
     "", "null", "[]", "{}", "1", '"text"', "{", "[" * 100_000, '{"a":' * 5_000 + "1" + "}" * 5_000, '{"version": [1]}',
     '{"version": ' + "9" * 400 + "}", '{"format": {}, "version": {}}', '{"format": "\\ud800"}', "\ufeff{}", "NaN",
     '{"version": NaN}', '{"version": Infinity}', '{"version": 1e999}', '{"version": -1e999}', '{"version": 2.5}',
-    json.dumps(WHOLE)[:-10], json.dumps(WHOLE) + "x", json.dumps({**WHOLE, "version": 4}), "\x00", "{'a': 1}",
+    json.dumps(WHOLE)[:-10], json.dumps(WHOLE) + "x", json.dumps({**WHOLE, "version": VERSION + 1}), "\x00", "{'a': 1}",
 )  # fmt: skip
 BYTES = (b"\xff\xfe", b"\x80abc", b"PK\x03\x04", b"\x1f\x8b", json.dumps(WHOLE).encode("utf-16"))
 

@@ -16,6 +16,7 @@ import pytest
 from study.core.records import StudyRecord
 from study.problems.loading import load_problem
 from study.questions.sweep import read_results
+from study.stats.certificate.fields import VERSION
 from study.store import optuna_storage as store
 from tests.running import run_command
 
@@ -118,7 +119,7 @@ def test_a_question_is_asked_of_an_example(name: str, flags: list[str], tmp_path
 def check_verdict(certificate: dict[str, Any], record: StudyRecord, printed: str) -> None:
     """What every certificate of a problem says: its metric, its data, its source, and no points but of accuracy."""
     metric = record.config.metric
-    assert certificate["version"] == 3
+    assert certificate["version"] == VERSION
     assert certificate["metric"] == metric.to_json()
     assert certificate["examples"]["called"] == "examples"
     assert (certificate["examples"]["test"] is None) == (metric.name == "loss")

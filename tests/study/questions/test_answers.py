@@ -13,7 +13,7 @@ from study.core.errors import InputError
 from study.core.metric import ACCURACY, Metric
 from study.questions.answers import answer
 from study.questions.grids import QUESTIONS
-from study.questions.pages import figure, files_in, page_text, write_pages
+from study.questions.pages import figure, files_in, index_text, page_text, write_pages
 from study.questions.summaries import Contrast, best, summed_up
 from study.questions.sweep import Cell, Results, read_results
 from tests.study.questions.made import results_of, run_of, sweep_of
@@ -179,7 +179,9 @@ def test_any_runs_make_a_page_and_a_figure(question: str, value: float) -> None:
 def test_pages_are_written_beside_their_files_and_are_the_same_again(tmp_path: Path) -> None:
     results = results_of("rate", lambda _, seed: 0.9 + jitter(seed), path=tmp_path / "rate.jsonl")
     Results(results.path, results.sweep, ()).with_runs(results.runs)
-    assert write_pages(tmp_path, figures=False) == [tmp_path / "rate.md"]
+    assert write_pages(tmp_path, figures=False) == [tmp_path / "rate.md", tmp_path / "questions.md"]
+    (line,) = (tmp_path / "questions.md").read_text("utf-8").splitlines()[2:]
+    assert line.startswith("- [What is the best that a fixed rate gives?](rate.md) ")
     written = (tmp_path / "rate.md").read_text("utf-8")
     assert written == page_text(read_results(tmp_path / "rate.jsonl")) == page_text(results)
     assert "python -m study.explore rate --seeds 3" in written
@@ -195,6 +197,8 @@ def test_the_pages_in_docs_are_those_of_their_files(path: Path | None) -> None:
         pytest.skip("no sweep is kept in docs/results yet")
     assert path.with_suffix(".md").read_text("utf-8") == page_text(read_results(path))
     assert path.with_suffix(".png").exists()
+    listed = index_text([read_results(each) for each in files_in(DOCS)])
+    assert path.with_name("questions.md").read_text("utf-8") == listed
 
 
 def test_medians_of_epochs_are_of_whole_runs() -> None:
