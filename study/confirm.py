@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from study.core.errors import InputError
 from study.loops.confirm_options import MAX_SEEDS, ConfirmOptions
 from study.terminal.command import (
     checkpoints_option,
@@ -26,6 +25,7 @@ from study.terminal.values import Choice, Duration, Numbers, Real, Whole
 if TYPE_CHECKING:
     from study.core.records import StudyConfig, StudyRecord
     from study.loops.confirmation import Confirmation
+    from study.loops.recording import Limit
     from study.loops.validation_runs import ValidationRuns
     from study.stats.base_rates import BaseRates
     from study.stats.comparison import Floats
@@ -95,7 +95,7 @@ if TYPE_CHECKING:
     type=Duration(),
     default=None,
     group="Plan",
-    help="Time that training may take, with its unit: 60m. The same command goes on.",
+    help="Time that it may take, heats included, with its unit: 60m. The same command goes on.",
 )
 @option(
     "--level", type=Real(0.5, 0.9999), default=0.95, group="Plan", help="Confidence over all looks together."
@@ -170,14 +170,19 @@ def _confirm(options: ConfirmOptions) -> None:
     """Train and judge as planned; write, print and keep what was found."""
     from contextlib import ExitStack
 
-    from study.loops.confirmation import Limit, confirm
-    from study.loops.recording import alone_in, closing, open_parent
+    from study.loops.confirmation import confirm
+    from study.loops.recording import Limit, alone_in, closing, open_parent
     from study.page.confirmed import Certified, conclude, standing_facts
     from study.stats.certificate import Examples
     from study.terminal.progress import Progress
     from study.terminal.tables import say
 
-    record, confirmation, workload, examination = _prepare(options)
+    limit = Limit(options.budget)
+    prepared = _prepare(options, limit)
+    if prepared is None:
+        say("The time is up before the last of the heats; the same command goes on.")
+        return
+    record, confirmation, workload, examination = prepared
     with ExitStack() as held:
         held.enter_context(alone_in(confirmation.place))
         confirmation.check_plan()
@@ -191,14 +196,16 @@ def _confirm(options: ConfirmOptions) -> None:
                     standing_facts(s.judged, f"{s.seed} of {confirmation.plan.seeds}", s.last, confirmation.config.metric),
                     s.total,
                 ),
-                Limit(options.budget),
+                limit,
                 progress.within,
             )  # fmt: skip
         if judged is None:
             first = confirmation.plan.looks[0]
             say(f"The time is up before the first look at {first} seeds; the same command goes on.")
             return
-        rates = None if options.rates is None else _base_rates(options, confirmation, workload, tracker)
+        rates = (
+            None if options.rates is None else _base_rates(options, confirmation, workload, tracker, limit)
+        )
         certified = Certified(
             confirmation.config, confirmation.finalists, examination.digests(), judged, table, rates,
             Examples(examination.train, examination.whole), options.problem,
@@ -207,8 +214,10 @@ def _confirm(options: ConfirmOptions) -> None:
         _publish(options, record, tracker)
 
 
-def _prepare(options: ConfirmOptions) -> tuple[StudyRecord, Confirmation, Workload, Examination]:
-    """Return the study, what is confirmed of it, and what that trains; refuse early what cannot be done."""
+def _prepare(
+    options: ConfirmOptions, limit: Limit
+) -> tuple[StudyRecord, Confirmation, Workload, Examination] | None:
+    """Return the study, what is confirmed of it, and what that trains; ``None`` where the time is up in the heats."""
     from dataclasses import replace
 
     from study.core.files import require_writable
@@ -226,16 +235,13 @@ def _prepare(options: ConfirmOptions) -> tuple[StudyRecord, Confirmation, Worklo
     from study.training.reopening import reopen_workload
 
     require_writable(options.out, "`out`")
-    if options.rates is not None and 1.0 not in options.rates:
-        raise InputError(f"`rates` must hold 1, got {','.join(f'{r:g}' for r in options.rates)}")
     prepare_process()
     where = choose_device(options.device)
     check_tracking(options.tracking_uri, options.storage)
     record = store.load(options.storage, options.study)
     metric = record.config.metric
     plan = options.plan(metric)
-    if options.rates is not None and not metric.scaled:
-        raise InputError(f"`rates` needs a chance level other than 0, or bounds; {metric.name} has neither")
+    options.require_rates(metric)
     chosen = choose_finalists(record, options.choice)
     recorded = record.attributes.get("problem_reference", "")
     workload = reopen_workload(
@@ -255,9 +261,10 @@ def _prepare(options: ConfirmOptions) -> tuple[StudyRecord, Confirmation, Worklo
         say(workload.facts["lanes"])
     folder = options.checkpoints / folder_of(record.config.name)
     if options.choice.heats:
-        chosen = _heats(
-            options, replace(config, train_images=workload.train_images), chosen, workload, folder
-        )
+        trained_on = replace(config, train_images=workload.train_images)
+        chosen = _heats(options, trained_on, chosen, workload, folder, limit)
+        if not chosen:
+            return None
     confirmation = Confirmation(config, chosen, plan, folder)
     announce(record.config, chosen, plan, Examples(examination.train, examination.whole))
     return record, confirmation, workload, examination
@@ -269,8 +276,9 @@ def _heats(
     candidates: tuple[Finalist, ...],
     workload: Workload,
     folder: Path,
+    limit: Limit,
 ) -> tuple[Finalist, ...]:
-    """Train the candidates with a few seeds, on the search's data, validation measured; return who goes through."""
+    """Train the candidates with a few seeds, on the search's data; return who goes through: nobody if the time is up."""
     from study.loops.recording import alone_in, closing, open_parent
     from study.loops.validation_runs import ValidationRuns
     from study.stats.leaderboard import through_heats
@@ -283,21 +291,21 @@ def _heats(
         alone_in(runs.place),
         closing(open_parent(options.tracking_uri, config, runs.place, "heats")) as tracker,
     ):
-        values = _validated(runs, f"heats of {config.name}", workload, tracker)
-    return through_heats(candidates, values, options.choice, config.metric)
+        values = _validated(runs, f"heats of {config.name}", workload, tracker, limit)
+    return () if values is None else through_heats(candidates, values, options.choice, config.metric)
 
 
 def _validated(
-    runs: ValidationRuns, title: str, workload: Workload, tracker: Tracker
-) -> Mapping[str, Floats]:
-    """Train runs under a progress bar; return their validation values by finalist, ``[seeds, multiples]``."""
+    runs: ValidationRuns, title: str, workload: Workload, tracker: Tracker, limit: Limit
+) -> Mapping[str, Floats] | None:
+    """Train runs under a progress bar; return their validation values by finalist, ``None`` where the time is up."""
     from study.loops.validation_runs import train_validated
     from study.terminal.progress import Progress
 
     with Progress(runs.epochs, title) as progress:
         return train_validated(
             runs, workload.lanes, tracker,
-            lambda done, seed: progress.update(done, {"seed": f"{seed} of {runs.seeds}"}), progress.within,
+            lambda done, seed: progress.update(done, {"seed": f"{seed} of {runs.seeds}"}), progress.within, limit,
         )  # fmt: skip
 
 
@@ -314,20 +322,24 @@ def _publish(options: ConfirmOptions, record: StudyRecord, tracker: Tracker) -> 
 
 
 def _base_rates(
-    options: ConfirmOptions, confirmation: Confirmation, workload: Workload, tracker: Tracker
-) -> BaseRates:
+    options: ConfirmOptions, confirmation: Confirmation, workload: Workload, tracker: Tracker, limit: Limit
+) -> BaseRates | None:
     """Train the finalists at multiples of their base rates; on the search's data, validation measured."""
     from dataclasses import replace
 
     from study.loops.validation_runs import ValidationRuns
     from study.stats.base_rates import BaseRates
+    from study.terminal.tables import say
 
     config = replace(confirmation.config, train_images=workload.train_images)
     multiples = options.rates or ()
     runs = ValidationRuns(
         "rates", config, confirmation.finalists, options.rate_seeds, confirmation.folder, multiples
     )
-    values = _validated(runs, f"base rates of {config.name}", workload, tracker)
+    values = _validated(runs, f"base rates of {config.name}", workload, tracker, limit)
+    if values is None:
+        say("The time is up before the last of the base rates; the same command goes on.")
+        return None
     return BaseRates(multiples, values, config.train_images, config.metric, config.noun)
 
 

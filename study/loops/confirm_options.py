@@ -45,6 +45,11 @@ class ConfirmOptions:
     device: str
     data_dir: str | None
 
+    def __post_init__(self) -> None:
+        """Refuse multiples of base rates without the rate itself."""
+        if self.rates is not None and 1.0 not in self.rates:
+            raise InputError(f"`rates` must hold 1, got {','.join(f'{r:g}' for r in self.rates)}")
+
     @property
     def planned(self) -> tuple[int, ...]:
         """Seeds at each look; refused where two options contradict each other."""
@@ -69,6 +74,13 @@ class ConfirmOptions:
         return Choice(
             self.finalists, self.per_family, None if self.baseline == "none" else self.baseline, heats
         )
+
+    def require_rates(self, metric: Metric) -> None:
+        """Refuse multiples of base rates where nothing says what is much of this metric."""
+        if self.rates is not None and not metric.scaled:
+            raise InputError(
+                f"`rates` needs a chance level other than 0, or bounds; {metric.name} has neither"
+            )
 
     def plan(self, metric: Metric) -> Plan:
         """Return when the finalists are judged, and how strictly."""

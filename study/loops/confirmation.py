@@ -13,9 +13,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -26,7 +25,7 @@ from study.core.errors import InputError
 from study.core.files import write_text
 from study.core.records import EpochMetrics, StudyConfig
 from study.loops.passes import FORM, Pass, schedule_rates
-from study.loops.recording import Within, is_recorded, train_recorded, unseen
+from study.loops.recording import Limit, Within, is_recorded, train_recorded, unseen
 from study.loops.score_files import read_scores, write_scores
 from study.stats.comparison import Bools
 from study.stats.example_sums import ExampleSums
@@ -158,34 +157,6 @@ class Standing:
     judged: Verdict | None
 
 
-@dataclass
-class Limit:
-    """Time that training may take.
-
-    Attributes:
-        seconds: The limit; ``None`` for none.
-        clock: Seconds that only grow.
-    """
-
-    seconds: float | None = None
-    clock: Callable[[], float] = time.monotonic
-    _started: float = field(init=False)
-    _longest: float = field(init=False, default=0.0)
-
-    def __post_init__(self) -> None:
-        """Start the clock."""
-        self._started = self.clock()
-
-    def allows_another(self) -> bool:
-        """Whether a seed that takes as long as the longest so far would end in time."""
-        gone = self.clock() - self._started
-        return self.seconds is None or gone + self._longest <= self.seconds
-
-    def took(self, seconds: float) -> None:
-        """Take in how long a seed took."""
-        self._longest = max(self._longest, seconds)
-
-
 def confirm(
     confirmation: Confirmation,
     examination: Examination,
@@ -220,9 +191,8 @@ def confirm(
             if not is_recorded(one):
                 if not limit.allows_another():
                     return judged, runs.table
-                started = limit.clock()
-                _train(confirmation, one, seed, judged, examination, tracker, show, within)
-                limit.took(limit.clock() - started)
+                with limit.another():
+                    _train(confirmation, one, seed, judged, examination, tracker, show, within)
         confirmation.keep_plan()
         confirmation.keep_test(examination.digests())
         for seed in range(1 if judged is None else judged.seeds + 1, seeds + 1):

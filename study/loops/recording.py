@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import sys
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +35,37 @@ Within = Callable[[float], None]
 
 def unseen(_: float) -> None:
     """Show nothing within an epoch."""
+
+
+@dataclass
+class Limit:
+    """Time that training may take.
+
+    Attributes:
+        seconds: The limit; ``None`` for none.
+        clock: Seconds that only grow.
+    """
+
+    seconds: float | None = None
+    clock: Callable[[], float] = time.monotonic
+    _started: float = field(init=False)
+    _longest: float = field(init=False, default=0.0)
+
+    def __post_init__(self) -> None:
+        """Start the clock."""
+        self._started = self.clock()
+
+    def allows_another(self) -> bool:
+        """Whether a seed that takes as long as the longest so far would end in time."""
+        gone = self.clock() - self._started
+        return self.seconds is None or gone + self._longest <= self.seconds
+
+    @contextmanager
+    def another(self) -> Iterator[None]:
+        """Take in how long a seed takes, which is trained in the block."""
+        started = self.clock()
+        yield
+        self._longest = max(self._longest, self.clock() - started)
 
 
 def train_recorded(

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from study.core.records import EpochMetrics, StudyConfig
 from study.loops.passes import FORM, Pass, schedule_rates
-from study.loops.recording import Within, train_recorded, unseen
+from study.loops.recording import Limit, Within, is_recorded, train_recorded, unseen
 from study.stats.leaderboard import Finalist
 from study.store.tracking.mlflow_tracking import Tracker
 from study.training.side_by_side import SideBySide
@@ -112,7 +112,8 @@ def train_validated(
     tracker: Tracker,
     show: Callable[[int, int], None],
     within: Within = unseen,
-) -> Mapping[str, NDArray[np.float64]]:
+    limit: Limit | None = None,
+) -> Mapping[str, NDArray[np.float64]] | None:
     """Train what is not trained yet and return the validation value of each run after its last epoch.
 
     Args:
@@ -121,10 +122,12 @@ def train_validated(
         tracker: Opened on the parent run.
         show: Called after every epoch with the epochs of runs trained so far and the seed in training.
         within: Called after every step.
+        limit: Time that training may take; a seed that would end beyond it is not begun.
 
     Returns:
-        By finalist's name, ``[seeds, multiples]``; NaN for a diverged run.
+        By finalist's name, ``[seeds, multiples]``; NaN for a diverged run. ``None`` where the time is up.
     """
+    limit = limit or Limit()
     passes = runs.passes()
     done = sum(one.trained() for one in passes) * len(runs.runs)
     for seed, one in enumerate(passes, start=1):
@@ -137,7 +140,11 @@ def train_validated(
             done += len(row)
             show(done, seed)
 
-        train_recorded(one, runs.lanes(make, seed), tracker, label, after_epoch, within)
+        if not is_recorded(one):
+            if not limit.allows_another():
+                return None
+            with limit.another():
+                train_recorded(one, runs.lanes(make, seed), tracker, label, after_epoch, within)
     last = np.array([[_value(epoch) for epoch in one.history()[-1]] for one in passes], dtype=np.float64)
     table = last.reshape(runs.seeds, len(runs.finalists), len(runs.multiples))
     return {finalist.name: table[:, place] for place, finalist in enumerate(runs.finalists)}

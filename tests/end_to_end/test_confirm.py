@@ -82,6 +82,8 @@ def test_heats_choose_the_finalists(study: Path, tmp_path: Path) -> None:
     """All four trials run twice on validation images; the best of each family goes through; again, nothing is trained."""
     folder = tmp_path / "study"
     shutil.copytree(study, folder)
+    late = run(folder, "confirm", *SMALL, "--heats", "2", "--budget", "0.01s")
+    assert "The time is up before the last of the heats; the same command goes on." in late
     said = run(folder, "confirm", *SMALL, "--heats", "2")
     assert "heats: 4 candidates with 2 seeds each, on the validation images" in said
     heats = children(folder, "heats")

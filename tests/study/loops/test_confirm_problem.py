@@ -14,7 +14,8 @@ from torch.nn import functional
 
 from study.core.errors import InputError
 from study.core.records import StudyConfig
-from study.loops.confirmation import Confirmation, Limit, Standing, confirm
+from study.loops.confirmation import Confirmation, Standing, confirm
+from study.loops.recording import Limit
 from study.loops.score_files import read_scores
 from study.problems.definition import Problem
 from study.problems.loading import Loaded

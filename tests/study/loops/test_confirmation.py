@@ -13,7 +13,8 @@ from mlflow import MlflowClient
 
 from study.core.errors import InputError
 from study.core.records import StudyConfig, TrialSpec
-from study.loops.confirmation import FRESH, Confirmation, Limit, Standing, confirm
+from study.loops.confirmation import FRESH, Confirmation, Standing, confirm
+from study.loops.recording import Limit
 from study.loops.searching.search_loop import initial_seed
 from study.loops.validation_runs import ValidationRuns, train_validated
 from study.problems.fashion_mnist import Split
@@ -262,10 +263,30 @@ def test_base_rates_are_multiplied_and_measured_on_the_validation_images(
     shown: list[tuple[int, int]] = []
     make = lanes_of(few)
     found = train_validated(runs, make, tracker, lambda done, seed: shown.append((done, seed)))
+    assert found is not None
     assert shown == [(4 * n, 1 + (n > EPOCHS)) for n in range(1, 2 * EPOCHS + 1)]
     last = second.history()[-1]
     assert found["cosine #1"][1].tolist() == [last[2].val_accuracy, last[3].val_accuracy]
-    again = train_validated(runs, make, tracker, lambda *_: pytest.fail("trained again"))
+    again = train_validated(runs, make, tracker, lambda *_: pytest.fail("trained again"), limit=Limit(0.0))
+    assert again is not None
     assert {name: table.tolist() for name, table in again.items()} == {
         name: table.tolist() for name, table in found.items()
     }
+
+
+def test_no_heat_is_begun_that_would_end_beyond_the_time(
+    confirmation: Confirmation, few: Split, tracker: Tracker
+) -> None:
+    """One of three is trained in the time of one and a half; the same command goes on with the second."""
+    runs = ValidationRuns("heats", confirmation.config, confirmation.finalists, 3, confirmation.folder)
+    now, begun = [0.0], []
+
+    def pass_time(_: int, seed: int) -> None:
+        now[0] += 1.0
+        begun.append(seed)
+
+    for seeds in ([1], [2], [3]):
+        limit = Limit(1.5 * EPOCHS, lambda: now[0])
+        found = train_validated(runs, lanes_of(few), tracker, pass_time, limit=limit)
+        assert sorted(set(begun)) == list(range(1, seeds[0] + 1))
+        assert (found is None) == (seeds[0] < 3)
