@@ -367,7 +367,7 @@ def test_looks_follow_from_the_options(given: dict[str, Any], looks: tuple[int, 
 def test_flags_are_a_decision() -> None:
     """Adding or removing an option is one: this list changes with it."""
     flags = """
-        --study --problem --finalists --per-family --baseline --looks --max-seeds --seeds --budget --train-images --level --margin
+        --study --problem --finalists --per-family --baseline --heats --looks --max-seeds --seeds --budget --train-images --level --margin
         --rates --rate-seeds --out --check --storage --tracking-uri --checkpoints --precision --device --data-dir
     """
     options = [p for p in main.params if isinstance(p, click.Option)]

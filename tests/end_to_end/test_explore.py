@@ -110,7 +110,7 @@ def test_what_cannot_be_used_is_refused_in_one_line(
 def test_flags_are_a_decision() -> None:
     options = [p for p in main.params if isinstance(p, click.Option)]
     flags = """
-        --seeds --long-seeds --values --multiples --finalists --epochs --train-images --precision --dry-run --results
+        --seeds --long-seeds --values --multiples --finalists --certificate --epochs --train-images --precision --dry-run --results
         --figures --study --problem --storage --tracking-uri --checkpoints --lanes --device --data-dir
     """
     assert sorted(o for p in options for o in p.opts) == sorted(flags.split())
