@@ -57,10 +57,21 @@ def _seeds(v: Verdict) -> tuple[str, ...]:
         f"{v.metric.span(rival.low, rival.high)} ({surely}); it was ahead on {rival.ahead} of {rival.shared} seeds."
     )
     if rival.fails_p is not None:
-        told = told.replace(" seeds.", " seeds with which both ran well.")
+        told = _in_typical_runs(v, rival, surely)
     if v.outcome == "winner":
         return (told,)
     return (f"After {basis}, {listed(v.contenders)} cannot be told apart as the best. {told}",)
+
+
+def _in_typical_runs(v: Verdict, rival: Difference, surely: str) -> str:
+    """Compare the leader with a rival that fails too often, as if neither did."""
+    lead = rival.lead or 0.0
+    ahead = "ahead of" if lead > 0 else "behind"
+    return (
+        f"In a typical run {v.leader} is {v.metric.difference(abs(lead))} {ahead} {rival.name}, its lead over seeds "
+        f"{v.metric.span(rival.low or 0.0, rival.high or 0.0)} ({surely}); it was ahead on {rival.ahead} of the {rival.shared} seeds "
+        "with which both ran well."
+    )
 
 
 def _examples(v: Verdict) -> tuple[str, ...]:

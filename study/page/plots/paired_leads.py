@@ -115,8 +115,9 @@ def description(verdict: Verdict, leads: Sequence[Lead]) -> str:
     metric = verdict.metric
     margin, form = metric.units * verdict.plan.margin, _form(metric)
     within = closest.low > -margin and closest.high < margin
+    how = "leads" if closest.lead >= 0 else "is behind"
     return (
-        f"{verdict.leader} leads {closest.rival} by {closest.lead:{form}}{metric.unit} over {len(closest.seeds)} seeds; "
+        f"{verdict.leader} {how} {closest.rival} by {abs(closest.lead):{form}}{metric.unit} over {len(closest.seeds)} seeds; "
         f"the interval from {closest.low:{form}} to {closest.high:{form}} {sure}"
         + (" and lies within the margin" if within else "")
         + f". One row for each of {len(leads)} rivals: a dot a seed, a diamond for the lead, a thick bar for the "

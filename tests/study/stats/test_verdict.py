@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -229,6 +230,8 @@ class TestBadRuns:
         said = sentences(v)
         assert said[0] == f"{NAMES[1]} wins: cosine fails too often."
         assert "9 of 20 runs against 0 of 20 runs (p = 0.0039, sign test over seeds)" in " ".join(said)
+        ahead = "behind" if (d.lead or 0) < 0 else "ahead of"
+        assert re.search(rf"In a typical run {NAMES[1]} is 0\.\d\d points {ahead} cosine", " ".join(said))
 
     def test_who_fails_too_often_is_no_equal(self, normal_table: Make) -> None:
         table = normal_table(29, seeds=20, leads=(0.0, 0.0))
