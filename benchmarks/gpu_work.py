@@ -104,7 +104,7 @@ def lanes_of(split: Split, width: int, *, graphs: bool = True, constant: bool = 
     prepare_process()
     side_by_side = Lanes(split, batch_size=BATCH, order_seed=0, constant=constant, **how)
     if not graphs:
-        side_by_side._recorder = None  # noqa: SLF001 - a switch in Lanes would serve this row of a benchmark alone
+        side_by_side.recorder = None
     for key in range(width):
         side_by_side.add(key, seed=key)
     return side_by_side

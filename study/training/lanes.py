@@ -74,7 +74,9 @@ class Lanes:
         self._averaged: dict[str, torch.Tensor] = {}
         self._constant = self._device.type != "cpu" if constant is None else constant
         graphs = self._constant and self._device.type == "cuda"
-        self._recorder: Callable[[torch.device], Recorder] | None = CudaRecorder if graphs else None
+        #: Makes what records a step, to be replayed as one graph; ``None``: each step runs by itself. Read when the
+        #: lanes' memory is new, so set it before the first epoch.
+        self.recorder: Callable[[torch.device], Recorder] | None = CudaRecorder if graphs else None
         #: Called after every step with the share of the epoch that is done.
         self.on_step: Callable[[float], None] = lambda _: None
         #: What an epoch is made of, until the lanes' memory moves.
@@ -196,9 +198,9 @@ class Lanes:
             batch_size=self._batch_size,
             bfloat16=self._bfloat16,
         )
-        if self._recorder is None:
+        if self.recorder is None:
             return steps, steps.work(_as_it_is)
-        return steps, steps.work(Graphs(self._recorder(self._device)).replayed)
+        return steps, steps.work(Graphs(self.recorder(self._device)).replayed)
 
 
 def data_order(images: int, seed: int, clock: int) -> torch.Tensor:
