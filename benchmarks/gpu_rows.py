@@ -17,6 +17,7 @@ import torch
 
 from benchmarks.gpu_work import (
     CPU,
+    FLOAT32_TOLERANCE,
     LAUNCHES,
     RATE,
     TOLERANCE,
@@ -36,6 +37,7 @@ from benchmarks.gpu_work import (
     precision,
     print_sum,
     random_split,
+    rounding,
     textbook_epoch,
     there_and_back,
     timed,
@@ -51,7 +53,8 @@ def equality(scale: Scale) -> bool:
     split = random_split(scale.device, 2_000 if scale.device.type == "cuda" else 300, 500)
     there = trained(split, epochs=2, dtype=torch.float64)
     here = trained(moved(split, CPU), epochs=2, dtype=torch.float64, constant=False)
-    return bar("largest difference of a weight, float64, 2 epochs", apart(there, here), TOLERANCE)
+    reached = bar("largest difference of a weight, float64, 2 epochs", apart(there, here), TOLERANCE)
+    return reached & bar("largest relative error of a logit, float32", rounding(split), FLOAT32_TOLERANCE)
 
 
 def replay(scale: Scale) -> bool:

@@ -25,7 +25,7 @@ from study.problems.fashion_mnist import Images, Split
 from study.training import epoch_steps
 from study.training.graphs import WARM_UPS, Work
 from study.training.lanes import Lanes, automatic_lanes
-from study.training.lenet import forward
+from study.training.lenet import forward, lenet, stack
 from study.training.process import prepare_process
 
 Convolution = Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]
@@ -34,6 +34,8 @@ CPU = torch.device("cpu")
 RATE = 0.1
 #: Largest difference of two weights, in float64, after two epochs of which the order of sums alone is to blame.
 TOLERANCE = 1e-9
+#: Largest error of a logit, as a share of the largest logit, in float32; TF32's, of 10 bits, is a hundred times larger.
+FLOAT32_TOLERANCE = 1e-5
 #: What a host calls to wait for the card, and what it calls to make it work, as the profiler names them.
 WAITS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize", "cudaMemcpy")
 LAUNCHES = (
@@ -133,6 +135,18 @@ def apart(one: Lanes, other: Lanes) -> float:
         for name, weight in one.weights(key).items()
     ]
     return float("inf") if any(map(math.isnan, differences)) else max(differences)
+
+
+def rounding(split: Split) -> float:
+    """Return the largest difference of a logit in float32 on the device from one in float64 on the CPU, relative."""
+    prepare_process()
+    device = split.train.pixels.device
+    with torch.no_grad():
+        rough, exact = (
+            forward(stack([lenet(0, dtype).state_dict()], there), split.train.pixels.to(there, dtype)).cpu()
+            for dtype, there in ((torch.float32, device), (torch.float64, CPU))
+        )
+    return float((rough - exact).abs().max() / exact.abs().max())
 
 
 def print_sum(tensor: torch.Tensor) -> None:

@@ -214,7 +214,8 @@ def automatic_lanes(device: torch.device) -> int:
     """Return a number of lanes that keeps the device busy.
 
     On two CPU cores the seconds a trial-epoch hardly change from 4 lanes up (``benchmarks/throughput.py``);
-    fewer lanes leave the sampler more to learn from. The figures for CUDA and MPS are unmeasured guesses.
+    fewer lanes leave the sampler more to learn from. So do they on an H100 from 32 lanes up (``benchmarks/gpu.sh``).
+    The figure for MPS is an unmeasured guess.
     """
     return {"cpu": 8, "mps": 16, "cuda": 32}.get(device.type, 8)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from typing import Any
 
 import torch
 
@@ -21,8 +22,10 @@ def prepare_process() -> None:
         if mallopt is not None:
             mallopt(_M_MMAP_THRESHOLD, 2**30)
             mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
-    torch.backends.cudnn.fp32_precision = (
-        "ieee"  # by default cuDNN's convolutions are computed in TF32, of 10 bits
-    )
+    # By default cuDNN's convolutions are computed in TF32, of 10 bits. Each is named: before torch 2.14 the setting of
+    # all of cuDNN did not reach the convolutions.
+    cudnn: Any = torch.backends.cudnn  # torch makes these at run time
+    cudnn.fp32_precision = cudnn.conv.fp32_precision = cudnn.rnn.fp32_precision = "ieee"
+    torch.backends.cuda.matmul.fp32_precision = "ieee"
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
