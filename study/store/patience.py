@@ -24,8 +24,9 @@ from study.core.signals import pause, stop_asked
 STORAGE_TIMEOUT = 120.0
 #: Seconds between two attempts, at first and at most.
 FIRST, LONGEST = 0.1, 5.0
-#: SQLSTATEs of what passes: a server that goes down, comes up or is full.
-_PASSING = ("08", "57P01", "57P02", "57P03", "53300")
+#: SQLSTATEs of what passes: a server that goes down, comes up or is full, or that took a transaction back because it met
+#: another one's (a deadlock, a serialization failure: class 40).
+_PASSING = ("08", "57P01", "57P02", "57P03", "53300", "40")
 
 
 class LostError(InputError):
@@ -148,7 +149,10 @@ for _name in CALLS:
 
 
 def server_away(error: Exception) -> str | None:
-    """Return the reason where an error says that a database's server is away; ``None`` for any other error."""
+    """Return the reason where an error says that a database's server is away, or that the call can be made again as it was.
+
+    ``None`` for any other error.
+    """
     for each in _chain(error):
         if isinstance(each, sqlalchemy.exc.DBAPIError):
             state = getattr(each.orig, "sqlstate", None)

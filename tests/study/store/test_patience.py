@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 import pytest
+import sqlalchemy
 from optuna.storages import RDBStorage
 
 from study.core.errors import InputError
@@ -16,7 +17,7 @@ from study.core.records import StudyConfig
 from study.core.signals import stoppable
 from study.store import lifecycle as life
 from study.store import optuna_storage as store
-from study.store.patience import CALLS, LostError, Patience, PatientStorage
+from study.store.patience import CALLS, LostError, Patience, PatientStorage, server_away
 from study.store.tracking.mlflow_connection import _unanswered
 from tests.servers import Postgres
 
@@ -130,6 +131,45 @@ def test_postgres_may_restart_within_a_study(
     assert life.ask(study, 3) is None
     assert life.running(study) == {0, 1, 2}
     store.close(study)
+
+
+@pytest.mark.postgres
+@pytest.mark.slow
+def test_of_two_transactions_in_each_others_way_the_one_taken_back_is_made_again(
+    postgres: Callable[[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two that change the same two rows in opposite order: PostgreSQL ends one, which then finds its way free."""
+    engine = sqlalchemy.create_engine(postgres("rows"))
+    with engine.begin() as connection:
+        connection.execute(
+            sqlalchemy.text("CREATE TABLE counts AS SELECT n, 0 AS count FROM generate_series(1, 2) AS n")
+        )
+    each_holds_one, made = threading.Barrier(2), []
+
+    def change(rows: tuple[int, int]) -> None:
+        made.append(rows)
+        first_time = made.count(rows) == 1
+        with engine.begin() as connection:
+            for row in rows:
+                connection.execute(
+                    sqlalchemy.text("UPDATE counts SET count = count + 1 WHERE n = :n"), {"n": row}
+                )
+                if first_time and row == rows[0]:
+                    each_holds_one.wait(timeout=60)
+
+    def patiently(rows: tuple[int, int]) -> None:
+        Patience("the server", server_away).call(change, rows)
+
+    threads = [threading.Thread(target=patiently, args=(rows,)) for rows in ((1, 2), (2, 1))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    with engine.connect() as connection:
+        counts = connection.execute(sqlalchemy.text("SELECT count FROM counts")).scalars().all()
+    engine.dispose()
+    assert (counts, len(made)) == ([2, 2], 3)
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.postgres
