@@ -245,7 +245,7 @@ def _conditions(replication: Replication) -> str:
     """Return what the tables were measured with: command, n, date, device, versions, revision."""
     from datetime import UTC, datetime
 
-    from study.core.provenance import git_revision, versions
+    from study.core.provenance import short_revision, versions
 
     way = "both" if len(replication.ways) > 1 else replication.ways[0].replace(" ", "-")
     arguments = (
@@ -257,7 +257,7 @@ def _conditions(replication: Replication) -> str:
     return (
         f"```\npython -m study.replicate {arguments}\n```\n\n"
         f"{datetime.now(UTC):%Y-%m-%d}: {_size(replication)}, {replication.device}; {tools}; "
-        f"revision {(git_revision() or 'unknown')[:12]}.\n"
+        f"revision {short_revision()}.\n"
         + ("" if replication.comparable else f"\n{_not_comparable(replication)}\n")
     )
 

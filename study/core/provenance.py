@@ -30,6 +30,12 @@ def git_revision() -> str | None:
     return f"{head}+changed" if _git(root, "status", "--porcelain", "--untracked-files=no") else head
 
 
+def short_revision() -> str:
+    """Return the commit in twelve digits for a page, ``+changed`` behind it if the tree differs; or ``unknown``."""
+    commit, changed, _ = (git_revision() or "unknown").partition("+changed")
+    return commit[:12] + changed
+
+
 def provenance(device: str) -> dict[str, str]:
     """Return the facts for the tags of a run: git revision, device, versions."""
     facts = {"device": device, **{f"version.{name}": v for name, v in versions().items()}}

@@ -141,6 +141,7 @@ def _rate(cells: Sequence[Summary], sweep: Sweep) -> Answer:
     edge = {fixed[0].place["rate"]: "lowest", fixed[-1].place["rate"]: "highest"}.get(chosen.place["rate"])
     ends = (
         f"{chosen.place['rate']:g}, ends at {_value(chosen, chosen.test)} after {sweep.config.epochs} epochs"
+        + (f" ({chosen.bad} of {chosen.seeds} runs failed)" if chosen.bad else "")
     )
     sentences = [f"The best of {len(fixed)} fixed rates, {ends}; {above}."]
     if edge is not None:

@@ -19,7 +19,7 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 
-from study.core.provenance import git_revision, versions
+from study.core.provenance import short_revision, versions
 from study.core.records import EpochMetrics, TrialSpec
 from study.loops.passes import FORM, Pass, schedule_rates
 from study.loops.recording import Within, train_recorded, unseen
@@ -162,14 +162,8 @@ def _run(cell: Cell, seed: int, epochs: Sequence[EpochMetrics], test: float, dev
         when=f"{datetime.now(UTC):%Y-%m-%d}",
         device=device,
         versions=versions(),
-        revision=_revision(),
+        revision=short_revision(),
     )
-
-
-def _revision() -> str:
-    """Return our commit in short, ``+changed`` behind it where the tree differs from it."""
-    commit, changed, _ = (git_revision() or "unknown").partition("+changed")
-    return commit[:12] + changed
 
 
 def _said(value: float | str) -> str:

@@ -1,9 +1,10 @@
-"""Batching rules for three operations that ``torch.func.vmap`` batches slowly on CPUs.
+"""Batching rules for four operations that ``torch.func.vmap`` batches slowly on CPUs, or on a card not at all.
 
 Notation: L lanes, B examples, C channels, K classes. vmap lays lanes beside examples, ``[L * B, C, H, W]``, for
 pooling and examples beside lanes, ``[B, L * C, H, W]``, for convolutions, and copies all activations between
 the two. Here lanes always lie in the channels, channels last, as in the hand-made LeNet; the bias is part of
-the convolution, and the cross-entropy is one over ``[L * B, K]``.
+the convolution, and the cross-entropy is one over ``[L * B, K]``. A batch norm is of each channel by itself, so that lanes in the
+channels need no rule but that; vmap's own asks cuDNN for a layout that it cannot tell (torch 2.11, float32, seen on an H100).
 
 The rules are ``autograd.Function``s that are only ever called under vmap, inside :class:`LaneKernels`; what they
 call is differentiated by autograd itself.
@@ -24,7 +25,7 @@ Dims = tuple[int | None, ...]
 
 
 class LaneKernels(TorchFunctionMode):
-    """Inside this context a call under vmap of one of the three operations takes the rule of this file.
+    """Inside this context a call under vmap of one of the four operations takes the rule of this file.
 
     A call that a rule does not cover (a weight that all lanes share, three-dimensional convolutions, class
     weights) takes vmap's own rule.
@@ -48,7 +49,7 @@ class LaneKernels(TorchFunctionMode):
 
 
 class _Rule(torch.autograd.Function):
-    """What the three have in common: outside of vmap they are never called, so they need no backward."""
+    """What the four have in common: outside of vmap they are never called, so they need no backward."""
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
@@ -114,6 +115,36 @@ class _MaxPooling(_Rule):
         return _lanes_apart(out, info.batch_size), 1
 
 
+class _BatchNorm(_Rule):
+    @staticmethod
+    def bound(input: Any, running_mean: Any, running_var: Any, weight: Any = None, bias: Any = None,  # noqa: A002 - torch's
+              training: bool = False, momentum: float = 0.1, eps: float = 1e-5) -> tuple[Any, ...] | None:  # noqa: FBT001, FBT002 - torch's  # fmt: skip
+        """Return the arguments of ``apply``, or ``None`` where vmap's own rule has to do."""
+        given = [t for t in (input, running_mean, running_var, weight, bias) if t is not None]
+        if not all(map(_is_lanes, given)):
+            return None
+        return input, running_mean, running_var, weight, bias, training, momentum, eps
+
+    @staticmethod
+    def forward(x: torch.Tensor, *how: Any) -> torch.Tensor:
+        return functional.batch_norm(x, *how)
+
+    @staticmethod
+    def vmap(info: Any, dims: Dims, x: torch.Tensor, *how: Any) -> tuple[torch.Tensor, int]:
+        mean, variance, weight, bias = (
+            None if t is None else _lanes_first(t, d) for t, d in zip(how[:4], dims[1:5], strict=True)
+        )
+        out = functional.batch_norm(
+            _in_channels(x, dims[0] or 0),
+            None if mean is None else mean.view(-1),  # a view of what the lanes hold: it changes there
+            None if variance is None else variance.view(-1),
+            None if weight is None else weight.flatten(),
+            None if bias is None else bias.flatten(),
+            *how[4:],
+        )
+        return _lanes_apart(out, info.batch_size), 1
+
+
 class _CrossEntropy(_Rule):
     @staticmethod
     def bound(x: Any, target: Any, **how: Any) -> tuple[Any, ...] | None:
@@ -147,6 +178,7 @@ class _CrossEntropy(_Rule):
 _RULES: dict[Any, Any] = {
     torch.conv2d: _Convolution,
     functional.max_pool2d: _MaxPooling,
+    functional.batch_norm: _BatchNorm,
     functional.cross_entropy: _CrossEntropy,
 }
 
@@ -162,12 +194,12 @@ def _lanes_first(tensor: torch.Tensor, dim: int | None) -> torch.Tensor:
 
 
 def _in_channels(x: torch.Tensor, dim: int) -> torch.Tensor:
-    """Return activations ``[B, L * C, H, W]`` of lanes that lie in dimension ``dim``; a view where they lie so."""
+    """Return activations ``[B, L * C, ...]`` of lanes that lie in dimension ``dim``; a view where they lie so."""
     return x.movedim(dim, 1).flatten(1, 2)
 
 
 def _lanes_apart(x: torch.Tensor, lanes: int) -> torch.Tensor:
-    """Return activations ``[B, L * C, H, W]`` as ``[B, L, C, H, W]``."""
+    """Return activations ``[B, L * C, ...]`` as ``[B, L, C, ...]``."""
     return x.view(x.shape[0], lanes, -1, *x.shape[2:])
 
 

@@ -51,7 +51,8 @@ def prove(problem: Problem, device: torch.device) -> Proof:
 
     The first step is batched anew, the second is traced, the third runs the trace again: what a trace froze shows.
 
-    In float64; in float32 where the network cannot compute in float64.
+    In float64; in float32 where the network cannot compute in float64. What agrees there must also run in float32, which it is
+    trained in: libraries take other ways for it, some of which cannot be batched.
     """
     if not problem.fuse:
         return Proof(fused=False, reason="the problem says fuse=False")
@@ -65,6 +66,8 @@ def prove(problem: Problem, device: torch.device) -> Proof:
             continue  # a network may insist on float32
         try:
             together = _trained(Stacked, problem, device, dtype)
+            if dtype != kinds[-1]:
+                _trained(Stacked, problem, device, kinds[-1])
         except Exception as error:  # noqa: BLE001 - vmap raises many kinds
             return Proof(fused=False, reason=f"torch.func cannot batch the network ({_why(error)})")
         return _compared(alone, together, dtype)

@@ -9,6 +9,7 @@ import io
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ from study.training.lanes import Lanes, data_order
 from study.training.rates import Rates
 from tests.making import spec_of
 from tests.study.training.general import zoo
-from tests.study.training.general.zoo import NETWORKS, OPTIMIZERS, problem_of
+from tests.study.training.general.zoo import CLASSES, NETWORKS, OPTIMIZERS, problem_of
 from tests.study.training.scenarios import STARTS, TRAINED, come_and_go, go_on, timeless
 
 ORDER = 5
@@ -418,14 +419,25 @@ def shares_of(epoch: EpochMetrics) -> tuple[float | None, ...]:
     return epoch.train_accuracy, epoch.val_accuracy, epoch.averaged_accuracy
 
 
+class Float32Only(nn.Module):
+    """As a network with a kernel of its own may be."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.dtype is not torch.float32:
+            raise TypeError(f"float32 only, got {x.dtype}")
+        return x
+
+
 def test_bfloat16_is_refused_where_it_cannot_be_computed() -> None:
-    """The rule of vmap for batch norms cannot mix types; alone they can."""
-    require_bfloat16(problem_of("batch norm"), CPU, fused=False)
-    require_bfloat16(problem_of("mlp"), CPU, fused=True)
-    with pytest.raises(
-        InputError, match=r"`precision` bfloat16: problem 'small' cannot be trained in it .* use float32"
-    ):
-        require_bfloat16(problem_of("batch norm"), CPU, fused=True)
+    """By a network whose own code takes float32 alone; batch norms, too, compute in it, fused and alone."""
+    for network, fused in product(("batch norm", "mlp"), (False, True)):
+        require_bfloat16(problem_of(network), CPU, fused=fused)
+    narrow = problem_of("mlp", model=lambda: nn.Sequential(nn.Linear(10, CLASSES, bias=False), Float32Only()))
+    for fused in (False, True):
+        with pytest.raises(
+            InputError, match=r"`precision` bfloat16: problem 'small' cannot be trained in it .* use float32"
+        ):
+            require_bfloat16(narrow, CPU, fused=fused)
 
 
 @pytest.mark.parametrize("network", ["lenet", "mlp", "attention"])

@@ -10,7 +10,15 @@ from torch import nn
 
 from study.problems import Problem
 from study.training.general.proof import prove
-from tests.study.training.general.zoo import NETWORKS, Branching, Recurrent, problem_of, series, vectors
+from tests.study.training.general.zoo import (
+    NETWORKS,
+    Branching,
+    Recurrent,
+    lenet,
+    problem_of,
+    series,
+    vectors,
+)
 
 CPU = torch.device("cpu")
 
@@ -119,6 +127,24 @@ def test_a_wrong_batching_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     proof = prove(problem_of("mlp"), CPU)
     assert not proof.fused
     assert "differ by" in proof.reason
+
+
+class AsksForALayout(nn.Module):
+    """As cuDNN's batch norm does: in float32 alone it asks what vmap cannot say."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.dtype is torch.float32:
+            x[..., None, None].is_contiguous(memory_format=torch.channels_last)
+        return x
+
+
+def test_what_agrees_in_float64_must_run_in_float32_too() -> None:
+    problem = problem_of("lenet", model=lambda: nn.Sequential(lenet(), AsksForALayout()))
+    proof = prove(problem, CPU)
+    assert not proof.fused
+    assert proof.reason.startswith(
+        "torch.func cannot batch the network (RuntimeError: NYI: querying is_contiguous"
+    )
 
 
 def test_proving_draws_nothing_from_torch_s_generator() -> None:
