@@ -32,6 +32,8 @@ _TABLES: dict[Owner, frozenset[str]] = {
     "Optuna": frozenset({"studies", "trials"}),
     "MLflow": frozenset({"experiments"}),
 }
+#: The table in which both keep their tables' version.
+_VERSION = "alembic_version"
 _EXAMPLES = "sqlite:///FILE.db or postgresql+psycopg://USER@HOST/NAME"
 
 
@@ -72,14 +74,17 @@ def sqlite_path(url: sqlalchemy.URL) -> Path:
 
 
 def is_made(url: sqlalchemy.URL, named: str, owner: Owner) -> bool:
-    """Return whether the database holds the owner's tables already. Nothing is created or changed.
+    """Return whether the database holds the owner's tables already, all of them. Nothing is created or changed.
+
+    On a server tables are made before their version is written, and whoever opens them in between makes it as well: for both
+    libraries write it when they open a database without one, to read it too. So there is nothing to open before.
 
     Raises:
         InputError: It is another program's, cannot be read or made, or does not answer.
     """
     found = tables(url, named)
     if _TABLES[owner] <= found:
-        return True
+        return is_sqlite(url) or (_VERSION in found and _has_version(url))
     others = frozenset().union(*_TABLES.values())
     if found and (is_sqlite(url) or found & others):
         raise InputError(
@@ -87,6 +92,16 @@ def is_made(url: sqlalchemy.URL, named: str, owner: Owner) -> bool:
             "name a file or database of its own"
         )
     return False
+
+
+def _has_version(url: sqlalchemy.URL) -> bool:
+    """Return whether a server's database has the version of its tables."""
+    engine = _probe(url)
+    try:
+        with engine.connect() as connection:
+            return connection.execute(sqlalchemy.text(f"SELECT 1 FROM {_VERSION}")).first() is not None  # noqa: S608 - our own words
+    finally:
+        engine.dispose()
 
 
 def _probe(url: sqlalchemy.URL) -> sqlalchemy.Engine:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from study.core.errors import InputError
+from study.core.records import StudyConfig
 from study.store import lifecycle as life
 from study.store import optuna_storage as store
 
@@ -37,6 +38,26 @@ def test_three_processes_work_on_one_study(postgres: Databases, worker: Worker) 
             " ON tags.run_uuid = runs.run_uuid AND tags.key = 'mlflow.parentRunId'"
         ).fetchall()
     assert Counter(rows) == {("FINISHED", None): 1, ("FINISHED", "mlflow.parentRunId"): 9}
+
+
+def test_who_reads_a_database_in_the_making_finds_nothing_and_leaves_nothing(
+    postgres: Databases, config: StudyConfig
+) -> None:
+    """Between Optuna's tables and their version, which Optuna would write for a reader as well, beside the one who makes them."""
+    import sqlalchemy
+    from optuna.storages._rdb.models import BaseModel
+
+    storage = postgres("optuna")
+    engine = sqlalchemy.create_engine(storage)
+    BaseModel.metadata.create_all(engine)
+    before = set(sqlalchemy.inspect(engine).get_table_names())
+    with pytest.raises(InputError, match="holds no study yet"):
+        store.load(storage)
+    assert store.settings_of(storage, config.name) is None
+    assert set(sqlalchemy.inspect(engine).get_table_names()) == before
+    engine.dispose()
+    store.close(store.open_study(storage, config))
+    assert store.load(storage).config == config
 
 
 def test_a_killed_process_is_replaced_while_another_lives(postgres: Databases, worker: Worker) -> None:
