@@ -72,12 +72,10 @@ def figure(results: Results) -> go.Figure:
     below = {"orientation": "h", "x": 0, "xanchor": "left", "y": -0.18, "yanchor": "top"}
     drawn.update_layout(template=TEMPLATE, height=480, showlegend=True, legend=below, margin_b=110)
     drawn.update_xaxes(title_text=found.x)
-    if (
-        found.log and found.lines
-    ):  # named where runs are: between powers of ten plotly names the first digit alone
-        drawn.update_xaxes(
-            type="log", tickvals=found.lines[0].x, ticktext=[f"{x:g}" for x in found.lines[0].x]
-        )
+    if found.log and found.lines:
+        # Between powers of ten plotly names the first digit alone: name the places where runs are.
+        places = found.lines[0].x
+        drawn.update_xaxes(type="log", tickvals=places, ticktext=[f"{place:g}" for place in places])
     metric = results.sweep.config.metric
     drawn.update_yaxes(title_text=f"test {metric.name}", tickformat=".3f" if metric.share else None)
     good = [run.test for line in found.lines for cell in line.cells for run in cell.good.values()]
