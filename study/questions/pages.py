@@ -63,7 +63,7 @@ def page_text(results: Results) -> str:
 
 
 def figure(results: Results) -> go.Figure:
-    """Return a question's figure: the mean of each cell's typical runs as a line, every run a point."""
+    """Return a question's figure: the mean of each cell's typical runs as a line, but where most fail; every run a point."""
     found = answer(results)
     drawn = go.Figure()
     for number, line in enumerate(found.lines):
@@ -186,7 +186,7 @@ def _traces(line: Line, colour: str) -> Sequence[go.Scatter]:
         ),
         go.Scatter(
             x=list(line.x),
-            y=[cell.test for cell in line.cells],
+            y=[None if cell.fails else cell.test for cell in line.cells],  # its survivors are no typical run
             mode="lines+markers",
             line={"color": colour, "width": 2},
             name=safe(line.name),
