@@ -14,6 +14,7 @@ from typing import Literal, cast
 import numpy as np
 import optuna
 from numpy.typing import NDArray
+from optuna.trial import FrozenTrial
 
 from study.core.records import ENDED, EpochMetrics, Outcome, StudyConfig, StudyRecord, TrialSpec
 from study.core.signals import held_back, pause
@@ -246,8 +247,9 @@ class SearchLoop:
         Args:
             decided: What an earlier process decided after this epoch.
         """
+        ours = lifecycle.trained_here(self._study)
         for job in list(self._jobs.values()):
-            self._report(job)
+            self._report(job, ours)
         # Who has finished is known to the pruner when the others are decided.
         for job in list(self._jobs.values()):
             if len(job.epochs) == self._config.epochs:
@@ -258,14 +260,14 @@ class SearchLoop:
         for number, job in list(self._jobs.items()):
             self._carry_out(job, cast("Decision", decided[number]))
 
-    def _report(self, job: Job) -> None:
+    def _report(self, job: Job, ours: Mapping[int, FrozenTrial]) -> None:
         epoch = job.epochs[-1]
         signal = epoch.averaged_accuracy if self._config.prune_on == "averaged" else epoch.val_accuracy
         if signal is None:
             raise RuntimeError(
                 f"trial {job.spec.number} gave no {self._config.prune_on} {self._config.metric.name}"
             )
-        if not lifecycle.report(job.trial, signal, epoch.epoch):
+        if not lifecycle.report(job.trial, signal, epoch.epoch, ours):
             self._leave(job, "interrupted")  # another machine took it for lost and put it back
         elif not epoch.finite:
             self._end(job, "diverged")

@@ -476,8 +476,12 @@ def test_a_local_file_outlives_the_machines_restart(url: str, config: StudyConfi
 def test_who_lost_a_trial_is_told(url: str, config: StudyConfig, start: Start, epochs: Epochs) -> None:
     """A laptop that slept for an hour must not crash, nor end a trial that others have taken over."""
     study = store.open_study(url, config)
-    trial = start(study)
+    trial, kept = start(study), start(study)
+    assert life.trained_here(study).keys() == {0, 1}
     life.interrupt(store.existing_study(url), [trial])
+    ours = life.trained_here(study)
+    assert ours.keys() == {1}
+    assert [life.report(each, 0.5, 0, ours) for each in (trial, kept)] == [False, True]
     assert life.report(trial, 0.5, 0) is False
     assert life.finish(study, trial, epochs(), "finished") is False
     assert study.trials[0].state is TrialState.WAITING
