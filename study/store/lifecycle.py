@@ -148,11 +148,9 @@ def report(
     was killed before it could go on, is not reported again.
 
     ``seen`` is what ``trained_here`` returned a moment ago, where several trials report together: reading them one by one
-    takes as long as reporting them. Without it, the trial is read.
+    takes as long as reporting them. Without it, they are read here.
     """
-    if seen is None:
-        now = trial.study._storage.get_trial(trial._trial_id)  # noqa: SLF001 - the state as others left it
-        seen = {trial.number: now} if _is_ours(now) else {}
+    seen = trained_here(trial.study) if seen is None else seen
     if trial.number not in seen:
         return False
     if epoch not in seen[trial.number].intermediate_values:

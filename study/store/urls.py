@@ -13,6 +13,8 @@ import sqlite3
 import stat
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 from urllib.parse import parse_qsl, quote
@@ -76,15 +78,15 @@ def sqlite_path(url: sqlalchemy.URL) -> Path:
 def is_made(url: sqlalchemy.URL, named: str, owner: Owner) -> bool:
     """Return whether the database holds the owner's tables already, all of them. Nothing is created or changed.
 
-    On a server tables are made before their version is written, and whoever opens them in between makes it as well: for both
-    libraries write it when they open a database without one, to read it too. So there is nothing to open before.
+    On a server tables are made before their version is written. Optuna writes a version that is missing for a reader as well,
+    beside whoever makes the tables; so until it stands there is nothing to open.
 
     Raises:
         InputError: It is another program's, cannot be read or made, or does not answer.
     """
     found = tables(url, named)
     if _TABLES[owner] <= found:
-        return is_sqlite(url) or (_VERSION in found and _has_version(url))
+        return is_sqlite(url) or (_VERSION in found and _has_version(url, named))
     others = frozenset().union(*_TABLES.values())
     if found and (is_sqlite(url) or found & others):
         raise InputError(
@@ -94,14 +96,33 @@ def is_made(url: sqlalchemy.URL, named: str, owner: Owner) -> bool:
     return False
 
 
-def _has_version(url: sqlalchemy.URL) -> bool:
+def _has_version(url: sqlalchemy.URL, named: str) -> bool:
     """Return whether a server's database has the version of its tables."""
-    engine = _probe(url)
+    query = sqlalchemy.select(sqlalchemy.literal(1)).select_from(sqlalchemy.table(_VERSION))
+    with _asking(url, shown_url(url, named)) as engine, engine.connect() as connection:
+        return connection.execute(query).first() is not None
+
+
+@contextmanager
+def _asking(url: sqlalchemy.URL, shown: str) -> Iterator[sqlalchemy.Engine]:
+    """Yield what asks a server; what it refuses is one line.
+
+    Raises:
+        InputError: It does not answer, or refuses.
+    """
     try:
-        with engine.connect() as connection:
-            return connection.execute(sqlalchemy.text(f"SELECT 1 FROM {_VERSION}")).first() is not None  # noqa: S608 - our own words
-    finally:
-        engine.dispose()
+        engine = _probe(url)
+        try:
+            yield engine
+        finally:
+            engine.dispose()
+    except InputError:
+        raise
+    except SQLAlchemyError as error:
+        lines = str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__]
+        raise InputError(f"{shown} cannot be reached: {lines[0]}") from None
+    except (TypeError, ValueError, LookupError) as error:  # a driver, of an option that it does not know
+        raise InputError(f"{shown} has an option that its driver does not take: {error}") from None
 
 
 def _probe(url: sqlalchemy.URL) -> sqlalchemy.Engine:
@@ -132,20 +153,9 @@ def tables(url: sqlalchemy.URL, named: str) -> frozenset[str]:
     shown = shown_url(url, named)
     if is_sqlite(url):
         return _sqlite_tables(sqlite_path(url), shown)
-    try:
-        engine = _probe(url)
-        try:
-            _require_unicode(engine, shown)
-            return frozenset(sqlalchemy.inspect(engine).get_table_names())
-        finally:
-            engine.dispose()
-    except InputError:
-        raise
-    except SQLAlchemyError as error:
-        lines = str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__]
-        raise InputError(f"{shown} cannot be reached: {lines[0]}") from None
-    except (TypeError, ValueError, LookupError) as error:  # a driver, of an option that it does not know
-        raise InputError(f"{shown} has an option that its driver does not take: {error}") from None
+    with _asking(url, shown) as engine:
+        _require_unicode(engine, shown)
+        return frozenset(sqlalchemy.inspect(engine).get_table_names())
 
 
 def _sqlite_tables(path: Path, shown: str) -> frozenset[str]:

@@ -12,6 +12,7 @@ call is differentiated by autograd itself.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -115,15 +116,17 @@ class _MaxPooling(_Rule):
         return _lanes_apart(out, info.batch_size), 1
 
 
+_BATCH_NORM = inspect.signature(functional.batch_norm)
+
+
 class _BatchNorm(_Rule):
     @staticmethod
-    def bound(input: Any, running_mean: Any, running_var: Any, weight: Any = None, bias: Any = None,  # noqa: A002 - torch's
-              training: bool = False, momentum: float = 0.1, eps: float = 1e-5) -> tuple[Any, ...] | None:  # noqa: FBT001, FBT002 - torch's  # fmt: skip
+    def bound(*args: Any, **kwargs: Any) -> tuple[Any, ...] | None:
         """Return the arguments of ``apply``, or ``None`` where vmap's own rule has to do."""
-        given = [t for t in (input, running_mean, running_var, weight, bias) if t is not None]
-        if not all(map(_is_lanes, given)):
-            return None
-        return input, running_mean, running_var, weight, bias, training, momentum, eps
+        given = _BATCH_NORM.bind(*args, **kwargs)
+        given.apply_defaults()
+        tensors = [each for each in given.arguments.values() if isinstance(each, torch.Tensor)]
+        return tuple(given.arguments.values()) if all(map(_is_lanes, tensors)) else None
 
     @staticmethod
     def forward(x: torch.Tensor, *how: Any) -> torch.Tensor:
