@@ -33,7 +33,7 @@ from study.core.threads import prepare_environment
 #: Seconds that a row may take; most take far less.
 LIMITS = {
     "equality": 30, "replay": 30, "waits": 30, "ways": 75, "conv2": 25,
-    "settings": 40, "lanes": 90, "textbook": 60, "search": 150,
+    "settings": 40, "lanes": 60, "textbook": 60, "search": 150,
 }  # fmt: skip
 #: A dry run may take so many times as long: a laptop that has other work.
 PATIENCE = 6

@@ -149,13 +149,15 @@ def settings(scale: Scale) -> bool:
 
 def lanes(scale: Scale) -> bool:
     """What more lanes give."""
-    split = random_split(scale.device, scale.images, scale.images // 5)
     head("replayed, a fifth more images measured", "ms a step", "range", "n", "s/trial-epoch", "peak GiB")
     for bfloat16 in (False, True):
         for width in scale.lanes:
             if scale.device.type == "cuda":
                 torch.cuda.empty_cache()
                 torch.cuda.reset_peak_memory_stats()
+            # As many images for all lanes together, five steps at least: 512 lanes of 50 steps took half a minute.
+            images = min(scale.images, max(5 * BATCH, scale.images * scale.lanes[0] // width))
+            split = random_split(scale.device, images, images // 5)
             side_by_side = lanes_of(split, width, bfloat16=bfloat16)
             taken = per_step(side_by_side, scale, most=2)
             each = statistics.median(taken) / 1e3 * scale.whole[0] / BATCH / width
