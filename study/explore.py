@@ -155,12 +155,13 @@ def main(options: ExploreOptions) -> None:
 
 def _sweep(options: ExploreOptions) -> None:
     """Train what has no line yet, and say what the sweep says."""
-    from study.loops.recording import alone_in, closing
+    from study.loops.recording import alone_in, closing, is_open, open_until_ended
     from study.questions.answers import answer
     from study.questions.grids import QUESTIONS
     from study.questions.opening import opened
     from study.questions.outlook import outlook
     from study.questions.sweep import to_train
+    from study.questions.trained import remove_ended
     from study.store.urls import check_tracking
     from study.terminal.tables import say
     from study.training.process import prepare_process
@@ -175,11 +176,17 @@ def _sweep(options: ExploreOptions) -> None:
         say(workload.facts["lanes"])
     if options.dry_run:
         return
-    if pending:
+    folder = options.checkpoints / f"{options.question}-{results.sweep.digest}"
+    if pending or is_open(folder):  # the last process may have ended before it closed its records
         check_tracking(options.tracking_uri)
-        folder = options.checkpoints / f"{options.question}-{results.sweep.digest}"
-        with alone_in(folder), closing(_open_tracker(results.sweep, options, folder)) as tracker:
-            results = _train(options, results, pending, workload, examination.score, tracker, folder)
+        with (
+            alone_in(folder),
+            open_until_ended(folder),
+            closing(_open_tracker(results.sweep, options, folder)) as tracker,
+        ):
+            if pending:
+                results = _train(options, results, pending, workload, examination.score, tracker, folder)
+            remove_ended(folder, results)
             said = answer(results)
             tracker.log_text("\n".join(said.sentences) + "\n", "answer.txt")
     for sentence in answer(results).sentences:

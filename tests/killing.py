@@ -127,8 +127,8 @@ def _prepare() -> None:
     from study.problems.fashion_mnist import Images, Split
     from study.training import workload
 
-    for name in ("search", "confirm", "replicate", "page.closing", "page.confirmed", "page.outputs.publish", "page.gather",
-                 "loops.searching.search_run", "loops.validation_runs", "textbook.curves_figure", "textbook.result_tables"):  # fmt: skip
+    for name in ("search", "confirm", "replicate", "explore", "page.closing", "page.confirmed", "page.outputs.publish", "page.gather",
+                 "loops.searching.search_run", "loops.validation_runs", "questions.opening", "questions.answers", "questions.trained", "textbook.curves_figure", "textbook.result_tables"):  # fmt: skip
         import_module(f"study.{name}")
     for name in (
         "mlflow",
@@ -243,7 +243,7 @@ def arm() -> None:
 def _before(method: Callable[..., Any], name: str, write: Callable[[str], None]) -> Callable[..., Any]:
     @wraps(method)
     def call(self: Path, *args: Any, **named: Any) -> Any:
-        kept = self.suffix in {".pt", ".json", ".npz", ".recording", ".db"} or self.name.endswith(
+        kept = self.suffix in {".pt", ".json", ".jsonl", ".npz", ".recording", ".db"} or self.name.endswith(
             "mlflow-key"
         )
         if kept and (name == "replace" or not self.name.startswith(".part-")):

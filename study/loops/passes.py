@@ -153,6 +153,19 @@ def _shapes(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Size]:
     return {name: weight.shape for name, weight in weights.items()}
 
 
+def asked(checkpoint: Path) -> list[TrialSpec]:
+    """Return the runs that a checkpoint is of.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    try:
+        saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        return [TrialSpec.from_json(run) for run in json.loads(saved["asked"])]
+    except Exception as error:  # torch and pickle raise what they like on a damaged file
+        raise InputError(f"{checkpoint}: damaged, or no checkpoint of ours; remove it") from error
+
+
 def schedule_rates(spec: TrialSpec, steps: int) -> Rates:
     """Return the rates of a run that moves its schedule with every step."""
     return Rates(spec.schedule, spec.base_rate, steps)

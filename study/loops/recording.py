@@ -99,22 +99,24 @@ def train_recorded(
 
     with held_back():
         specs = [RunSpec.fixed(run, *label(lane)) for lane, run in enumerate(one.runs)]
-        if _mark(one).exists():  # an earlier process was killed; it may have closed some of them as finished
+        if mark_of(
+            one.checkpoint
+        ).exists():  # an earlier process was killed; it may have closed some of them as finished
             tracker.supersede("mlflow.runName", [spec.name for spec in specs])
-        _mark(one).parent.mkdir(parents=True, exist_ok=True)
-        _mark(one).touch()
+        mark_of(one.checkpoint).parent.mkdir(parents=True, exist_ok=True)
+        mark_of(one.checkpoint).touch()
         children.extend(map(tracker.start, specs))
     lanes.on_step = lambda share: within(share * len(one.runs))
     one.train(lanes, on_epoch)
     with held_back():
         for lane, child in enumerate(children):
             tracker.end(child, "finished" if math.isfinite(row[lane].train_loss) else "diverged")
-        _mark(one).unlink()
+        mark_of(one.checkpoint).unlink()
 
 
 def is_recorded(one: Pass) -> bool:
     """Return whether a pass is trained to its end and its runs are closed in MLflow."""
-    return one.trained() == one.epochs and not _mark(one).exists()
+    return one.trained() == one.epochs and not mark_of(one.checkpoint).exists()
 
 
 def recording_key(place: Path) -> str:
@@ -151,6 +153,23 @@ def closing(tracker: Tracker) -> Iterator[Tracker]:
             tracker.close(outcome)
 
 
+def is_open(folder: Path) -> bool:
+    """Return whether a process that held a folder ``open_until_ended`` did not come to the end of its block."""
+    return _open_mark(folder).exists()
+
+
+@contextmanager
+def open_until_ended(folder: Path) -> Iterator[None]:
+    """Let a folder be known as open from the beginning of a block until it has ended well, whatever the process dies of."""
+    _open_mark(folder).touch()
+    yield
+    _open_mark(folder).unlink()
+
+
+def _open_mark(folder: Path) -> Path:
+    return folder / "all.recording"
+
+
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
     """Keep every other process from training the passes of a folder: both would write the same checkpoints.
@@ -180,9 +199,9 @@ def alone_in(folder: Path) -> Iterator[None]:
         yield
 
 
-def _mark(one: Pass) -> Path:
+def mark_of(checkpoint: Path) -> Path:
     """Return the file that stands while a pass is recorded, and outlives a process that is killed at it.
 
     The checkpoint alone does not tell: its last epoch is saved before MLflow has heard of it.
     """
-    return one.checkpoint.with_suffix(".recording")
+    return checkpoint.with_suffix(".recording")

@@ -13,16 +13,19 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from itertools import groupby
 from pathlib import Path
 
+from study.core.errors import InputError
+from study.core.files import part_of
 from study.core.provenance import short_revision, versions
 from study.core.records import EpochMetrics, TrialSpec
-from study.loops.passes import FORM, Pass, schedule_rates
-from study.loops.recording import Within, train_recorded, unseen
+from study.loops.passes import FORM, Pass, asked, schedule_rates
+from study.loops.recording import Within, mark_of, train_recorded, unseen
 from study.questions.sweep import Cell, Results, Run, Sweep
 from study.store.tracking.mlflow_tracking import Tracker
 from study.training.evaluation import Scores
@@ -146,6 +149,24 @@ def train_sweep(
         )
         one.checkpoint.unlink(missing_ok=True)
     return results
+
+
+def remove_ended(folder: Path, results: Results) -> None:
+    """Remove the checkpoints of runs that all have their lines.
+
+    A process that ends between a line and its checkpoint leaves such a one, and so does a batch that was cut off and
+    whose runs other batches took over, since more seeds or other lanes were asked for.
+    """
+    ended = {_standing(run.cell.place, FRESH + run.seed) for run in results.runs}
+    for file in folder.glob("[!.]*.pt"):
+        with suppress(InputError):  # what cannot be read is told once it is to be trained on
+            if ended.issuperset(_standing(run.params, run.seed) for run in asked(file)):
+                for left in (mark_of(file), part_of(file), file):
+                    left.unlink(missing_ok=True)
+
+
+def _standing(place: Mapping[str, float | str], seed: int) -> str:
+    return json.dumps([dict(place), seed], sort_keys=True)
 
 
 def _run(cell: Cell, seed: int, epochs: Sequence[EpochMetrics], test: float, device: str) -> Run:

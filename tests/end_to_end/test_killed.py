@@ -18,7 +18,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ import pytest
 import torch
 
 from study.core.records import StudyRecord
+from study.questions.sweep import read_results
 from study.store import optuna_storage as store
 from tests.killing import Forge, forge, places
 
@@ -42,6 +43,7 @@ COMMANDS = {
     "search": SEARCH,
     "confirm": ("--finalists", "2", "--heats", "1", "--train-images", "1024", "--looks", "2", "--rates", "1,2", "--rate-seeds", "1", "--device", "cpu"),
     "replicate": ("--seeds", "2", "--epochs", "2", "--train-images", "256", "--both", "--device", "cpu"),
+    "explore": ("warmup", "--seeds", "2", "--values", "0,1", "--multiples", "1", "--train-images", "512", "--device", "cpu"),
 }  # fmt: skip
 
 pytestmark = pytest.mark.slow
@@ -136,6 +138,8 @@ def check_runs(folder: Path, kind: str, whole: Path) -> None:
         check_mlflow(folder, each, ended)
     assert results(folder, kind) == results(whole, kind)
     assert list(folder.rglob(".part-*")) == []
+    if kind == "explore":  # a run's line is what is kept of it
+        assert sorted(p.name for p in folder.glob("runs/explore/*/*")) == ["lock", "mlflow-key"]
 
 
 def results(folder: Path, kind: str) -> Any:
@@ -144,6 +148,8 @@ def results(folder: Path, kind: str) -> Any:
         certificate = json.loads((folder / "certificate.json").read_text("utf-8"))
         heats = [finalist["heats"] for finalist in certificate["finalists"]]
         return [heats, *(certificate[name] for name in ("values", "verdict", "rates"))]
+    if kind == "explore":
+        return [replace(run, seconds=0) for run in read_results(folder / "docs/results/warmup.jsonl").runs]
     return [
         [
             {**epoch, "seconds": 0}
@@ -227,7 +233,7 @@ def test_a_search_killed_at_any_of_its_writes_ends_as_if_nobody_had(
     )
 
 
-@pytest.mark.parametrize("command", ["confirm", "replicate"])
+@pytest.mark.parametrize("command", ["confirm", "replicate", "explore"])
 def test_runs_killed_at_any_of_their_writes_end_as_if_nobody_had(
     commands: Forge, searched: Undisturbed, tmp_path: Path, command: str
 ) -> None:
