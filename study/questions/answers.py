@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from study.core.metric import Metric
 from study.questions.summaries import Contrast, Summary, axis, best, summed_up, where
 from study.questions.sweep import Results, Sweep
+from study.stats.verdict_words import listed
 from study.terminal.cells import MISSING
 from study.terminal.tables import Column
 
@@ -165,41 +166,45 @@ def _by_leader(
     cells: Sequence[Summary], outer: str, noun: str, words: Callable[[float | str], str], *, log: bool = False
 ) -> Answer:
     """Compare schedules, each at the best of its base rates, at every place of an outer axis."""
-    leaders, clauses, told = [], [], []
-    lines: dict[str, list[tuple[float | str, Summary]]] = {}
-    for value in axis(cells, outer):
+    places, multiples = axis(cells, outer), axis(cells, "multiple")
+    leaders, ends, told = [], [], []
+    tuned: dict[str, list[Summary]] = {}
+    for value in places:
         there = where(cells, **{outer: value})
-        tuned = [best(where(there, schedule=name)) for name in axis(there, "schedule")]
-        for cell in tuned:
-            lines.setdefault(str(cell.place["schedule"]), []).append((value, cell))
-        ranked = sorted(tuned, key=lambda cell: -cell.gain)
-        leaders.append(str(ranked[0].place["schedule"]))
-        if len(ranked) > 1 and Contrast.of(ranked[0], ranked[1]).told:
-            told.append(leaders[-1])
-        rest = (
-            f", {Contrast.of(ranked[0], ranked[1])} {ranked[1].place['schedule']}" if len(ranked) > 1 else ""
-        )
-        clauses.append(f"with {words(value)} {leaders[-1]} leads{rest}")
+        for name in axis(there, "schedule"):
+            tuned.setdefault(str(name), []).append(best(where(there, schedule=name)))
+        first, *others = sorted((found[-1] for found in tuned.values()), key=lambda cell: -cell.gain)
+        leaders.append(str(first.place["schedule"]))
+        if others:
+            lead = Contrast.of(first, others[0])
+            ends.append(f"with {words(value)} {lead} {others[0].place['schedule']}")
+            if lead.low > 0:
+                told.append(leaders[-1])
     if len(set(leaders)) == 1:
-        short = f"{leaders[0]} leads with every {noun}"
-    elif len(set(told)) > 1:
-        short = f"The leader changes with the {noun}"
+        short = f"{leaders[0]} leads with every {noun}."
     else:
-        short = f"These seeds do not tell whether the leader changes with the {noun}"
-    edges = sum(
-        best(where(cells, **{outer: value, "schedule": name})).place["multiple"]
-        in {axis(cells, "multiple")[0], axis(cells, "multiple")[-1]}
-        for value in axis(cells, outer)
-        for name in axis(cells, "schedule")
+        changes = (
+            f"The leader changes with the {noun}"
+            if len(set(told)) > 1
+            else f"These seeds do not tell whether the leader changes with the {noun}"
+        )
+        by_place = [f"{name} with {words(value)}" for name, value in zip(leaders, places, strict=True)]
+        short = f"{changes}; on the validation data the leaders are {listed(by_place)}."
+    sentences = [short]
+    if ends:
+        sentences.append(f"On the test data the leader ends, against the next: {'; '.join(ends)}.")
+    rates = (
+        f"{name} {', '.join(_place(cell.place['multiple']) for cell in found)}"
+        for name, found in tuned.items()
     )
-    sentences = [f"{short}: {'; '.join(clauses)}."]
+    sentences.append(f"The best multiples of their base rates, in the same order: {'; '.join(rates)}.")
+    edges = sum(cell.place["multiple"] in {multiples[0], multiples[-1]} for f in tuned.values() for cell in f)
     if edges:
         sentences.append(
-            f"{edges} of {len(axis(cells, outer)) * len(axis(cells, 'schedule'))} best base rates lie at an end of their grid."
+            f"{edges} of {sum(map(len, tuned.values()))} best base rates lie at an end of their grid: better ones may lie beyond it."
         )
     drawn = tuple(
-        Line(name, tuple(value for value, _ in found), tuple(cell for _, cell in found))
-        for name, found in lines.items()
+        Line(name, tuple(cell.place[outer] for cell in found), tuple(found)) for name, found in tuned.items()
     )
     return Answer(tuple(sentences), *_table(cells), drawn, outer, log)
 

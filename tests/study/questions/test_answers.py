@@ -105,30 +105,48 @@ def test_a_winner_that_changes_is_said_to_change() -> None:
         ahead = (cell.family == "linear") == (cell.epochs < 20)
         return 0.9 + 0.004 * ahead - 0.001 * abs(float(cell.place["multiple"]) - 1) + jitter(seed)
 
-    (said,) = answer(results_of("horizon", changing)).sentences
-    short, *clauses = said.removesuffix(".").replace(": ", "; ").split("; ")
-    assert short == "The leader changes with the budget"
-    points = "0.40 points (0.40 to 0.40, 3 seeds) above"
-    assert clauses == [
-        f"with 3 epochs linear #4 leads, {points} one_cycle #7",
-        f"with 10 epochs linear #4 leads, {points} one_cycle #7",
-        f"with 30 epochs one_cycle #7 leads, {points} linear #4",
-        f"with 90 epochs one_cycle #7 leads, {points} linear #4",
+    short, ends, multiples = answer(results_of("horizon", changing)).sentences
+    assert short.startswith(
+        "The leader changes with the budget; on the validation data the leaders are linear #4 with 3"
+    )
+    assert short.endswith(
+        " epochs, linear #4 with 10 epochs, one_cycle #7 with 30 epochs and one_cycle #7 with 90 epochs."
+    )
+    lead = "0.40 points (0.40 to 0.40, 3 seeds) above"
+    assert ends.removesuffix(".").replace(": ", "; ").split("; ")[1:] == [
+        f"with 3 epochs {lead} one_cycle #7",
+        f"with 10 epochs {lead} one_cycle #7",
+        f"with 30 epochs {lead} linear #4",
+        f"with 90 epochs {lead} linear #4",
     ]
+    assert multiples.endswith(" order: linear #4 1, 1, 1, 1; one_cycle #7 1, 1, 1, 1.")
 
     def noise(cell: Cell, seed: int) -> float:
         return 0.9 + 0.001 * math.sin(7 * seed + cell.epochs * len(cell.family))
 
-    (said, *_) = answer(results_of("horizon", noise)).sentences
-    assert said.startswith(
-        "These seeds do not tell whether the leader changes with the budget: with 3 epochs "
-    )
-    assert ", 3 seeds, not told from zero) " in said
+    said = answer(results_of("horizon", noise)).sentences
+    assert said[0].startswith("These seeds do not tell whether the leader changes with the budget; ")
+    assert ", 3 seeds, not told from zero) " in said[1]
     same = answer(results_of("optimizer", lambda c, s: 0.9 - 0.01 * (c.family == "linear") + jitter(s)))
-    assert same.sentences[0].startswith(
-        "one_cycle #7 leads with every optimizer: with SGD one_cycle #7 leads, 1.00 points"
+    assert same.sentences[0] == "one_cycle #7 leads with every optimizer."
+    assert same.sentences[1].startswith(
+        "On the test data the leader ends, against the next: with SGD 1.00 points"
     )
-    assert same.sentences[1] == "8 of 8 best base rates lie at an end of their grid."
+    assert same.sentences[3].startswith("8 of 8 best base rates lie at an end of their grid")
+
+
+def test_a_leader_by_validation_that_the_test_data_put_behind_is_not_told_to_lead() -> None:
+    """Two budgets, two leaders on the validation data, each surely behind on the test data: nothing changes for sure."""
+    sweep = sweep_of("horizon")
+    runs = []
+    for cell in QUESTIONS["horizon"].cells(sweep):
+        ahead = 0.004 * ((cell.family == "linear") == (cell.epochs < 20))
+        runs += [
+            run_of(cell, seed, 0.9 - ahead + jitter(seed), 0.9 + ahead + jitter(seed)) for seed in (1, 2, 3)
+        ]
+    said = answer(Results(Path("made.jsonl"), sweep, tuple(runs))).sentences
+    assert said[0].startswith("These seeds do not tell whether the leader changes")
+    assert said[1].count("0.40 points (0.40 to 0.40, 3 seeds) below") == 4
 
 
 LOSS = Metric("loss", "minimize", chance=2.3, low=0.0)
