@@ -87,7 +87,8 @@ def _confirmed(record: StudyRecord, verdict: Verdict) -> tuple[Tile, ...]:
     def lead(label: str, over: Difference | None, otherwise: str) -> Tile:
         if over is None or over.lead is None or over.low is None or over.high is None:
             return Tile(label, MISSING, otherwise)
-        detail = f"{over.name}; {metric.span(over.low, over.high)} ({level})"
+        rival = over.name + (", which fails too often to lead" if over.fails_p is not None else "")
+        detail = f"{rival}; {metric.span(over.low, over.high)} ({level})"
         return Tile(label, _signed(metric.difference(over.lead)), detail.replace("-", "−"))
 
     constants = [d for d in verdict.differences if d.name.split(" #")[0] == CONSTANT and d.lead is not None]

@@ -146,9 +146,11 @@ def _fail_more(v: Verdict) -> list[str]:
             if d.fails_p is None or not (d.excluded or look == v.looks[-1]) or (d.low or 0.0) > 0:
                 continue
             often = "more often" if d.by_failing else "too often to lead, but not surely more often"
+            # Two questions share the allowance: how often it fails, and how it does in a typical run.
+            short = "" if d.by_failing or d.needed is None else f"; below {d.needed / 2:.2g} would be sure"
             said.append(
                 f"{d.name} fails {often} than {look.leader}: {runs[d.name]} against {runs[look.leader]} "
-                f"(p = {d.fails_p:.2g}, sign test over seeds)."
+                f"(p = {d.fails_p:.2g}, sign test over seeds{short})."
             )
     return said
 
