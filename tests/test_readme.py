@@ -11,14 +11,15 @@ import pytest
 from study.__main__ import COMMANDS, Commands
 from study.loops import archived_study
 from study.page.gather import confirmation, gather
-from study.page.outputs.answer import answer
+from study.page.outputs.answer import SECTION, answer
 from study.stats import certificate
 from study.store import optuna_storage as store
+from study.terminal.markdown import Section
 from tests.running import run_python
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCUMENTS = sorted({ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")})
+DOCUMENTS = sorted({ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")})
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 
@@ -84,14 +85,17 @@ def test_the_readmes_python_is_an_example() -> None:
     assert [block for block in blocks if not any(block in example for example in examples)] == []
 
 
-def test_the_answer_is_what_the_reference_says(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("document", "kept"),
+    [("README.md", "docs/reference"), ("docs/results/larger-vision.md", "docs/results/larger-vision")],
+)
+def test_an_answer_is_what_its_study_says(tmp_path: Path, document: str, kept: str) -> None:
     """Nobody typed it: headline, figures and finalists are those of the study and the certificate in the repository."""
-    reference = ROOT / "docs" / "reference"
-    kept = reference / "certificate.json"
-    record = store.record(archived_study.restore(reference, f"sqlite:///{tmp_path}/optuna.db"))
-    page = gather(record, confirmation(record.config.name, kept))
-    before, text = README.split("<!-- begin answer -->\n\n")
-    assert text.partition("\n\n<!-- end answer -->")[0] == answer(page, kept, ROOT / "README.md")
+    folder, read = ROOT / kept, ROOT / document
+    record = store.record(archived_study.restore(folder, f"sqlite:///{tmp_path}/optuna.db"))
+    page = gather(record, confirmation(record.config.name, folder / "certificate.json"))
+    before = read.read_text("utf-8").partition("<!-- begin answer -->")[0]
+    assert Section(read, SECTION).read() == answer(page, folder / "certificate.json", read)
     assert before.count("\n") <= 4  # on the first screen
-    assert certificate.check(certificate.read(kept)) == []
-    assert sum(path.stat().st_size for path in reference.iterdir()) < 2e6
+    assert certificate.check(certificate.read(folder / "certificate.json")) == []
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 2e6

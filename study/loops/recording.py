@@ -86,7 +86,7 @@ def train_recorded(
     """
     if is_recorded(one):
         return
-    before = one.trained()
+    before, mark = one.trained(), mark_of(one.checkpoint)
     row: list[EpochMetrics] = []
     children: list[str] = []
 
@@ -99,19 +99,17 @@ def train_recorded(
 
     with held_back():
         specs = [RunSpec.fixed(run, *label(lane)) for lane, run in enumerate(one.runs)]
-        if mark_of(
-            one.checkpoint
-        ).exists():  # an earlier process was killed; it may have closed some of them as finished
+        if mark.exists():  # an earlier process was killed; it may have closed some of them as finished
             tracker.supersede("mlflow.runName", [spec.name for spec in specs])
-        mark_of(one.checkpoint).parent.mkdir(parents=True, exist_ok=True)
-        mark_of(one.checkpoint).touch()
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
         children.extend(map(tracker.start, specs))
     lanes.on_step = lambda share: within(share * len(one.runs))
     one.train(lanes, on_epoch)
     with held_back():
         for lane, child in enumerate(children):
             tracker.end(child, "finished" if math.isfinite(row[lane].train_loss) else "diverged")
-        mark_of(one.checkpoint).unlink()
+        mark.unlink()
 
 
 def is_recorded(one: Pass) -> bool:

@@ -171,9 +171,10 @@ def _by_leader(
     tuned: dict[str, list[Summary]] = {}
     for value in places:
         there = where(cells, **{outer: value})
-        for name in axis(there, "schedule"):
-            tuned.setdefault(str(name), []).append(best(where(there, schedule=name)))
-        first, *others = sorted((found[-1] for found in tuned.values()), key=lambda cell: -cell.gain)
+        here = {str(name): best(where(there, schedule=name)) for name in axis(there, "schedule")}
+        for name, cell in here.items():
+            tuned.setdefault(name, []).append(cell)
+        first, *others = sorted(here.values(), key=lambda cell: -cell.gain)
         leaders.append(str(first.place["schedule"]))
         if others:
             lead = Contrast.of(first, others[0])

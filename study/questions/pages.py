@@ -11,12 +11,13 @@ import plotly.graph_objects as go
 from study.core.errors import InputError
 from study.core.files import write_text
 from study.core.records import DEFAULT_PROBLEM, StudyConfig
+from study.page.outputs.answer import SECTION
 from study.page.outputs.pictures import write_pictures
 from study.page.style import TEMPLATE, on_white, safe
 from study.questions.answers import Answer, Line, answer
 from study.questions.grids import QUESTIONS
 from study.questions.sweep import Results, Sweep, read_results
-from study.terminal.markdown import markdown_table, plain
+from study.terminal.markdown import Section, markdown_table, plain
 
 #: The page that lists the others.
 INDEX = "questions.md"
@@ -96,7 +97,7 @@ def write_pages(folder: Path, *, figures: bool) -> list[Path]:
     trained = [one for one in found if one.runs]
     texts = {one.path.with_suffix(".md"): page_text(one) for one in trained}
     if trained:
-        texts[folder / INDEX] = index_text(trained)
+        texts[folder / INDEX] = index_text(trained, confirmed_in(folder))
     for path, text in texts.items():
         write_text(path, text, "`results`")
     written = list(texts)
@@ -107,13 +108,27 @@ def write_pages(folder: Path, *, figures: bool) -> list[Path]:
     return written
 
 
-def index_text(found: Sequence[Results]) -> str:
-    """Return the page that lists questions, each with its answer's first sentence, as Markdown."""
+def index_text(found: Sequence[Results], confirmed: Sequence[Path] = ()) -> str:
+    """Return the page that lists questions, each with its answer's first sentence, as Markdown.
+
+    Args:
+        found: Sweeps that have runs.
+        confirmed: Pages whose answer is a study's, as ``study.report --markdown`` writes it.
+    """
     lines = [
         f"- [{QUESTIONS[one.sweep.question].asks}]({one.path.stem}.md) {plain(answer(one).sentences[0])}"
         for one in found
     ]
+    for page in confirmed:
+        title = page.read_text("utf-8").splitlines()[0].removeprefix("# ")
+        headline = Section(page, SECTION).read().split("**")[1]
+        lines.append(f"- [{title}]({page.name}) {headline}")
     return "# Questions that the sources leave open\n\n" + "\n".join(lines) + "\n"
+
+
+def confirmed_in(folder: Path) -> list[Path]:
+    """Return the pages in a folder whose answer is a confirmed study's."""
+    return [page for page in sorted(folder.glob("*.md")) if Section(page, SECTION).read().startswith("**")]
 
 
 def files_in(folder: Path) -> list[Path]:

@@ -55,6 +55,18 @@ class Section:
         if self.path.exists():
             self._split()
 
+    def read(self) -> str:
+        """Return what stands between the marks; nothing where the file has none.
+
+        Raises:
+            InputError: The file cannot be read, or has a mark too many or too few.
+        """
+        text, (begin, end) = self._text(), self._marks
+        if begin not in text and end not in text:
+            return ""
+        before, after = self._split()
+        return text[len(before) + len(begin) : len(text) - len(after) - len(end)].strip()
+
     def write(self, text: str) -> None:
         """Put ``text`` between the marks; the rest of the file stays as it is."""
         before, after = self._split() if self.path.exists() else ("", "\n")
@@ -64,14 +76,16 @@ class Section:
     def _split(self) -> tuple[str, str]:
         """Return the file before its begin mark and after its end mark."""
         begin, end = self._marks
-        try:
-            text = self.path.read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"`markdown` {self.path}: cannot be read ({error})") from None
-        before, found, rest = text.partition(begin)
+        before, found, rest = self._text().partition(begin)
         between, closed, after = rest.partition(end)
         if not (found and closed) or begin in between + after:
             raise InputError(
                 f"`markdown` {self.path}: needs the lines {begin!r} and {end!r}, once each, in order"
             )
         return before, after
+
+    def _text(self) -> str:
+        try:
+            return self.path.read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"`markdown` {self.path}: cannot be read ({error})") from None

@@ -13,7 +13,7 @@ from study.core.errors import InputError
 from study.core.metric import ACCURACY, Metric
 from study.questions.answers import answer
 from study.questions.grids import QUESTIONS
-from study.questions.pages import figure, files_in, index_text, page_text, write_pages
+from study.questions.pages import confirmed_in, figure, files_in, index_text, page_text, write_pages
 from study.questions.summaries import Contrast, best, summed_up
 from study.questions.sweep import Cell, Results, read_results
 from tests.study.questions.made import results_of, run_of, sweep_of
@@ -198,7 +198,13 @@ def test_pages_are_written_beside_their_files_and_are_the_same_again(tmp_path: P
     results = results_of("rate", lambda _, seed: 0.9 + jitter(seed), path=tmp_path / "rate.jsonl")
     Results(results.path, results.sweep, ()).with_runs(results.runs)
     assert write_pages(tmp_path, figures=False) == [tmp_path / "rate.md", tmp_path / "questions.md"]
-    (line,) = (tmp_path / "questions.md").read_text("utf-8").splitlines()[2:]
+    (tmp_path / "larger.md").write_text(
+        "# And a larger one?\n\n<!-- begin answer -->\n\n**Undecided: a \\#1 leads.** After 5 seeds.\n\n<!-- end answer -->\n"
+    )
+    (tmp_path / "notes.md").write_text("# No answer\n")
+    write_pages(tmp_path, figures=False)
+    line, confirmed = (tmp_path / "questions.md").read_text("utf-8").splitlines()[2:]
+    assert confirmed == "- [And a larger one?](larger.md) Undecided: a \\#1 leads."
     assert line.startswith("- [What is the best that a fixed rate gives?](rate.md) ")
     written = (tmp_path / "rate.md").read_text("utf-8")
     assert written == page_text(read_results(tmp_path / "rate.jsonl")) == page_text(results)
@@ -215,7 +221,7 @@ def test_the_pages_in_docs_are_those_of_their_files(path: Path | None) -> None:
         pytest.skip("no sweep is kept in docs/results yet")
     assert path.with_suffix(".md").read_text("utf-8") == page_text(read_results(path))
     assert path.with_suffix(".png").exists()
-    listed = index_text([read_results(each) for each in files_in(DOCS)])
+    listed = index_text([read_results(each) for each in files_in(DOCS)], confirmed_in(DOCS))
     assert path.with_name("questions.md").read_text("utf-8") == listed
 
 

@@ -209,6 +209,8 @@ def test_a_section_is_replaced_and_the_rest_of_the_file_stays(tmp_path: Path) ->
     for text in ("new", "newer"):
         Section(path, "b").write(text)
         assert path.read_text("utf-8") == f"# Title\n<!-- begin b -->\n\n{text}\n\n<!-- end b -->\nlast\n"
+        assert Section(path, "b").read() == text
+    assert Section(path, "c").read() == ""
     fresh = Section(tmp_path / "fresh.md", "b")
     fresh.check()
     fresh.write("x")
