@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import os
+import shlex
 from pathlib import Path
 
 import plotly.graph_objects as go
@@ -95,8 +96,10 @@ def _finalists(page: Page) -> str:
 
 
 def _checked(certificate: Path, document: Path) -> str:
-    path = _link(certificate, document)
-    return f"`python -m study.confirm --check {path}` computes the verdict again from [its figures]({path})."
+    """Return the command that checks the certificate, as it is run in the folder that the answer was written in."""
+    named = shlex.quote(Path(os.path.relpath(certificate)).as_posix())
+    figures = f"[its figures]({_link(certificate, document)})"
+    return f"`python -m study.confirm --check {named}` computes the verdict again from {figures}."
 
 
 def _link(path: Path, document: Path) -> str:
