@@ -211,10 +211,13 @@ class SearchLoop:
         A process that is killed after all others ended would leave the study incomplete.
         """
         elsewhere = lifecycle.running(self._study) - self._jobs.keys()
+        shown = self._tally()
+        self._count()
+        now = self._tally(len(elsewhere))
+        if now != shown:  # by what other processes did, at the study's end too
+            self._show(now)
         if not elsewhere:
             return False
-        self._count()
-        self._show(self._tally(len(elsewhere)))
         pause(LOOK)
         with held_back():
             lifecycle.recover(self._study, mine=self._jobs.keys())

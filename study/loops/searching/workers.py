@@ -143,31 +143,37 @@ class _Worker:
                 else:
                     click.echo(f"{self.number}: {text}")
 
-    def end(self) -> None:
-        """Wait until it has put its records in order; end it if that takes too long."""
+    def end(self, *, refusals: bool) -> None:
+        """Wait until it has put its records in order; end it if that takes too long.
+
+        Args:
+            refusals: Whether to say why it refused its input; otherwise the caller does.
+        """
         try:
             self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
         self.process.wait()
         self._reader.join(PATIENCE)
-        for line in self.errors if self.process.returncode != REFUSED else ():
+        for line in self.errors if refusals or self.process.returncode != REFUSED else ():
             click.echo(f"{self.number}: {ERROR}{line}", err=True)
 
 
 @contextmanager
 def _started(command: Sequence[str], divided: Sequence[Share]) -> Iterator[list[_Worker]]:
     workers: list[_Worker] = []
+    stopped = True
     try:
         for share in divided:
             workers.append(_Worker(command, share))  # noqa: PERF401 - those started are stopped if the next one fails
         yield workers
+        stopped = False
     finally:
         for worker in workers:
             if worker.process.poll() is None:
                 worker.process.send_signal(signal.SIGTERM)
         for worker in workers:
-            worker.end()
+            worker.end(refusals=stopped)
 
 
 def own_command(module: str, words: Sequence[str]) -> list[str]:

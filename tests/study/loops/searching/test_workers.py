@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from study.core.errors import InputError
-from study.loops.searching.workers import Share, own_command, run_workers, shares, visible_gpus
+from study.loops.searching.workers import Share, _started, own_command, run_workers, shares, visible_gpus
 from study.store import optuna_storage as store
 from tests.running import run_program, started, words
 
@@ -73,6 +75,21 @@ def test_what_all_refuse_is_said_once(capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr() == ("", "")
 
 
+def test_why_one_refused_is_said_where_the_command_is_stopped_before_all_have(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = "import sys; sys.stderr.write('error: --storage is wrong\\n'); sys.exit(2)"
+
+    def interrupted() -> None:
+        with _started(script(text), TWO[:1]) as (worker,):
+            worker.process.wait()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert capsys.readouterr() == ("", "1: error: --storage is wrong\n")
+
+
 def test_one_that_dies_is_said_and_the_others_go_on(capsys: pytest.CaptureFixture[str]) -> None:
     text = (
         "import os, signal; os.environ['ME'] == 'one' and os.kill(os.getpid(), signal.SIGKILL); print('done')"
@@ -81,19 +98,29 @@ def test_one_that_dies_is_said_and_the_others_go_on(capsys: pytest.CaptureFixtur
     assert capsys.readouterr() == ("2: done\n", "worker 1 ended with code -9\n")
 
 
+def processes_at_work(folder: Path) -> int:
+    """Return how many processes have a trial in training; none while there is no database yet."""
+    query = """SELECT DISTINCT value_json FROM trial_user_attributes JOIN trials USING (trial_id)
+               WHERE key = 'owner' AND state = 'RUNNING'"""
+    try:
+        with closing(sqlite3.connect(f"file:{folder}/optuna.db?mode=ro", uri=True)) as file:
+            return len(file.execute(query).fetchall())
+    except sqlite3.OperationalError:
+        return 0
+
+
 @pytest.mark.slow
 def test_two_workers_share_a_study_on_sqlite_and_ctrl_c_stops_both(tmp_path: Path) -> None:
     """Stopped in the middle both put their trials back; the same command then completes the study, each trial once."""
     command = words(
-        "study.search", "--trials", "8", "--epochs", "2", "--train-images", "2000", "--lanes", "2", "--device", "cpu",
+        "study.search", "--trials", "8", "--epochs", "12", "--train-images", "2000", "--lanes", "2", "--device", "cpu",
         "--study", "shared", "--workers", "2",
     )  # fmt: skip
     process = started(command, tmp_path, merged=True)
     until = time.monotonic() + 300
-    database = tmp_path / "mlflow.db"
-    while not database.exists() and time.monotonic() < until:
-        time.sleep(0.2)
-    time.sleep(5)
+    while processes_at_work(tmp_path) < 2 and time.monotonic() < until:
+        assert process.poll() is None
+        time.sleep(0.1)
     os.kill(process.pid, signal.SIGINT)
     said, _ = process.communicate(timeout=200)
     assert process.returncode == 130, said
@@ -102,6 +129,7 @@ def test_two_workers_share_a_study_on_sqlite_and_ctrl_c_stops_both(tmp_path: Pat
     assert done.returncode == 0, done.stdout + done.stderr
     assert "study shared is complete with 8 trials" in done.stdout
     assert done.stdout.count("These are search scores") == 1
+    assert done.stdout.count(": shared 100%") == 2  # each says how the study ended, not how far itself came
     record = store.load(f"sqlite:///{tmp_path}/optuna.db")
     assert len(record.ended) == 8
     assert record.outcomes["running"] == 0
