@@ -7,7 +7,8 @@ runs of a pass share the data order, and a pass that was cut off goes on after i
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -113,13 +114,11 @@ class Pass:
             raise InputError(f"{self.checkpoint}: holds other networks than its runs'; remove it")
 
     def _saved(self) -> tuple[list[list[EpochMetrics]], dict[str, Any]]:
-        try:
+        with _readable(self.checkpoint):
             saved = torch.load(self.checkpoint, map_location="cpu", weights_only=True)
             spec, history, state = json.loads(saved["asked"]), json.loads(saved["history"]), saved["state"]
             epochs = [[EpochMetrics.from_json(epoch) for epoch in row] for row in history]
             whole = len(epochs) <= self.epochs and all(map(_is_epoch, chain.from_iterable(epochs)))
-        except Exception as error:  # torch and pickle raise what they like on a damaged file
-            raise InputError(f"{self.checkpoint}: damaged, or no checkpoint of ours; remove it") from error
         if spec != self._identity():
             raise InputError(f"{self.checkpoint}: is of other runs; remove it, or use another folder")
         if not (whole and all(len(row) == len(self.runs) for row in epochs)):
@@ -159,9 +158,16 @@ def asked(checkpoint: Path) -> list[TrialSpec]:
     Raises:
         InputError: It cannot be read.
     """
-    try:
+    with _readable(checkpoint):
         saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
         return [TrialSpec.from_json(run) for run in json.loads(saved["asked"])]
+
+
+@contextmanager
+def _readable(checkpoint: Path) -> Iterator[None]:
+    """Refuse in one line a file that cannot be read as a checkpoint."""
+    try:
+        yield
     except Exception as error:  # torch and pickle raise what they like on a damaged file
         raise InputError(f"{checkpoint}: damaged, or no checkpoint of ours; remove it") from error
 
