@@ -10,14 +10,16 @@ from pathlib import Path
 import numpy as np
 import optuna
 import pytest
+import torch
 
 import lrsched
 from study.core.errors import InputError
+from study.loops.recording import mark_of
 from study.questions.grids import OPTIMIZERS, QUESTIONS, default_values
 from study.questions.outlook import outlook
 from study.questions.rescaling import rescaled
 from study.questions.sweep import Cell, Results, read_results, to_train
-from study.questions.trained import batches
+from study.questions.trained import Batch, batches, remove_ended
 from study.tuning.space import Space
 from tests.making import config_of
 from tests.study.questions.made import results_of, run_of, sweep_of
@@ -174,3 +176,26 @@ def test_the_outlook_is_by_what_runs_have_taken() -> None:
     first = replace(results, runs=results.runs[:1])
     assert outlook(first, len(cells), 2, pending).endswith("; how long, the first epochs will tell")
     assert outlook(results, len(cells), 1, []).endswith("; 0 runs of 0 epochs to train, 24 are in made.jsonl")
+
+
+def test_a_checkpoint_goes_once_all_its_runs_have_lines_whichever_batches_trained_them(
+    tmp_path: Path,
+) -> None:
+    """With its mark; that of a batch with a run to train stays, and so does what is no checkpoint."""
+    sweep = sweep_of("warmup")
+    cells = QUESTIONS["warmup"].cells(sweep)[:4]
+    results = Results(tmp_path / "warmup.jsonl", sweep, tuple(run_of(cell, 1, 0.9) for cell in cells[:3]))
+    kept = {}
+    for name, seed, members in (
+        ("ended", 1, cells[1:3]),
+        ("one is left", 1, cells[2:]),
+        ("other seed", 2, cells[:1]),
+    ):
+        one = Batch(seed, tuple(members)).passing(sweep, tmp_path)
+        torch.save({"asked": json.dumps([run.to_json() for run in one.runs])}, one.checkpoint)
+        mark_of(one.checkpoint).touch()
+        kept[name] = {one.checkpoint, mark_of(one.checkpoint)}
+    damaged = tmp_path / "damaged.pt"
+    damaged.write_bytes(b"no checkpoint")
+    remove_ended(tmp_path, results)
+    assert set(tmp_path.iterdir()) == {damaged, *kept["one is left"], *kept["other seed"]}
